@@ -1,0 +1,67 @@
+//! The flags of `berth config-service`.
+
+use clap::Args;
+use shared::{http::ServeLimits, settings::duration, telemetry::LogArgs};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Flags of the control plane.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Address to listen on
+    #[arg(long, env = "BERTH_CONFIG_LISTEN", default_value = "0.0.0.0:3001", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Where assignments are kept: `sqlite:PATH` or `postgres://…`
+    #[arg(long, env = "BERTH_CONFIG_STORE", hide_env_values = true, value_name = "URL")]
+    pub store: String,
+    /// Tokens the services present to each other, the current one first
+    #[arg(long, env = "BERTH_SERVICE_TOKENS", hide_env_values = true, value_name = "TOKENS")]
+    pub service_tokens: Option<String>,
+    /// File with the services' tokens
+    #[arg(long, env = "BERTH_SERVICE_TOKENS_FILE", value_name = "PATH")]
+    pub service_tokens_file: Option<PathBuf>,
+    /// Tokens that may change things through the admin API
+    #[arg(long, env = "BERTH_ADMIN_TOKENS", hide_env_values = true, value_name = "TOKENS")]
+    pub admin_tokens: Option<String>,
+    /// File with the admin tokens
+    #[arg(long, env = "BERTH_ADMIN_TOKENS_FILE", value_name = "PATH")]
+    pub admin_tokens_file: Option<PathBuf>,
+    /// Let everybody who reaches the port read the admin API; writes always take a token
+    #[arg(long, env = "BERTH_OPEN_READS")]
+    pub open_reads: bool,
+    /// Most connections to PostgreSQL
+    #[arg(long, env = "BERTH_STORE_CONNECTIONS", default_value_t = 8, value_name = "N", help_heading = "Limits")]
+    pub store_connections: u32,
+    /// How long a statement of the store may take
+    #[arg(long, env = "BERTH_STORE_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub store_timeout: Duration,
+    /// D: how long a pod's lease lasts
+    #[arg(long, env = "BERTH_LEASE", default_value = "6s", value_parser = duration, value_name = "TIME")]
+    pub lease: Duration,
+    /// How often pods renew it
+    #[arg(long, env = "BERTH_HEARTBEAT", default_value = "1s", value_parser = duration, value_name = "TIME")]
+    pub heartbeat: Duration,
+    /// How long the leader's term lasts without being renewed
+    #[arg(long, env = "BERTH_LEADER_LEASE", default_value = "3s", value_parser = duration, value_name = "TIME")]
+    pub leader_lease: Duration,
+    /// Most targets placed in one transaction
+    #[arg(long, env = "BERTH_PLACE_BATCH", default_value_t = 5_000, value_name = "N", help_heading = "Limits")]
+    pub place_batch: usize,
+    /// Most first contacts that may wait; more are told to come back
+    #[arg(long, env = "BERTH_PLACE_QUEUE", default_value_t = 100_000, value_name = "N", help_heading = "Limits")]
+    pub place_queue: usize,
+    /// Most watchers at once
+    #[arg(long, env = "BERTH_MAX_WATCHERS", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
+    pub max_watchers: usize,
+    /// Deltas a watcher may be behind before it is told to resync
+    #[arg(long, env = "BERTH_WATCH_BACKLOG", default_value_t = 10_000, value_name = "N", help_heading = "Limits")]
+    pub watch_backlog: usize,
+    /// How often a quiet watch gets a bookmark
+    #[arg(long, env = "BERTH_WATCH_BOOKMARK", default_value = "2s", value_parser = duration, value_name = "TIME")]
+    pub watch_bookmark: Duration,
+    /// The bounds of the listener.
+    #[command(flatten)]
+    pub limits: ServeLimits,
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}

@@ -1,0 +1,102 @@
+//! The flags of `berth gateway`, and of every bot that runs its handler with [`crate::run`].
+
+use clap::Args;
+use shared::{PodId, http::ServeLimits, settings::duration, telemetry::LogArgs};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Flags of a gateway pod.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Address to listen on: probes, local API and the routers' link
+    #[arg(long, env = "BERTH_GATEWAY_LISTEN", default_value = "0.0.0.0:3002", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Where others reach this pod; the listening address when it is not set
+    #[arg(long, env = "BERTH_GATEWAY_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// The pod's name
+    #[arg(long, env = "BERTH_POD", value_name = "NAME")]
+    pub pod: PodId,
+    /// The zone the pod runs in
+    #[arg(long, env = "BERTH_ZONE", value_name = "NAME")]
+    pub zone: Option<String>,
+    /// Its capacity relative to other pods
+    #[arg(long, env = "BERTH_CAPACITY", default_value_t = 1.0, value_name = "X")]
+    pub capacity: f64,
+    /// config-service
+    #[arg(long, env = "BERTH_CONFIG_URL", default_value = "http://127.0.0.1:3001", value_name = "URL")]
+    pub config_url: String,
+    /// The folder that holds the pod's database; one process at a time
+    #[arg(long, env = "BERTH_GATEWAY_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Tokens the services present to each other, the current one first
+    #[arg(long, env = "BERTH_SERVICE_TOKENS", hide_env_values = true, value_name = "TOKENS")]
+    pub service_tokens: Option<String>,
+    /// File with the services' tokens
+    #[arg(long, env = "BERTH_SERVICE_TOKENS_FILE", value_name = "PATH")]
+    pub service_tokens_file: Option<PathBuf>,
+    /// How long a Rust handler may hold the writer
+    #[arg(long, env = "BERTH_HANDLER_TIMEOUT", default_value = "50ms", value_parser = duration, value_name = "TIME")]
+    pub handler_timeout: Duration,
+    /// Attempts before an accepted event is put aside as dead
+    #[arg(long, env = "BERTH_HANDLER_ATTEMPTS", default_value_t = 8, value_name = "N")]
+    pub handler_attempts: u32,
+    /// Wait before the first retry of a failed event; doubles up to 60 times this
+    #[arg(long, env = "BERTH_HANDLER_RETRY", default_value = "1s", value_parser = duration, value_name = "TIME")]
+    pub handler_retry: Duration,
+    /// Most events waiting for one target
+    #[arg(long, env = "BERTH_MAILBOX", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
+    pub mailbox: usize,
+    /// Most events waiting on the pod
+    #[arg(long, env = "BERTH_MAILBOX_TOTAL", default_value_t = 50_000, value_name = "N", help_heading = "Limits")]
+    pub mailbox_total: usize,
+    /// Most bytes of events waiting on the pod
+    #[arg(long, env = "BERTH_MAILBOX_BYTES", default_value_t = 256 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub mailbox_bytes: usize,
+    /// Most events committed together
+    #[arg(long, env = "BERTH_GROUP_COMMIT", default_value_t = 256, value_name = "N", help_heading = "Limits")]
+    pub group_commit: usize,
+    /// Largest stored reply; of a larger one only the status is kept for duplicates
+    #[arg(long, env = "BERTH_MAX_STORED_REPLY", default_value_t = 64 << 10, value_name = "BYTES", help_heading = "Limits")]
+    pub max_stored_reply: usize,
+    /// Largest frame on a link
+    #[arg(long, env = "BERTH_MAX_FRAME", default_value_t = 32 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub max_frame: usize,
+    /// Most unanswered requests per link
+    #[arg(long, env = "BERTH_LINK_REQUESTS", default_value_t = 4_096, value_name = "N", help_heading = "Limits")]
+    pub link_requests: u32,
+    /// Most unanswered bytes per link
+    #[arg(long, env = "BERTH_LINK_BYTES", default_value_t = 64 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub link_bytes: u32,
+    /// How long events are remembered, so that none is applied twice
+    #[arg(long, env = "BERTH_INBOX_RETENTION", default_value = "7days", value_parser = duration, value_name = "TIME")]
+    pub inbox_retention: Duration,
+    /// Hosts that handlers' outgoing calls may reach, with their ports where not 443
+    #[arg(
+        long,
+        env = "BERTH_OUTBOX_HOSTS",
+        default_value = "discord.com,hooks.slack.com,slack.com,api.telegram.org,api.github.com",
+        value_name = "HOSTS"
+    )]
+    pub outbox_hosts: String,
+    /// Let outgoing calls reach private and loopback addresses, and plain http
+    #[arg(long, env = "BERTH_OUTBOX_PRIVATE")]
+    pub outbox_private: bool,
+    /// How long an outgoing call may take
+    #[arg(long, env = "BERTH_OUTBOX_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "TIME")]
+    pub outbox_timeout: Duration,
+    /// How long an outgoing call is retried before it is put aside as dead
+    #[arg(long, env = "BERTH_OUTBOX_GIVE_UP", default_value = "1day", value_parser = duration, value_name = "TIME")]
+    pub outbox_give_up: Duration,
+    /// Most outgoing calls at once
+    #[arg(long, env = "BERTH_OUTBOX_CONCURRENCY", default_value_t = 64, value_name = "N", help_heading = "Limits")]
+    pub outbox_concurrency: usize,
+    /// Discord's REST API, for late replies
+    #[arg(long, env = "BERTH_DISCORD_API", default_value = shared::platform::DISCORD_API, value_name = "URL")]
+    pub discord_api: String,
+    /// The bounds of the listener.
+    #[command(flatten)]
+    pub limits: ServeLimits,
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}

@@ -1,0 +1,284 @@
+//! What this pod may act for, now: its lease and its targets with their epochs. Whoever runs a handler or writes a
+//! target's row takes a [`Guard`], which only this module makes, and has it checked again in the transaction, at the
+//! acknowledgement and before every side effect (OWNERSHIP.md, Leases and Epochs). Knows no database and no network.
+
+use shared::wire::control::Watch;
+use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, lease::Lease, lease::LeaseTerms, lease::Use};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// The right to act for one target under one epoch. It can only be had from [`Ownership::guard`] and proves nothing by
+/// itself later on: [`Ownership::check`] says whether it still holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    target: TargetId,
+    epoch: Epoch,
+}
+
+impl Guard {
+    /// Returns the target.
+    pub fn target(&self) -> &TargetId {
+        &self.target
+    }
+
+    /// Returns the fencing token.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+}
+
+/// Why the pod may not act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The target is another pod's, or nobody's. `epoch` is the highest this pod knows of it.
+    #[error("this pod does not own the target")]
+    NotOwner {
+        /// The epoch known here.
+        epoch: Epoch,
+    },
+    /// The pod holds no lease that is valid long enough.
+    #[error("{0}")]
+    NotServing(&'static str),
+}
+
+/// What a message of the watch changed for this pod.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Targets that are now this pod's, or have a new epoch; ordered.
+    pub acquired: Vec<(TargetId, Epoch)>,
+    /// Targets that no longer are; ordered.
+    pub released: Vec<TargetId>,
+}
+
+impl Changes {
+    /// Returns whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.acquired.is_empty() && self.released.is_empty()
+    }
+}
+
+/// The pod's ownership. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Ownership(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pod: PodId,
+    clock: Arc<dyn Clock>,
+    terms: LeaseTerms,
+    state: RwLock<State>,
+    revision: watch::Sender<Revision>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lease: Option<Held>,
+    owned: HashMap<TargetId, Epoch>,
+    /// Targets seen under another pod, with the epoch: for honest `not-owner` answers.
+    elsewhere: HashMap<TargetId, Epoch>,
+    revision: Revision,
+    arriving: Option<HashMap<TargetId, Epoch>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    lease: Lease,
+    /// The lease counts only once the pod's own assignment stream has reached this revision: a pod that was away must
+    /// not act on what it remembers.
+    not_before: Revision,
+}
+
+impl Ownership {
+    /// Makes an ownership of nothing.
+    pub fn new(pod: PodId, clock: Arc<dyn Clock>, terms: LeaseTerms) -> Self {
+        let revision = watch::Sender::new(Revision(0));
+        Self(Arc::new(Inner { pod, clock, terms, state: RwLock::default(), revision }))
+    }
+
+    /// Returns the pod's name.
+    pub fn pod(&self) -> &PodId {
+        &self.0.pod
+    }
+
+    /// Returns the clock everything here is measured by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// Returns the protocol's constants.
+    pub fn terms(&self) -> &LeaseTerms {
+        &self.0.terms
+    }
+
+    /// Returns the right to act for `target`, for new work.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn guard(&self, target: &TargetId) -> Result<Guard, Denied> {
+        let state = self.read();
+        self.lease_allows(&state, Use::Accept)?;
+        match state.owned.get(target) {
+            Some(epoch) => Ok(Guard { target: target.clone(), epoch: *epoch }),
+            None => Err(Denied::NotOwner { epoch: state.elsewhere.get(target).copied().unwrap_or_default() }),
+        }
+    }
+
+    /// Says whether a guard still holds for `what`. Called at every use.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn check(&self, guard: &Guard, what: Use) -> Result<(), Denied> {
+        let state = self.read();
+        self.lease_allows(&state, what)?;
+        match state.owned.get(&guard.target) {
+            Some(epoch) if *epoch == guard.epoch => Ok(()),
+            Some(epoch) => Err(Denied::NotOwner { epoch: *epoch }),
+            None => Err(Denied::NotOwner { epoch: state.elsewhere.get(&guard.target).copied().unwrap_or(guard.epoch) }),
+        }
+    }
+
+    /// Says whether the lease allows `what`, for any target.
+    ///
+    /// # Errors
+    /// [`Denied::NotServing`].
+    pub fn check_lease(&self, what: Use) -> Result<(), Denied> {
+        self.lease_allows(&self.read(), what)
+    }
+
+    fn lease_allows(&self, state: &State, what: Use) -> Result<(), Denied> {
+        let held = state.lease.ok_or(Denied::NotServing("this pod holds no lease"))?;
+        if state.revision < held.not_before {
+            return Err(Denied::NotServing("this pod has not heard of its assignments yet"));
+        }
+        if held.lease.allows(what, self.0.clock.now(), &self.0.terms) {
+            Ok(())
+        } else {
+            Err(Denied::NotServing("this pod's lease is over or about to be"))
+        }
+    }
+
+    /// Takes a lease into use, or renews it. A new lease id counts only from `not_before` on; a renewal keeps what the
+    /// lease began with, and never shortens it.
+    pub fn hold(&self, lease: Lease, not_before: Revision) {
+        let mut state = self.write();
+        match &mut state.lease {
+            Some(held) if held.lease.id == lease.id => {
+                held.lease.valid_until = held.lease.valid_until.max(lease.valid_until);
+            }
+            other => *other = Some(Held { lease, not_before }),
+        }
+    }
+
+    /// Gives the lease up: from now on nothing is allowed.
+    pub fn drop_lease(&self) {
+        self.write().lease = None;
+    }
+
+    /// Returns the lease and how much validity is left.
+    pub fn lease(&self) -> Option<(Lease, Duration)> {
+        let now: Mono = self.0.clock.now();
+        self.read().lease.map(|held| (held.lease, held.lease.remaining(now)))
+    }
+
+    /// Applies a message of this pod's assignment stream and says what it changed.
+    pub fn apply(&self, message: Watch) -> Changes {
+        let mut state = self.write();
+        let mut changes = Changes::default();
+        let complete = message.completes();
+        match message {
+            Watch::Snapshot { first, more, assignments, .. } => {
+                if first || state.arriving.is_none() {
+                    state.arriving = Some(HashMap::new());
+                }
+                let mine = assignments.into_iter().filter(|assignment| assignment.pod == self.0.pod);
+                state
+                    .arriving
+                    .get_or_insert_default()
+                    .extend(mine.map(|assignment| (assignment.target, assignment.epoch)));
+                if !more {
+                    let fresh = state.arriving.take().unwrap_or_default();
+                    changes = difference(&state.owned, &fresh);
+                    state.owned = fresh;
+                }
+            }
+            Watch::Delta { assignments, .. } => {
+                for assignment in assignments {
+                    let known = state.owned.get(&assignment.target).copied();
+                    if known.is_some_and(|epoch| epoch >= assignment.epoch) {
+                        continue;
+                    }
+                    if assignment.pod == self.0.pod {
+                        state.elsewhere.remove(&assignment.target);
+                        state.owned.insert(assignment.target.clone(), assignment.epoch);
+                        changes.acquired.push((assignment.target, assignment.epoch));
+                    } else if known.is_some() {
+                        state.owned.remove(&assignment.target);
+                        state.elsewhere.insert(assignment.target.clone(), assignment.epoch);
+                        changes.released.push(assignment.target);
+                    }
+                }
+            }
+            Watch::Bookmark { .. } => {}
+            Watch::Resync { .. } => state.arriving = None,
+        }
+        if let Some(revision) = complete {
+            state.revision = state.revision.max(revision);
+            self.0.revision.send_replace(state.revision);
+        }
+        changes.acquired.sort();
+        changes.released.sort();
+        changes
+    }
+
+    /// Returns up to which revision the pod knows its assignments.
+    pub fn revision(&self) -> Revision {
+        self.read().revision
+    }
+
+    /// Waits until the pod knows its assignments up to `revision`, at most for `most`. Returns whether it does.
+    pub async fn caught_up(&self, revision: Revision, most: Duration) -> bool {
+        let mut seen = self.0.revision.subscribe();
+        tokio::time::timeout(most, seen.wait_for(|known| *known >= revision)).await.is_ok_and(|known| known.is_ok())
+    }
+
+    /// Returns the epoch under which the pod owns `target`, lease or not.
+    pub fn epoch(&self, target: &TargetId) -> Option<Epoch> {
+        self.read().owned.get(target).copied()
+    }
+
+    /// Returns all targets the pod owns, ordered.
+    pub fn targets(&self) -> Vec<(TargetId, Epoch)> {
+        let mut all: Vec<_> = self.read().owned.iter().map(|(target, epoch)| (target.clone(), *epoch)).collect();
+        all.sort();
+        all
+    }
+
+    /// Returns how many targets the pod owns.
+    pub fn count(&self) -> usize {
+        self.read().owned.len()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.0.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.0.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn difference(old: &HashMap<TargetId, Epoch>, new: &HashMap<TargetId, Epoch>) -> Changes {
+    let acquired = new.iter().filter(|(target, epoch)| old.get(*target) != Some(*epoch));
+    let released = old.keys().filter(|target| !new.contains_key(*target));
+    Changes {
+        acquired: acquired.map(|(target, epoch)| (target.clone(), *epoch)).collect(),
+        released: released.cloned().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

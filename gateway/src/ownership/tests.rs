@@ -1,0 +1,108 @@
+use super::*;
+use shared::LeaseId;
+use shared::clock::ManualClock;
+use shared::wire::control::Assignment;
+
+fn pod() -> (Ownership, ManualClock) {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let ownership = Ownership::new("gateway-0".parse().expect("valid"), Arc::new(clock.clone()), LeaseTerms::default());
+    (ownership, clock)
+}
+
+fn assignment(target: &str, pod: &str, epoch: u64) -> Assignment {
+    Assignment {
+        target: target.parse().expect("valid"),
+        pod: pod.parse().expect("valid"),
+        epoch: Epoch(epoch),
+        revision: Revision(0),
+        parent: None,
+        reason: "first-contact".into(),
+        since_ms: 0,
+    }
+}
+
+fn delta(revision: u64, assignments: Vec<Assignment>) -> Watch {
+    Watch::Delta { revision: Revision(revision), pods: vec![], assignments }
+}
+
+fn target(text: &str) -> TargetId {
+    text.parse().expect("valid")
+}
+
+fn hold(ownership: &Ownership, id: u64, not_before: u64) {
+    let valid_until = ownership.terms().valid_until(ownership.clock().now());
+    ownership.hold(Lease { id: LeaseId(id), valid_until }, Revision(not_before));
+}
+
+#[test]
+fn without_a_lease_no_guard_is_given() {
+    let (ownership, _) = pod();
+    ownership.apply(delta(1, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    assert!(matches!(ownership.guard(&target("slack:guild:A")), Err(Denied::NotServing(_))));
+    hold(&ownership, 1, 0);
+    assert_eq!(ownership.guard(&target("slack:guild:A")).expect("owned").epoch(), Epoch(5));
+    assert_eq!(ownership.guard(&target("slack:guild:B")), Err(Denied::NotOwner { epoch: Epoch(0) }));
+}
+
+#[test]
+fn an_expired_lease_stops_new_work_first_and_everything_soon_after() {
+    let (ownership, clock) = pod();
+    ownership.apply(delta(1, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    hold(&ownership, 1, 0);
+    let guard = ownership.guard(&target("slack:guild:A")).expect("owned");
+    clock.advance(Duration::from_millis(5_200));
+    assert!(ownership.guard(&target("slack:guild:A")).is_err());
+    assert!(ownership.check(&guard, Use::Act).is_ok());
+    clock.advance(Duration::from_millis(400));
+    assert!(ownership.check(&guard, Use::Act).is_err());
+    hold(&ownership, 1, 0);
+    assert!(ownership.check(&guard, Use::Act).is_ok());
+}
+
+#[test]
+fn a_pod_that_was_away_waits_for_its_assignments() {
+    let (ownership, _) = pod();
+    ownership.apply(delta(3, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    hold(&ownership, 2, 9);
+    assert!(matches!(ownership.guard(&target("slack:guild:A")), Err(Denied::NotServing(_))));
+    let changes = ownership.apply(delta(9, vec![assignment("slack:guild:A", "gateway-1", 6)]));
+    assert_eq!(changes.released, [target("slack:guild:A")]);
+    assert_eq!(ownership.guard(&target("slack:guild:A")), Err(Denied::NotOwner { epoch: Epoch(6) }));
+}
+
+#[test]
+fn a_guard_of_an_older_epoch_no_longer_holds() {
+    let (ownership, _) = pod();
+    hold(&ownership, 1, 0);
+    ownership.apply(delta(1, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    let guard = ownership.guard(&target("slack:guild:A")).expect("owned");
+    ownership.apply(delta(2, vec![assignment("slack:guild:A", "gateway-0", 7)]));
+    assert_eq!(ownership.check(&guard, Use::Act), Err(Denied::NotOwner { epoch: Epoch(7) }));
+    assert!(ownership.apply(delta(3, vec![assignment("slack:guild:A", "gateway-1", 6)])).is_empty());
+}
+
+#[test]
+fn a_snapshot_replaces_what_was_owned_and_tells_the_difference() {
+    let (ownership, _) = pod();
+    ownership.apply(delta(
+        1,
+        vec![assignment("slack:guild:A", "gateway-0", 1), assignment("slack:guild:B", "gateway-0", 1)],
+    ));
+    let part =
+        |first, more, assignments| Watch::Snapshot { revision: Revision(4), first, more, pods: vec![], assignments };
+    assert!(ownership.apply(part(true, true, vec![assignment("slack:guild:B", "gateway-0", 1)])).is_empty());
+    let changes = ownership.apply(part(false, false, vec![assignment("slack:guild:C", "gateway-0", 2)]));
+    assert_eq!(changes.acquired, [(target("slack:guild:C"), Epoch(2))]);
+    assert_eq!(changes.released, [target("slack:guild:A")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_from_a_router_that_is_ahead_waits_for_the_stream() {
+    let (ownership, _) = pod();
+    assert!(!ownership.caught_up(Revision(2), Duration::from_millis(500)).await);
+    let waiting = ownership.clone();
+    let task = shared::shutdown::spawn(async move { waiting.caught_up(Revision(2), Duration::from_millis(500)).await });
+    tokio::task::yield_now().await;
+    ownership.apply(delta(2, vec![]));
+    assert!(task.await.expect("no panic"));
+}

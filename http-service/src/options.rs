@@ -1,0 +1,98 @@
+//! The flags of `berth http-service`.
+
+use clap::Args;
+use shared::{http::ServeLimits, settings::duration, telemetry::LogArgs};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Flags of the HTTP tier.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Address to listen on
+    #[arg(long, env = "BERTH_HTTP_LISTEN", default_value = "0.0.0.0:3000", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// config-service
+    #[arg(long, env = "BERTH_CONFIG_URL", default_value = "http://127.0.0.1:3001", value_name = "URL")]
+    pub config_url: String,
+    /// Tokens the services present to each other, the current one first
+    #[arg(long, env = "BERTH_SERVICE_TOKENS", hide_env_values = true, value_name = "TOKENS")]
+    pub service_tokens: Option<String>,
+    /// File with the services' tokens
+    #[arg(long, env = "BERTH_SERVICE_TOKENS_FILE", value_name = "PATH")]
+    pub service_tokens_file: Option<PathBuf>,
+    /// The platforms' secrets.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// How far a signed timestamp may be from now, either way
+    #[arg(long, env = "BERTH_SIGNATURE_WINDOW", default_value = "300s", value_parser = duration, value_name = "TIME")]
+    pub signature_window: Duration,
+    /// Largest body of a webhook; larger ones get 413
+    #[arg(long, env = "BERTH_MAX_BODY", default_value_t = 1 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub max_body: usize,
+    /// Largest body of a GitHub delivery
+    #[arg(long, env = "BERTH_MAX_BODY_GITHUB", default_value_t = 25 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub max_body_github: usize,
+    /// How long a body may take to arrive
+    #[arg(long, env = "BERTH_BODY_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub body_timeout: Duration,
+    /// Most requests parked at once while their owner is not to be reached
+    #[arg(long, env = "BERTH_PARK", default_value_t = 10_000, value_name = "N", help_heading = "Limits")]
+    pub park: usize,
+    /// Most bytes of parked requests
+    #[arg(long, env = "BERTH_PARK_BYTES", default_value_t = 128 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub park_bytes: usize,
+    /// How long a Telegram update is parked before the bot API is told to come back
+    #[arg(long, env = "BERTH_PARK_TELEGRAM", default_value = "5s", value_parser = duration, value_name = "TIME")]
+    pub park_telegram: Duration,
+    /// How long a link to a pod may take to open, and be silent before it counts as dead
+    #[arg(long, env = "BERTH_LINK_TIMEOUT", default_value = "3s", value_parser = duration, value_name = "TIME")]
+    pub link_timeout: Duration,
+    /// Largest frame on a link
+    #[arg(long, env = "BERTH_MAX_FRAME", default_value_t = 32 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub max_frame: usize,
+    /// The bounds of the listener.
+    #[command(flatten)]
+    pub limits: ServeLimits,
+    /// The logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The platforms' secrets. A source without one is off (404), never open. Each may hold several values separated by
+/// commas, for rotation, and each may come from a file instead.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Sources")]
+pub struct SourceArgs {
+    /// Discord application's public key, hex
+    #[arg(long, env = "BERTH_DISCORD_PUBLIC_KEY", value_name = "HEX")]
+    pub discord_public_key: Option<String>,
+    /// The same from a file
+    #[arg(long, env = "BERTH_DISCORD_PUBLIC_KEY_FILE", value_name = "PATH")]
+    pub discord_public_key_file: Option<PathBuf>,
+    /// Telegram secret tokens, `bot=secret,…`
+    #[arg(long, env = "BERTH_TELEGRAM_SECRETS", hide_env_values = true, value_name = "PAIRS")]
+    pub telegram_secrets: Option<String>,
+    /// The same from a file
+    #[arg(long, env = "BERTH_TELEGRAM_SECRETS_FILE", value_name = "PATH")]
+    pub telegram_secrets_file: Option<PathBuf>,
+    /// Slack signing secret
+    #[arg(long, env = "BERTH_SLACK_SIGNING_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub slack_signing_secret: Option<String>,
+    /// The same from a file
+    #[arg(long, env = "BERTH_SLACK_SIGNING_SECRET_FILE", value_name = "PATH")]
+    pub slack_signing_secret_file: Option<PathBuf>,
+    /// Standard Webhooks secrets, `source=whsec_…,…`; a public key `whpk_…` for v1a
+    #[arg(long, env = "BERTH_STANDARD_SECRETS", hide_env_values = true, value_name = "PAIRS")]
+    pub standard_secrets: Option<String>,
+    /// The same from a file
+    #[arg(long, env = "BERTH_STANDARD_SECRETS_FILE", value_name = "PATH")]
+    pub standard_secrets_file: Option<PathBuf>,
+    /// Where a Standard Webhooks body names its target, `source=/json/pointer,…`; `/target` by default
+    #[arg(long, env = "BERTH_STANDARD_TARGETS", value_name = "PAIRS")]
+    pub standard_targets: Option<String>,
+    /// GitHub webhook secret
+    #[arg(long, env = "BERTH_GITHUB_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub github_secret: Option<String>,
+    /// The same from a file
+    #[arg(long, env = "BERTH_GITHUB_SECRET_FILE", value_name = "PATH")]
+    pub github_secret_file: Option<PathBuf>,
+}

@@ -1,0 +1,75 @@
+//! `/healthz`, `/readyz` and `/metrics`. Readiness is a set of named latches; a closed one says why.
+
+use crate::telemetry::Metrics;
+use axum::{Router, extract::State, http::StatusCode, http::header, response::IntoResponse, routing::get};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The probes of a service. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Probes {
+    closed: Arc<Mutex<BTreeMap<&'static str, String>>>,
+}
+
+/// One condition of readiness. Closed until it is opened.
+#[derive(Debug, Clone)]
+pub struct Latch {
+    name: &'static str,
+    probes: Probes,
+}
+
+impl Probes {
+    /// Makes probes without a condition: ready at once.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a condition that is closed for `reason` until it is opened.
+    pub fn latch(&self, name: &'static str, reason: &str) -> Latch {
+        let latch = Latch { name, probes: self.clone() };
+        latch.close(reason);
+        latch
+    }
+
+    /// Returns the closed conditions with their reasons; none when ready.
+    pub fn closed(&self) -> BTreeMap<&'static str, String> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the three routes.
+    pub fn routes(&self, metrics: Metrics) -> Router {
+        Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready).with_state(self.clone()))
+            .route("/metrics", get(render).with_state(metrics))
+    }
+}
+
+impl Latch {
+    /// Says that the condition holds.
+    pub fn open(&self) {
+        self.probes.closed.lock().unwrap_or_else(PoisonError::into_inner).remove(self.name);
+    }
+
+    /// Says that the condition does not hold, and why.
+    pub fn close(&self, reason: &str) {
+        self.probes.closed.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name, reason.to_owned());
+    }
+}
+
+async fn ready(State(probes): State<Probes>) -> impl IntoResponse {
+    let closed = probes.closed();
+    if closed.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    let text = closed.iter().map(|(name, reason)| format!("{name}: {reason}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
+    metrics
+        .render()
+        .map(|text| ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
+}

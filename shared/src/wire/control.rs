@@ -1,0 +1,276 @@
+//! Messages between config-service and the other services, as JSON.
+
+use super::Hello;
+use crate::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/pods/register`: a pod makes itself known and asks for a lease id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Register {
+    /// Versions of this protocol.
+    pub hello: Hello,
+    /// Its name.
+    pub pod: PodId,
+    /// The life of its data folder.
+    pub incarnation: Incarnation,
+    /// Where its HTTP listener, and with it the link, is reached: `host:port`.
+    pub address: String,
+    /// Its zone, if it knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Its relative capacity; 1.0 is an ordinary pod.
+    pub capacity: f64,
+    /// The schema version of its database.
+    pub schema: u32,
+    /// The version of its binary.
+    pub version: String,
+    /// The highest epoch its database has seen, over all targets (OWNERSHIP.md, rule 11).
+    pub highest_epoch: Epoch,
+}
+
+/// The answer to [`Register`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The version both sides speak.
+    pub version: u16,
+    /// The new lease's id. It is valid only once a heartbeat has been granted.
+    pub lease_id: LeaseId,
+    /// The cluster's generation.
+    pub generation: u32,
+    /// Time between two heartbeats, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// D, in milliseconds.
+    pub lease_ms: u64,
+}
+
+/// What a pod carries; the largest normalised dimension counts (PLACEMENT.md, Inputs).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Load {
+    /// Targets it holds.
+    pub targets: u64,
+    /// Events applied per second, smoothed.
+    pub events_per_second: f64,
+    /// Size of its database in bytes.
+    pub bytes: u64,
+}
+
+/// `POST /v1/pods/{pod}/heartbeat`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The life of its data folder.
+    pub incarnation: Incarnation,
+    /// Which lease is to be renewed.
+    pub lease_id: LeaseId,
+    /// Echoed in the grant: a grant answers exactly one heartbeat.
+    pub nonce: u64,
+    /// What it carries.
+    pub load: Load,
+    /// Up to where it has seen its own assignments.
+    pub revision: Revision,
+    /// True when it is about to stop in order: a restart, its targets stay its own.
+    #[serde(default)]
+    pub leaving: bool,
+}
+
+/// A renewed lease: valid on the pod's clock from before the heartbeat was sent for `lease_ms·(1−ρ)`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Which lease.
+    pub lease_id: LeaseId,
+    /// Which life of the data folder.
+    pub incarnation: Incarnation,
+    /// The heartbeat's nonce.
+    pub nonce: u64,
+    /// The term of the leader that granted.
+    pub term: Term,
+    /// D, in milliseconds.
+    pub lease_ms: u64,
+    /// The newest revision the leader knows.
+    pub revision: Revision,
+    /// Whom to ask for promises when the control plane is gone.
+    pub witnesses: Witnesses,
+}
+
+/// The witness config (OWNERSHIP.md, Leases 1): all other gateways.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Witnesses {
+    /// Its version.
+    pub version: u64,
+    /// The other gateways.
+    pub pods: Vec<PodId>,
+}
+
+/// `POST /v1/targets/place`: where is each of these, and if nowhere yet, give it a home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The targets, at most 5,000.
+    pub targets: Vec<PlaceTarget>,
+}
+
+/// One target to be placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceTarget {
+    /// The target.
+    pub target: TargetId,
+    /// The guild it belongs to; it is placed where its parent is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TargetId>,
+}
+
+/// The answer to [`Place`]: committed before anyone hears of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The revision the answer was read at.
+    pub revision: Revision,
+    /// What has a home.
+    pub assignments: Vec<Assignment>,
+    /// What has none, and why.
+    #[serde(default)]
+    pub refused: Vec<Unplaced>,
+}
+
+/// A target that could not be placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unplaced {
+    /// The target.
+    pub target: TargetId,
+    /// A stable word, for example `no-ready-pod`.
+    pub code: String,
+    /// A sentence.
+    pub detail: String,
+}
+
+/// Who owns a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The target.
+    pub target: TargetId,
+    /// Its owner.
+    pub pod: PodId,
+    /// The fencing token of this ownership.
+    pub epoch: Epoch,
+    /// The revision that made it so.
+    pub revision: Revision,
+    /// The guild it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TargetId>,
+    /// Why it is there: `first-contact`, later also moves and failovers.
+    pub reason: String,
+    /// Since when, in milliseconds since the Unix epoch, by the database's clock.
+    pub since_ms: u64,
+}
+
+/// What becomes of a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PodState {
+    /// Registered, not yet granted a lease.
+    Joining,
+    /// Its lease is being renewed.
+    Ready,
+    /// It has been silent for more than three heartbeats.
+    Suspect,
+    /// It said goodbye: a restart.
+    Restarting,
+    /// Its lease is certainly over.
+    Expired,
+}
+
+/// A pod as config-service knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PodInfo {
+    /// Its name.
+    pub pod: PodId,
+    /// Where it is reached, `host:port`.
+    pub address: String,
+    /// The life of its data folder.
+    pub incarnation: Incarnation,
+    /// Its zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Its relative capacity.
+    pub capacity: f64,
+    /// The revision of its last registration.
+    pub revision: Revision,
+}
+
+/// A message of `GET /v1/watch`. On SSE the event's name is the variant, `id` is the revision that is complete once the
+/// message has been applied; messages that complete none have no id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Watch {
+    /// All there is, in parts. The first part replaces what was known; the last (`more` false) completes `revision`.
+    Snapshot {
+        /// The revision that the whole snapshot is of.
+        revision: Revision,
+        /// True on the first part.
+        first: bool,
+        /// True when another part follows.
+        more: bool,
+        /// All pods, on the first part.
+        pods: Vec<PodInfo>,
+        /// Some of the assignments.
+        assignments: Vec<Assignment>,
+    },
+    /// What changed up to `revision`.
+    Delta {
+        /// The revision now complete.
+        revision: Revision,
+        /// Pods that registered anew.
+        pods: Vec<PodInfo>,
+        /// Assignments made or changed.
+        assignments: Vec<Assignment>,
+    },
+    /// Nothing changed up to `revision`; sent every few seconds, so that silence means a dead connection.
+    Bookmark {
+        /// The revision now complete.
+        revision: Revision,
+    },
+    /// The watcher's position is not in the log any more, or it reads too slowly: connect anew without `Last-Event-ID`.
+    Resync {
+        /// A sentence.
+        reason: String,
+    },
+}
+
+impl Watch {
+    /// Returns the name of the SSE event.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Snapshot { .. } => "snapshot",
+            Self::Delta { .. } => "delta",
+            Self::Bookmark { .. } => "bookmark",
+            Self::Resync { .. } => "resync",
+        }
+    }
+
+    /// Returns the revision that is complete once this message has been applied.
+    pub const fn completes(&self) -> Option<Revision> {
+        match self {
+            Self::Snapshot { revision, more: false, .. }
+            | Self::Delta { revision, .. }
+            | Self::Bookmark { revision } => Some(*revision),
+            Self::Snapshot { .. } | Self::Resync { .. } => None,
+        }
+    }
+}
+
+/// What the owner says of a target's state: `GET /v1/local/targets/{target}/state` on a gateway, passed on by
+/// config-service at `/v1/targets/{target}/state`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetState {
+    /// The target.
+    pub target: TargetId,
+    /// Who answers.
+    pub pod: PodId,
+    /// The epoch it owns the target under.
+    pub epoch: Epoch,
+    /// Distinct committed events.
+    pub applied: u64,
+    /// Events that came again and changed nothing.
+    pub duplicates: u64,
+    /// The id of the last applied event.
+    pub last_event_id: Option<String>,
+    /// The journal's position.
+    pub journal_seq: u64,
+}
