@@ -148,3 +148,6 @@ fn ambiguous_host<B>(request: &Request<B>) -> Option<Response<Body>> {
         answer
     })
 }
+
+#[cfg(test)]
+mod tests;
