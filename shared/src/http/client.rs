@@ -119,6 +119,32 @@ impl Client {
         if answer.status().is_success() { Ok(answer.into_body()) } else { Err(refused(answer, &url).await) }
     }
 
+    /// Sends a request as it is to `path` and returns whatever answer comes, of any status: for those who want the answer
+    /// itself, not what is in it.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`] and [`ClientError::Unreachable`] only.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(String, String)],
+        body: Bytes,
+    ) -> Result<http::Response<Bytes>, ClientError> {
+        let url = format!("{}{path}", self.base);
+        let mut request = Request::builder().method(method).uri(&url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let whole = async {
+            let (head, body) = self.send(request, body, &url).await?.into_parts();
+            Ok(http::Response::from_parts(head, read(body, &url).await?))
+        };
+        tokio::time::timeout(self.timeout, whole)
+            .await
+            .map_err(|_| ClientError::Unreachable { url: url.clone(), detail: "no answer in time".to_owned() })?
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
