@@ -1,6 +1,7 @@
 //! What travels between services. Everything here carries a version or grows only by adding fields that an older reader
 //! skips (DESIGN.md, Versions).
 
+pub mod admin;
 pub mod control;
 pub mod link;
 pub mod sse;

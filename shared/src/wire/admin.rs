@@ -1,0 +1,92 @@
+//! What the admin API of config-service answers, as JSON: for the CLI, the dashboard and tests. Nothing here is needed to
+//! route or to serve.
+
+use super::control::{Assignment, Load, PodInfo, PodState};
+use crate::{LeaseId, PodId, Revision, Term};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/targets?platform=&pod=&limit=&cursor=`: assignments, ordered by target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetList {
+    /// The revision the list was read at.
+    pub revision: Revision,
+    /// One page.
+    pub targets: Vec<Assignment>,
+    /// What to give as `cursor` for the next page; none on the last.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// `GET /v1/pods`: all pods, ordered by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PodList {
+    /// The revision the list was read at.
+    pub revision: Revision,
+    /// The pods.
+    pub pods: Vec<PodStatus>,
+}
+
+/// `GET /v1/pods/{pod}`: a pod as the leader sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PodStatus {
+    /// What it registered.
+    #[serde(flatten)]
+    pub info: PodInfo,
+    /// What becomes of it.
+    pub state: PodState,
+    /// Its newest lease.
+    pub lease_id: LeaseId,
+    /// How long ago the lease was last granted, in milliseconds; none when this leader has not granted it yet.
+    pub lease_age_ms: Option<u64>,
+    /// How long until the leader may take the lease for over (D + M after the last grant), in milliseconds.
+    pub lease_remaining_ms: u64,
+    /// Targets assigned to it.
+    pub targets: u64,
+    /// What it said it carries, in its last heartbeat.
+    pub load: Load,
+    /// Up to which revision it has seen its assignments, by its last heartbeat.
+    pub seen_revision: Revision,
+    /// The version of its binary.
+    pub version: String,
+    /// The schema version of its database.
+    pub schema: u32,
+}
+
+/// `GET /health` of config-service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok` while leading with a ready pod, `degraded` while leading without one, `follower` otherwise.
+    pub status: String,
+    /// Whether this process is the leader.
+    pub leader: bool,
+    /// Where the leader is, if known.
+    pub leader_address: Option<String>,
+    /// The leader's term; zero when this process does not lead.
+    pub term: Term,
+    /// The newest revision; zero when this process does not lead.
+    pub revision: Revision,
+    /// Known pods.
+    pub pods: u64,
+    /// Pods whose lease is being renewed.
+    pub ready_pods: u64,
+    /// Assigned targets.
+    pub targets: u64,
+}
+
+/// `POST /v1/pods/{pod}/accept-data-loss`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptDataLoss {
+    /// Why, for the audit.
+    pub reason: String,
+}
+
+/// The answer to [`AcceptDataLoss`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataLossAccepted {
+    /// The pod.
+    pub pod: PodId,
+    /// Targets that got a new epoch and begin empty.
+    pub targets: u64,
+    /// The revision that made it so.
+    pub revision: Revision,
+}
