@@ -2,10 +2,10 @@
 //! target's row takes a [`Guard`], which only this module makes, and has it checked again in the transaction, at the
 //! acknowledgement and before every side effect (OWNERSHIP.md, Leases and Epochs). Knows no database and no network.
 
-use shared::wire::control::Watch;
+use shared::wire::control::{Assignment, Watch};
 use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, lease::Lease, lease::LeaseTerms, lease::Use};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -46,7 +46,7 @@ pub enum Denied {
 }
 
 /// What a message of the watch changed for this pod.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Targets that are now this pod's, or have a new epoch; ordered.
     pub acquired: Vec<(TargetId, Epoch)>,
@@ -58,6 +58,22 @@ impl Changes {
     /// Returns whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.acquired.is_empty() && self.released.is_empty()
+    }
+}
+
+/// A message of the watch that was taken in and does not count yet.
+#[must_use = "what was staged counts only once it is admitted"]
+#[derive(Debug)]
+pub struct Staged {
+    changes: Changes,
+    completes: Option<Revision>,
+    restarts: bool,
+}
+
+impl Staged {
+    /// Returns what it changes.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 }
 
@@ -79,7 +95,7 @@ struct State {
     lease: Option<Held>,
     owned: HashMap<TargetId, Epoch>,
     /// Targets seen under another pod, with the epoch: for honest `not-owner` answers.
-    elsewhere: HashMap<TargetId, Epoch>,
+    elsewhere: HashMap<TargetId, (PodId, Epoch)>,
     revision: Revision,
     arriving: Option<HashMap<TargetId, Epoch>>,
 }
@@ -90,6 +106,51 @@ struct Held {
     /// The lease counts only once the pod's own assignment stream has reached this revision: a pod that was away must
     /// not act on what it remembers.
     not_before: Revision,
+}
+
+impl State {
+    /// The highest epoch known of a target, whoever owns it.
+    fn known(&self, target: &TargetId) -> Option<Epoch> {
+        let elsewhere = self.elsewhere.get(target).map(|(_, epoch)| *epoch);
+        self.owned.get(target).copied().max(elsewhere)
+    }
+
+    fn snapshot(&mut self, me: &PodId, first: bool, more: bool, assignments: Vec<Assignment>) -> Changes {
+        if first || self.arriving.is_none() {
+            self.arriving = Some(HashMap::new());
+        }
+        let mine = assignments.into_iter().filter(|assignment| assignment.pod == *me);
+        self.arriving.get_or_insert_default().extend(mine.map(|assignment| (assignment.target, assignment.epoch)));
+        if more {
+            return Changes::default();
+        }
+        let mut fresh = self.arriving.take().unwrap_or_default();
+        // A server that lags behind may still call a target ours that has since been given away.
+        fresh.retain(|target, epoch| self.known(target).is_none_or(|known| known <= *epoch));
+        let changes = difference(&self.owned, &fresh);
+        self.owned.retain(|target, epoch| fresh.get(target) == Some(epoch));
+        changes
+    }
+
+    fn delta(&mut self, me: &PodId, assignments: Vec<Assignment>) -> Changes {
+        let (mut acquired, mut released) = (BTreeMap::new(), BTreeSet::new());
+        for Assignment { target, pod, epoch, .. } in assignments {
+            let known = acquired.get(&target).copied().max(self.known(&target));
+            if known.is_some_and(|known| known >= epoch) {
+                continue;
+            }
+            let was_ours = self.owned.remove(&target).is_some() | acquired.remove(&target).is_some();
+            if pod == *me {
+                acquired.insert(target, epoch);
+            } else {
+                if was_ours {
+                    released.insert(target.clone());
+                }
+                self.elsewhere.insert(target, (pod, epoch));
+            }
+        }
+        Changes { acquired: acquired.into_iter().collect(), released: released.into_iter().collect() }
+    }
 }
 
 impl Ownership {
@@ -123,7 +184,7 @@ impl Ownership {
         self.lease_allows(&state, Use::Accept)?;
         match state.owned.get(target) {
             Some(epoch) => Ok(Guard { target: target.clone(), epoch: *epoch }),
-            None => Err(Denied::NotOwner { epoch: state.elsewhere.get(target).copied().unwrap_or_default() }),
+            None => Err(Denied::NotOwner { epoch: state.known(target).unwrap_or_default() }),
         }
     }
 
@@ -137,7 +198,7 @@ impl Ownership {
         match state.owned.get(&guard.target) {
             Some(epoch) if *epoch == guard.epoch => Ok(()),
             Some(epoch) => Err(Denied::NotOwner { epoch: *epoch }),
-            None => Err(Denied::NotOwner { epoch: state.elsewhere.get(&guard.target).copied().unwrap_or(guard.epoch) }),
+            None => Err(Denied::NotOwner { epoch: state.known(&guard.target).unwrap_or(guard.epoch) }),
         }
     }
 
@@ -184,54 +245,83 @@ impl Ownership {
         self.read().lease.map(|held| (held.lease, held.lease.remaining(now)))
     }
 
-    /// Applies a message of this pod's assignment stream and says what it changed.
-    pub fn apply(&self, message: Watch) -> Changes {
+    /// Takes in a message of this pod's assignment stream. What the pod lost, or owns under a new epoch, is withdrawn at
+    /// once; what it gained may be served only after [`Ownership::admit`], so that the owner of the rows can get ready in
+    /// between (what was accepted earlier comes first).
+    ///
+    /// ```text
+    /// stage: guards of lost targets die ── released, acquired are told to the engine ── admit: guards are given, the
+    ///                                                                              revision counts, waiters are woken
+    /// ```
+    pub fn stage(&self, message: Watch) -> Staged {
         let mut state = self.write();
-        let mut changes = Changes::default();
-        let complete = message.completes();
-        match message {
+        let completes = message.completes();
+        let (changes, restarts) = match message {
             Watch::Snapshot { first, more, assignments, .. } => {
-                if first || state.arriving.is_none() {
-                    state.arriving = Some(HashMap::new());
-                }
-                let mine = assignments.into_iter().filter(|assignment| assignment.pod == self.0.pod);
-                state
-                    .arriving
-                    .get_or_insert_default()
-                    .extend(mine.map(|assignment| (assignment.target, assignment.epoch)));
-                if !more {
-                    let fresh = state.arriving.take().unwrap_or_default();
-                    changes = difference(&state.owned, &fresh);
-                    state.owned = fresh;
-                }
+                (state.snapshot(&self.0.pod, first, more, assignments), true)
             }
-            Watch::Delta { assignments, .. } => {
-                for assignment in assignments {
-                    let known = state.owned.get(&assignment.target).copied();
-                    if known.is_some_and(|epoch| epoch >= assignment.epoch) {
-                        continue;
-                    }
-                    if assignment.pod == self.0.pod {
-                        state.elsewhere.remove(&assignment.target);
-                        state.owned.insert(assignment.target.clone(), assignment.epoch);
-                        changes.acquired.push((assignment.target, assignment.epoch));
-                    } else if known.is_some() {
-                        state.owned.remove(&assignment.target);
-                        state.elsewhere.insert(assignment.target.clone(), assignment.epoch);
-                        changes.released.push(assignment.target);
-                    }
-                }
+            Watch::Delta { assignments, .. } => (state.delta(&self.0.pod, assignments), false),
+            Watch::Bookmark { .. } => (Changes::default(), false),
+            Watch::Resync { .. } => {
+                state.arriving = None;
+                (Changes::default(), false)
             }
-            Watch::Bookmark { .. } => {}
-            Watch::Resync { .. } => state.arriving = None,
+        };
+        Staged { changes, completes, restarts }
+    }
+
+    /// Makes what was staged count: acquired targets are served, the revision is known.
+    pub fn admit(&self, staged: Staged) {
+        let mut state = self.write();
+        for (target, epoch) in staged.changes.acquired {
+            state.elsewhere.remove(&target);
+            state.owned.insert(target, epoch);
         }
-        if let Some(revision) = complete {
-            state.revision = state.revision.max(revision);
+        if let Some(revision) = staged.completes {
+            // A whole snapshot is the truth, also when the log it comes from is younger than the one known before.
+            state.revision = if staged.restarts { revision } else { state.revision.max(revision) };
             self.0.revision.send_replace(state.revision);
         }
-        changes.acquired.sort();
-        changes.released.sort();
+    }
+
+    /// Stages and admits a message in one step, for when nobody has to get ready in between.
+    pub fn apply(&self, message: Watch) -> Changes {
+        let staged = self.stage(message);
+        let changes = staged.changes.clone();
+        self.admit(staged);
         changes
+    }
+
+    /// Waits until the pod knows its assignments up to `revision` and `target` under `epoch` or a later one, at most for
+    /// `most`: a router may be ahead of this pod's own stream.
+    pub async fn heard_of(&self, target: &TargetId, epoch: Epoch, revision: Revision, most: Duration) -> bool {
+        let heard = || {
+            let state = self.read();
+            state.revision >= revision && state.known(target).is_some_and(|known| known >= epoch)
+        };
+        // Subscribed before the look, so that nothing admitted in between is missed.
+        let mut seen = self.0.revision.subscribe();
+        if heard() {
+            return true;
+        }
+        let waiting = async {
+            while seen.changed().await.is_ok() {
+                if heard() {
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(most, waiting).await.unwrap_or(false)
+    }
+
+    /// Returns who owns `target` as far as this pod knows, for honest `not-owner` answers.
+    pub fn owner(&self, target: &TargetId) -> Option<PodId> {
+        let state = self.read();
+        match state.owned.contains_key(target) {
+            true => Some(self.0.pod.clone()),
+            false => state.elsewhere.get(target).map(|(pod, _)| pod.clone()),
+        }
     }
 
     /// Returns up to which revision the pod knows its assignments.
@@ -274,10 +364,13 @@ impl Ownership {
 fn difference(old: &HashMap<TargetId, Epoch>, new: &HashMap<TargetId, Epoch>) -> Changes {
     let acquired = new.iter().filter(|(target, epoch)| old.get(*target) != Some(*epoch));
     let released = old.keys().filter(|target| !new.contains_key(*target));
-    Changes {
+    let mut changes = Changes {
         acquired: acquired.map(|(target, epoch)| (target.clone(), *epoch)).collect(),
         released: released.cloned().collect(),
-    }
+    };
+    changes.acquired.sort();
+    changes.released.sort();
+    changes
 }
 
 #[cfg(test)]

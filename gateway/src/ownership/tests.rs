@@ -106,3 +106,49 @@ async fn a_request_from_a_router_that_is_ahead_waits_for_the_stream() {
     ownership.apply(delta(2, vec![]));
     assert!(task.await.expect("no panic"));
 }
+
+#[test]
+fn a_gained_target_is_served_only_once_it_is_admitted_and_a_lost_one_no_longer_at_once() {
+    let (ownership, _) = pod();
+    hold(&ownership, 1, 0);
+    ownership.apply(delta(1, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    let staged = ownership.stage(delta(
+        2,
+        vec![assignment("slack:guild:A", "gateway-1", 6), assignment("slack:guild:B", "gateway-0", 7)],
+    ));
+    assert_eq!(ownership.guard(&target("slack:guild:A")), Err(Denied::NotOwner { epoch: Epoch(6) }));
+    assert_eq!(ownership.owner(&target("slack:guild:A")), Some("gateway-1".parse().expect("valid")));
+    assert!(ownership.guard(&target("slack:guild:B")).is_err());
+    assert_eq!(ownership.revision(), Revision(1));
+    ownership.admit(staged);
+    assert_eq!(ownership.guard(&target("slack:guild:B")).expect("owned").epoch(), Epoch(7));
+    assert_eq!(ownership.revision(), Revision(2));
+}
+
+#[test]
+fn a_target_given_away_is_not_taken_back_on_the_word_of_a_server_that_lags() {
+    let (ownership, _) = pod();
+    hold(&ownership, 1, 0);
+    ownership.apply(delta(1, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    ownership.apply(delta(2, vec![assignment("slack:guild:A", "gateway-1", 6)]));
+    let stale = vec![assignment("slack:guild:A", "gateway-0", 5)];
+    ownership.apply(delta(3, stale.clone()));
+    assert!(ownership.guard(&target("slack:guild:A")).is_err());
+    let old = Watch::Snapshot { revision: Revision(1), first: true, more: false, pods: vec![], assignments: stale };
+    ownership.apply(old);
+    assert!(ownership.guard(&target("slack:guild:A")).is_err());
+    assert_eq!(ownership.revision(), Revision(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_learned_of_an_epoch_first_waits_until_the_pod_has_heard_of_it() {
+    let (ownership, _) = pod();
+    let (a, most) = (target("slack:guild:A"), Duration::from_millis(500));
+    ownership.apply(delta(4, vec![]));
+    assert!(!ownership.heard_of(&a, Epoch(5), Revision(4), most).await);
+    let (waiting, name) = (ownership.clone(), a.clone());
+    let task = shared::shutdown::spawn(async move { waiting.heard_of(&name, Epoch(5), Revision(4), most).await });
+    tokio::task::yield_now().await;
+    ownership.apply(delta(5, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    assert!(task.await.expect("no panic"));
+}
