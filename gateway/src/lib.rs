@@ -1,8 +1,12 @@
 //! The stateful worker: owns targets, applies their events in order and durably, runs the bot's handler.
 
+pub mod engine;
+pub mod handlers;
 mod options;
 pub mod ownership;
 
+pub use engine::{Engine, EngineError, TargetRow};
+pub use handlers::{Handler, HandlerError, Reply, Target, Timer};
 pub use options::Options;
 use shared::shutdown::Shutdown;
 

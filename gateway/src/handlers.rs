@@ -1,0 +1,63 @@
+//! What a bot author writes: a [`Handler`], called with one event for one target that this pod owns, and what it may do
+//! there ([`Target`]). Everything a call does is kept or lost as one with the event. Knows no lease and no queue.
+
+mod reply;
+mod target;
+
+
+pub use reply::Reply;
+pub use shared::TargetId;
+pub use shared::event::{Answer, Event, EventKind, OutboxCall};
+pub use target::Target;
+
+/// Why a handler did not do what the event asked for. Nothing it wrote is kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandlerError {
+    /// It may work later: the event is tried again in its place.
+    #[error("{0}")]
+    Retry(String),
+    /// It never will: the event is recorded as failed, acknowledged, and not tried again.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+/// A timer that fell due. It fires once per due time, at or after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timer {
+    /// The id it was set under.
+    pub id: String,
+    /// When it was due, in milliseconds since the Unix epoch.
+    pub due_ms: u64,
+    /// What was given along.
+    pub payload: String,
+}
+
+/// A bot. Calls for one target come strictly one after another, in the order in which its events were accepted; each runs
+/// inside a database transaction, must do no I/O of its own, and has 50 ms (a setting). A call may be repeated until its
+/// transaction has been committed, so it keeps nothing outside [`Target`].
+pub trait Handler: Send + Sync + 'static {
+    /// Handles one event.
+    ///
+    /// # Errors
+    /// [`HandlerError`]; nothing of the call is kept then.
+    fn handle(&self, event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError>;
+
+    /// Handles a timer that was set with [`Target::timer`].
+    ///
+    /// # Errors
+    /// [`HandlerError`]; nothing of the call is kept then.
+    fn on_timer(&self, timer: &Timer, target: &mut Target<'_>) -> Result<(), HandlerError> {
+        let _ = (timer, target);
+        Ok(())
+    }
+
+    /// Told when the pod begins to serve a target.
+    fn on_acquire(&self, target: &TargetId) {
+        let _ = target;
+    }
+
+    /// Told when the pod has stopped serving a target.
+    fn on_release(&self, target: &TargetId) {
+        let _ = target;
+    }
+}
