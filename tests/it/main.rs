@@ -1,1 +1,2 @@
+//! Stories with real processes: one binary, a module per subject.
 fn main() {}

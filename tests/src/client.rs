@@ -1,0 +1,94 @@
+//! A keep-alive HTTP client that says what came back and judges nothing.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy,
+    client::legacy::connect::HttpConnector,
+    rt::{TokioExecutor, TokioTimer},
+};
+use std::time::Duration;
+
+/// The client. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: legacy::Client<HttpConnector, Full<Bytes>>,
+    timeout: Duration,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// Returns the body as text; what is no UTF-8 shows as such.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Returns the body as JSON; `null` when it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Returns a header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl Client {
+    /// Makes a client whose calls take at most `timeout`.
+    pub fn new(timeout: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(timeout));
+        // Shorter than the services keep an idle connection: a reused connection is never just being closed.
+        let inner = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(2))
+            .build(connector);
+        Self { inner, timeout }
+    }
+
+    /// Calls `url`.
+    ///
+    /// # Errors
+    /// A sentence when no whole answer came in time.
+    pub async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(String, String)],
+        body: impl Into<Bytes>,
+    ) -> Result<Reply, String> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body.into())).map_err(|why| why.to_string())?;
+        let whole = async {
+            let answer = self.inner.request(request).await.map_err(|why| format!("{why:?}"))?;
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await.map_err(|why| why.to_string())?.to_bytes();
+            Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+        };
+        tokio::time::timeout(self.timeout, whole).await.unwrap_or_else(|_| Err(format!("{url}: no answer in time")))
+    }
+
+    /// `GET url`.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn get(&self, url: &str) -> Result<Reply, String> {
+        self.call(Method::GET, url, &[], Bytes::new()).await
+    }
+}

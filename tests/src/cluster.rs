@@ -1,0 +1,289 @@
+//! A whole cluster of real processes on this machine: a config-service, gateways and HTTP tiers, their data in a folder
+//! that goes away with it. It starts and names them; what may be expected of them is the stories' business.
+
+use crate::{
+    client::{Client, Reply},
+    role::{Recipe, Role},
+    senders::{Delivery, Keys, telegram},
+    wait::eventually,
+};
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+use shared::wire::{
+    admin::{PodList, PodStatus, TargetList},
+    control::{Assignment, TargetState},
+};
+use std::{path::PathBuf, time::Duration};
+use tempfile::TempDir;
+
+/// The token the services know each other by.
+pub const SERVICE_TOKEN: &str = "story-service-token";
+/// The token of the admin API.
+pub const ADMIN_TOKEN: &str = "story-admin-token";
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// How many gateways.
+    pub gateways: usize,
+    /// How many HTTP tiers.
+    pub routers: usize,
+    /// The config-service's store; an SQLite file in the cluster's folder when it is not given.
+    pub store: Option<String>,
+    /// Settings beside the usual ones, for every role that knows them.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { gateways: 3, routers: 1, store: None, settings: Vec::new() }
+    }
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The control plane.
+    pub config: Role,
+    /// The gateways `gateway-0`, `gateway-1`, ….
+    pub gateways: Vec<Role>,
+    /// The HTTP tiers.
+    pub routers: Vec<Role>,
+    /// What deliveries are signed with.
+    pub keys: Keys,
+    /// The client everything here is called with.
+    pub client: Client,
+    setup: Setup,
+    // The last field: the folder goes when no process uses it any more.
+    folder: TempDir,
+}
+
+impl Setup {
+    /// Adds a setting for every role that knows it.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
+    /// Starts the cluster and waits until every role is ready.
+    pub async fn start(self) -> Cluster {
+        let mut cluster = self.prepare();
+        cluster.config.ready().await;
+        cluster.launch_rest();
+        cluster.all_ready().await;
+        cluster
+    }
+
+    /// Starts only the config-service and does not wait for it.
+    pub fn prepare(self) -> Cluster {
+        let folder = TempDir::with_prefix("berth-story-").expect("a temporary folder");
+        let keys = Keys::default();
+        let store =
+            self.store.clone().unwrap_or_else(|| format!("sqlite:{}", folder.path().join("config.db").display()));
+        let mut settings = self.common();
+        settings.extend([
+            ("BERTH_CONFIG_STORE".to_owned(), store),
+            ("BERTH_ADMIN_TOKENS".to_owned(), ADMIN_TOKEN.to_owned()),
+            ("BERTH_OPEN_READS".to_owned(), "true".to_owned()),
+        ]);
+        let config = Role::start(Recipe {
+            name: "config-service".to_owned(),
+            role: "config-service",
+            listen: "BERTH_CONFIG_LISTEN",
+            settings,
+        });
+        let client = Client::new(Duration::from_secs(70));
+        Cluster { config, gateways: Vec::new(), routers: Vec::new(), keys, client, setup: self, folder }
+    }
+
+    fn common(&self) -> Vec<(String, String)> {
+        let mut all = vec![
+            ("BERTH_SERVICE_TOKENS".to_owned(), SERVICE_TOKEN.to_owned()),
+            ("BERTH_LOG".to_owned(), "info".to_owned()),
+        ];
+        all.extend(self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        all
+    }
+}
+
+impl Cluster {
+    /// Starts the gateways and HTTP tiers of the setup; does not wait for them.
+    pub fn launch_rest(&mut self) {
+        for n in 0..self.setup.gateways {
+            let gateway = Role::start(self.gateway_recipe(&format!("gateway-{n}")));
+            self.gateways.push(gateway);
+        }
+        for n in 0..self.setup.routers {
+            let router = Role::start(self.router_recipe(&format!("http-service-{n}")));
+            self.routers.push(router);
+        }
+    }
+
+    /// Waits until every role is ready.
+    pub async fn all_ready(&mut self) {
+        let Self { config, gateways, routers, .. } = self;
+        for role in std::iter::once(config).chain(gateways).chain(routers) {
+            role.ready().await;
+        }
+    }
+
+    /// Returns how a gateway of this cluster is started.
+    pub fn gateway_recipe(&self, pod: &str) -> Recipe {
+        let mut settings = self.common();
+        settings.extend([
+            ("BERTH_POD".to_owned(), pod.to_owned()),
+            ("BERTH_GATEWAY_DATA".to_owned(), self.pod_folder(pod).display().to_string()),
+        ]);
+        Recipe { name: pod.to_owned(), role: "gateway", listen: "BERTH_GATEWAY_LISTEN", settings }
+    }
+
+    /// Returns how an HTTP tier of this cluster is started.
+    pub fn router_recipe(&self, name: &str) -> Recipe {
+        let mut settings = self.common();
+        settings.extend(self.keys.settings());
+        Recipe { name: name.to_owned(), role: "http-service", listen: "BERTH_HTTP_LISTEN", settings }
+    }
+
+    fn common(&self) -> Vec<(String, String)> {
+        let mut all = self.setup.common();
+        all.push(("BERTH_CONFIG_URL".to_owned(), self.config.url("")));
+        all
+    }
+
+    /// Returns the cluster's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Returns the data folder of a pod.
+    pub fn pod_folder(&self, pod: &str) -> PathBuf {
+        self.folder.path().join(pod)
+    }
+
+    /// Returns the gateway of that name.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn gateway(&mut self, pod: &str) -> &mut Role {
+        self.gateways.iter_mut().find(|role| role.name() == pod).expect("a gateway of the cluster")
+    }
+
+    /// Posts a delivery to the first HTTP tier.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn post(&self, delivery: &Delivery) -> Result<Reply, String> {
+        self.post_to(0, delivery).await
+    }
+
+    /// Posts a delivery to one of the HTTP tiers.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn post_to(&self, router: usize, delivery: &Delivery) -> Result<Reply, String> {
+        let url = self.routers[router].url(&delivery.path);
+        self.client.call(Method::POST, &url, &delivery.headers, delivery.body.clone()).await
+    }
+
+    /// Posts a delivery until it is answered with a 2xx, as a platform does that tries again.
+    ///
+    /// # Panics
+    /// After `most`.
+    pub async fn post_until_taken(&self, delivery: &Delivery, most: Duration) -> Reply {
+        eventually("the delivery is taken", most, async || {
+            self.post(delivery).await.ok().filter(|reply| (200..300).contains(&reply.status))
+        })
+        .await
+    }
+
+    /// Asks the admin API, with its token.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn admin(&self, path: &str) -> Result<Reply, String> {
+        let token = vec![("authorization".to_owned(), format!("Bearer {ADMIN_TOKEN}"))];
+        self.client.call(Method::GET, &self.config.url(path), &token, Bytes::new()).await
+    }
+
+    /// Asks the services' API, with their token.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn service_post(&self, path: &str, body: &Value) -> Result<Reply, String> {
+        let headers = vec![
+            ("authorization".to_owned(), format!("Bearer {SERVICE_TOKEN}")),
+            ("content-type".to_owned(), "application/json".to_owned()),
+        ];
+        self.client.call(Method::POST, &self.config.url(path), &headers, body.to_string()).await
+    }
+
+    /// Returns the state of a target as its owner says it, through the config-service; nothing when there is no such
+    /// target.
+    ///
+    /// # Panics
+    /// When the answer is neither that nor 404.
+    pub async fn state(&self, target: &str) -> Option<TargetState> {
+        let reply = self.admin(&format!("/v1/targets/{target}/state")).await.expect("the config-service answers");
+        match reply.status {
+            200 => Some(serde_json::from_slice(&reply.body).expect("a target's state")),
+            404 => None,
+            other => panic!("the state of {target} is answered {other}: {}", reply.text()),
+        }
+    }
+
+    /// Returns all pods as the admin API lists them.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn pods(&self) -> Vec<PodStatus> {
+        let reply = self.admin("/v1/pods").await.expect("the config-service answers");
+        let list: PodList = serde_json::from_slice(&reply.body).expect("a list of pods");
+        list.pods
+    }
+
+    /// Returns all targets with their owners, page by page, ordered.
+    ///
+    /// # Panics
+    /// When the admin API does not list them.
+    pub async fn targets(&self) -> Vec<Assignment> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/targets?limit=1000{cursor}");
+            let reply = self.admin(&path).await.expect("the config-service answers");
+            let page: TargetList = serde_json::from_slice(&reply.body)
+                .unwrap_or_else(|why| panic!("not a list of targets: {why}: {}", reply.text()));
+            all.extend(page.targets);
+            match page.next {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// Returns who owns a target.
+    ///
+    /// # Panics
+    /// When nobody does.
+    pub async fn owner(&self, target: &str) -> String {
+        let reply = self.admin(&format!("/v1/targets/{target}")).await.expect("the config-service answers");
+        let owner = reply.json().get("pod").and_then(Value::as_str).map(ToOwned::to_owned);
+        owner.unwrap_or_else(|| panic!("{target} has no owner: {} {}", reply.status, reply.text()))
+    }
+
+    /// Returns a Telegram chat whose owner is `pod`: messages make new chats from `first` on until one is placed there.
+    ///
+    /// # Panics
+    /// When none of 200 is.
+    pub async fn chat_on(&self, pod: &str, first: i64) -> i64 {
+        for chat in first..first + 200 {
+            let hello = telegram::message(chat, 1, "hello").to_string();
+            self.post_until_taken(&telegram::signed(&self.keys, hello.as_bytes()), Duration::from_secs(20)).await;
+            if self.owner(&format!("telegram:channel:{chat}")).await == pod {
+                return chat;
+            }
+        }
+        panic!("none of 200 chats was placed on {pod}");
+    }
+}

@@ -1,0 +1,96 @@
+//! The double of a platform's API: an HTTP server that records each call and answers with the status it was told.
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU16, Ordering},
+};
+use tokio::{net::TcpListener, task::JoinSet};
+
+/// A call that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as text.
+    pub body: String,
+}
+
+/// The double. It stops when it is dropped.
+#[derive(Debug)]
+pub struct PlatformDouble {
+    port: u16,
+    calls: Arc<Mutex<Vec<Call>>>,
+    status: Arc<AtomicU16>,
+    _tasks: JoinSet<()>,
+}
+
+impl PlatformDouble {
+    /// Starts the double; it answers 200 until it is told otherwise.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("a bound listener").port();
+        let (calls, status) = (Arc::<Mutex<Vec<Call>>>::default(), Arc::new(AtomicU16::new(200)));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, Arc::clone(&calls), Arc::clone(&status)));
+        Self { port, calls, status, _tasks: tasks }
+    }
+
+    /// Returns its address, `host:port`.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Answers with `status` from now on.
+    pub fn answer_with(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Returns what has arrived so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn serve(listener: TcpListener, calls: Arc<Mutex<Vec<Call>>>, status: Arc<AtomicU16>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (calls, status) = (Arc::clone(&calls), Arc::clone(&status));
+        connections.spawn(async move {
+            let service = service_fn(move |request| record(request, Arc::clone(&calls), Arc::clone(&status)));
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn record(
+    request: Request<Incoming>,
+    calls: Arc<Mutex<Vec<Call>>>,
+    status: Arc<AtomicU16>,
+) -> Result<Response<Full<bytes::Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let headers = head.headers.iter();
+    let call = Call {
+        method: head.method.to_string(),
+        path: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        headers: headers
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = http::StatusCode::from_u16(status.load(Ordering::SeqCst)).unwrap_or_default();
+    Ok(answer)
+}

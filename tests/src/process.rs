@@ -1,0 +1,156 @@
+//! One real process: its output kept in memory, its signals, its end. It dies with the test process, for the kernel
+//! closes its standard input then; it knows nothing of what it runs.
+
+use crate::wait::eventually;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Lines of output, shared with the thread that reads them.
+#[derive(Debug, Clone, Default)]
+pub struct Output(Arc<Mutex<Vec<String>>>);
+
+impl Output {
+    fn read_from(&self, stream: impl Read + Send + 'static) {
+        let lines = self.clone();
+        let copy = move || {
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                lines.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                line.clear();
+            }
+        };
+        std::thread::Builder::new().name("output".to_owned()).spawn(copy).expect("a thread starts");
+    }
+
+    /// Returns all lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns whether a line contains `text`.
+    pub fn contains(&self, text: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
+    }
+
+    /// Returns how many lines contain `text`.
+    pub fn count(&self, text: &str) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Returns the last `n` lines as one text.
+    pub fn tail(&self, n: usize) -> String {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(n)..].join("\n")
+    }
+}
+
+/// A process.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    ended: Option<ExitStatus>,
+    /// What it wrote to standard output.
+    pub stdout: Output,
+    /// What it wrote to standard error: its logs.
+    pub stderr: Output,
+}
+
+/// Returns the `berth` binary beside this test.
+///
+/// # Panics
+/// When it has not been built, saying how to build it.
+pub fn berth() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests live in target/<profile>/deps");
+    let binary = profile.join("berth");
+    assert!(
+        binary.is_file(),
+        "{} is missing; build it first: cargo build -p berth (./test does it for you)",
+        binary.display()
+    );
+    binary
+}
+
+/// Returns a command for the `berth` binary with nothing of the developer's environment but `PATH`: a setting of theirs
+/// must not change a story.
+pub fn command() -> Command {
+    clean(Command::new(berth()))
+}
+
+/// Takes the developer's environment away from a command, but for `PATH`.
+pub fn clean(mut command: Command) -> Command {
+    command.env_clear();
+    if let Some((name, value)) = std::env::vars_os().find(|(name, _)| name == "PATH") {
+        command.env(name, value);
+    }
+    command
+}
+
+impl Process {
+    /// Starts `command`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(name: &str, mut command: Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|why| panic!("{name} cannot be started: {why}"));
+        let (stdout, stderr) = (Output::default(), Output::default());
+        stdout.read_from(child.stdout.take().expect("piped"));
+        stderr.read_from(child.stderr.take().expect("piped"));
+        Self { name: name.to_owned(), child, ended: None, stdout, stderr }
+    }
+
+    /// Returns its id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Returns how it ended, when it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().expect("a child can be waited for");
+        }
+        self.ended
+    }
+
+    /// Sends a signal, unless it has ended.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.ended().is_none() {
+            kill_process(self.pid(), signal).unwrap_or_else(|why| panic!("cannot signal {}: {why}", self.name));
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it has not ended after `most`.
+    pub async fn end(&mut self, most: Duration) -> ExitStatus {
+        eventually(&format!("{} ends", self.name), most, async || self.ended()).await
+    }
+
+    /// Ends it as `kill -9` does.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.end(Duration::from_secs(10)).await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let (out, log) = (self.stdout.tail(20), self.stderr.tail(40));
+            eprintln!("---- the last lines of {} ----\n{out}\n{log}\n", self.name);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One role of a cluster: a process that can be started again in place, with the same port and the same data.
+
+use crate::{
+    client::Client,
+    process::{Process, command},
+    scrape,
+    wait::eventually,
+};
+use rustix::process::Signal;
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::TcpListener,
+    ops::Range,
+    process::ExitStatus,
+    time::Duration,
+};
+
+/// Below the range from which the kernel takes the ports of outgoing connections: a role that is started again in place
+/// finds its port free.
+const PORTS: Range<u16> = 10_240..32_000;
+
+/// How long a role may take until it is ready.
+pub const READY: Duration = Duration::from_secs(30);
+
+/// How a role is started.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// What it is called in messages: its role, or its pod.
+    pub name: String,
+    /// The role's subcommand.
+    pub role: &'static str,
+    /// The setting of its address.
+    pub listen: &'static str,
+    /// Its settings.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A role.
+#[derive(Debug)]
+pub struct Role {
+    recipe: Recipe,
+    port: u16,
+    client: Client,
+    process: Process,
+}
+
+impl Role {
+    /// Starts a role on a free port; does not wait until it is ready.
+    pub fn start(recipe: Recipe) -> Self {
+        let port = free_port();
+        let process = launch(&recipe, port);
+        Self { recipe, port, client: Client::new(Duration::from_secs(10)), process }
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.recipe.name
+    }
+
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the URL of a path on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Returns the process, for its logs and signals.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Returns whether a line of its logs contains `text`, since it was last started.
+    pub fn logged(&self, text: &str) -> bool {
+        self.process.stderr.contains(text)
+    }
+
+    /// Waits until `/readyz` says so. A port that somebody else took meanwhile is exchanged for another.
+    ///
+    /// # Panics
+    /// When it ends instead, or is not ready in time.
+    pub async fn ready(&mut self) {
+        let name = self.recipe.name.clone();
+        eventually(&format!("{name} is ready"), READY, async || {
+            if let Some(status) = self.process.ended() {
+                assert!(self.logged("is taken"), "{name} ended with {status} instead of becoming ready");
+                self.port = free_port();
+                self.process = launch(&self.recipe, self.port);
+            }
+            self.is_ready().await.then_some(())
+        })
+        .await;
+    }
+
+    /// Returns whether `/readyz` says so now.
+    pub async fn is_ready(&self) -> bool {
+        self.client.get(&self.url("/readyz")).await.is_ok_and(|reply| reply.status == 200)
+    }
+
+    /// Returns the sum of its samples called `name` that carry `labels`.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let reply = self.client.get(&self.url("/metrics")).await.expect("metrics answer");
+        scrape::sum(&reply.text(), name, labels)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub async fn kill(&mut self) {
+        self.process.kill().await;
+    }
+
+    /// Ends it in order with SIGTERM.
+    ///
+    /// # Panics
+    /// When it takes longer than 15 s.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.process.signal(Signal::TERM);
+        self.process.end(Duration::from_secs(15)).await
+    }
+
+    /// Starts it again on the same port with the same data; does not wait until it is ready.
+    pub fn start_again(&mut self) {
+        self.process = launch(&self.recipe, self.port);
+    }
+
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.recipe.settings.retain(|(own, _)| own != name);
+        self.recipe.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Returns how it is started.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Stops it from running, as a paused machine does.
+    pub fn pause(&mut self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it run again.
+    pub fn resume(&mut self) {
+        self.process.signal(Signal::CONT);
+    }
+}
+
+fn launch(recipe: &Recipe, port: u16) -> Process {
+    let mut command = command();
+    command.args([recipe.role, "--exit-with-parent"]);
+    command.env(recipe.listen, format!("127.0.0.1:{port}"));
+    command.envs(recipe.settings.iter().map(|(name, value)| (name, value)));
+    Process::start(&recipe.name, command)
+}
+
+/// Returns a port that is free now.
+///
+/// # Panics
+/// When none is found.
+pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// Returns the first of `n` ports in a row that are free now.
+///
+/// # Panics
+/// When there are none.
+pub fn free_ports(n: u16) -> u16 {
+    let random = RandomState::new();
+    let span = u64::from(PORTS.end - PORTS.start - n);
+    let candidates = (0..1_000_u32).map(|i| PORTS.start + (random.hash_one(i) % span) as u16);
+    let free = |first: &u16| (*first..first + n).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    candidates.into_iter().find(free).expect("a machine has free ports")
+}

@@ -1,0 +1,163 @@
+//! Load that knows what it was promised: many targets of all platforms, each fed one event after the other, each event
+//! sent again under its id until it is acknowledged. What was acknowledged is returned, in order, for the story to check.
+
+use crate::{
+    client::{Client, Reply},
+    cluster::Cluster,
+    senders::{Delivery, Keys, discord, github, slack, standard, telegram},
+};
+use http::Method;
+use serde_json::json;
+use shared::platform::REFUSAL_TEXT;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::sleep};
+
+/// The `n`th event of the `i`th target: which target, which id, and the signed delivery.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The target it belongs to.
+    pub target: String,
+    /// The platform's id of the event.
+    pub id: String,
+    /// What is sent.
+    pub delivery: Delivery,
+}
+
+/// Makes the `n`th event of the `i`th target. Targets go round the platforms; an event has the same bytes each time.
+pub fn plan(keys: &Keys, i: u64, n: u64) -> Planned {
+    let text = format!("message {n}");
+    let (target, id, delivery) = match i % 5 {
+        0 => {
+            let (chat, update) = (-1_000_000 - i64::try_from(i).unwrap_or(0), i * 100_000 + n);
+            let body = telegram::message(chat, update, &text).to_string();
+            (format!("telegram:channel:{chat}"), update.to_string(), telegram::signed(keys, body.as_bytes()))
+        }
+        1 => {
+            let (team, id) = (format!("T{i}"), format!("Ev{i}-{n}"));
+            let body = slack::message(&team, &id, &text).to_string();
+            (format!("slack:guild:{team}"), id, slack::signed(keys, body.as_bytes()))
+        }
+        2 => {
+            let id = format!("msg-{i}-{n}");
+            let body = json!({"target": format!("k{i}"), "text": text}).to_string();
+            (format!("webhook:key:shop.k{i}"), id.clone(), standard::signed(keys, &id, body.as_bytes()))
+        }
+        3 => {
+            let id = format!("delivery-{i}-{n}");
+            let body = json!({"action": "created", "repository": {"id": i}, "text": text}).to_string();
+            let delivery = github::signed(keys, "issue_comment", &id, body.as_bytes());
+            (format!("github:key:repository.{i}"), id, delivery)
+        }
+        _ => {
+            let (guild, id) = (format!("{}", 7_000_000 + i), format!("{}", 9_000_000_000 + i * 100_000 + n));
+            let body = discord::command(&guild, &id, "stats", &json!([])).to_string();
+            (format!("discord:guild:{guild}"), id, discord::signed(keys, discord::INTERACTIONS, body.as_bytes()))
+        }
+    };
+    Planned { target, id, delivery }
+}
+
+/// Returns whether an answer says that the event is committed. A refusal shown to a waiting person is a 200 too.
+pub fn acknowledged(reply: &Reply) -> bool {
+    (200..300).contains(&reply.status) && !reply.text().contains(REFUSAL_TEXT)
+}
+
+/// Posts deliveries to a cluster's HTTP tiers. Cheap to clone, independent of the cluster's life.
+#[derive(Debug, Clone)]
+pub struct Poster {
+    client: Client,
+    routers: Arc<[String]>,
+    /// What it signs with.
+    pub keys: Keys,
+}
+
+impl Poster {
+    /// Makes a poster for the HTTP tiers of `cluster`.
+    pub fn new(cluster: &Cluster) -> Self {
+        let routers = cluster.routers.iter().map(|role| role.url("")).collect();
+        Self { client: Client::new(Duration::from_secs(20)), routers, keys: cluster.keys.clone() }
+    }
+
+    /// Posts one delivery; `spread` chooses the HTTP tier.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn post(&self, delivery: &Delivery, spread: u64) -> Result<Reply, String> {
+        let router = &self.routers[usize::try_from(spread).unwrap_or(0) % self.routers.len()];
+        let url = format!("{router}{}", delivery.path);
+        self.client.call(Method::POST, &url, &delivery.headers, delivery.body.clone()).await
+    }
+
+    /// Posts the `n`th event of the `i`th target until it is acknowledged; `None` when `most` attempts were not enough.
+    /// Signs anew for each attempt, as platforms do, under the same id. Says how many attempts it took.
+    pub async fn insist(&self, i: u64, n: u64, most: u64) -> Option<(Planned, u64)> {
+        for attempt in 0..most {
+            let planned = plan(&self.keys, i, n);
+            match self.post(&planned.delivery, i + attempt).await {
+                Ok(reply) if acknowledged(&reply) => return Some((planned, attempt + 1)),
+                _ => sleep(Duration::from_millis(50)).await,
+            }
+        }
+        None
+    }
+}
+
+/// Load in the background.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
+    workers: JoinSet<BTreeMap<String, Vec<String>>>,
+}
+
+impl Load {
+    /// Feeds the targets `first..first + targets`, each by a worker of its own, until it is stopped.
+    pub fn start(poster: &Poster, first: u64, targets: u64) -> Self {
+        let (stop, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let mut workers = JoinSet::new();
+        for i in first..first + targets {
+            let (poster, stop, count) = (poster.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+            workers.spawn(async move {
+                let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+                for n in 0.. {
+                    let (planned, _) = poster
+                        .insist(i, n, 2_000)
+                        .await
+                        .unwrap_or_else(|| panic!("event {n} of target {i} never got in"));
+                    taken.entry(planned.target).or_default().push(planned.id);
+                    count.fetch_add(1, Ordering::SeqCst);
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                }
+                taken
+            });
+        }
+        Self { stop, acknowledged, workers }
+    }
+
+    /// Returns how many events have been acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Lets each worker finish its event and returns per target what was acknowledged, in order.
+    ///
+    /// # Panics
+    /// When a worker could not get an event in.
+    pub async fn finish(mut self) -> BTreeMap<String, Vec<String>> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut all = BTreeMap::new();
+        while let Some(taken) = self.workers.join_next().await {
+            all.extend(taken.expect("a worker ends well"));
+        }
+        all
+    }
+}
