@@ -1,5 +1,6 @@
 //! The stateless HTTP tier: verifies platforms' webhooks and routes each event to the pod that owns its target.
 
+pub mod ingress;
 mod options;
 
 pub use options::{Options, SourceArgs};
