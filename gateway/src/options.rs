@@ -67,6 +67,15 @@ pub struct Options {
     /// Most unanswered bytes per link
     #[arg(long, env = "BERTH_LINK_BYTES", default_value_t = 64 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub link_bytes: u32,
+    /// Most links of routers at once
+    #[arg(long, env = "BERTH_LINKS", default_value_t = 1_024, value_name = "N", help_heading = "Limits")]
+    pub links: usize,
+    /// How long a router may be silent on its link, or take nothing from it, before the link is cut
+    #[arg(long, env = "BERTH_LINK_SILENCE", default_value = "10s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub link_silence: Duration,
+    /// How long config-service's assignment stream may be silent before it is opened again; three bookmarks
+    #[arg(long, env = "BERTH_WATCH_SILENCE", default_value = "6s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub watch_silence: Duration,
     /// How long events are remembered, so that none is applied twice
     #[arg(long, env = "BERTH_INBOX_RETENTION", default_value = "7days", value_parser = duration, value_name = "TIME")]
     pub inbox_retention: Duration,

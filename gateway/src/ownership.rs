@@ -292,25 +292,22 @@ impl Ownership {
         changes
     }
 
-    /// Waits until the pod knows its assignments up to `revision` and `target` under `epoch` or a later one, at most for
-    /// `most`: a router may be ahead of this pod's own stream.
-    pub async fn heard_of(&self, target: &TargetId, epoch: Epoch, revision: Revision, most: Duration) -> bool {
-        let heard = || {
-            let state = self.read();
-            state.revision >= revision && state.known(target).is_some_and(|known| known >= epoch)
-        };
-        // Subscribed before the look, so that nothing admitted in between is missed.
-        let mut seen = self.0.revision.subscribe();
+    /// Waits until the pod has heard of `target` under `epoch` or a later one, at most for `most`: a router may be ahead of
+    /// this pod's own stream. The revision would not do: a router learns of a first contact before its table is complete.
+    pub async fn heard_of(&self, target: &TargetId, epoch: Epoch, most: Duration) -> bool {
+        let heard = || self.read().known(target).is_some_and(|known| known >= epoch);
         if heard() {
             return true;
         }
+        // Subscribed before the second look, so that nothing admitted in between is missed.
+        let mut seen = self.0.revision.subscribe();
         let waiting = async {
-            while seen.changed().await.is_ok() {
-                if heard() {
-                    return true;
+            while !heard() {
+                if seen.changed().await.is_err() {
+                    return false;
                 }
             }
-            false
+            true
         };
         tokio::time::timeout(most, waiting).await.unwrap_or(false)
     }

@@ -145,9 +145,9 @@ async fn a_router_that_learned_of_an_epoch_first_waits_until_the_pod_has_heard_o
     let (ownership, _) = pod();
     let (a, most) = (target("slack:guild:A"), Duration::from_millis(500));
     ownership.apply(delta(4, vec![]));
-    assert!(!ownership.heard_of(&a, Epoch(5), Revision(4), most).await);
+    assert!(!ownership.heard_of(&a, Epoch(5), most).await);
     let (waiting, name) = (ownership.clone(), a.clone());
-    let task = shared::shutdown::spawn(async move { waiting.heard_of(&name, Epoch(5), Revision(4), most).await });
+    let task = shared::shutdown::spawn(async move { waiting.heard_of(&name, Epoch(5), most).await });
     tokio::task::yield_now().await;
     ownership.apply(delta(5, vec![assignment("slack:guild:A", "gateway-0", 5)]));
     assert!(task.await.expect("no panic"));

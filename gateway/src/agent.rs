@@ -1,0 +1,111 @@
+//! The pod's side of the control plane: keeps the lease ([`heart`]) and follows the assignments ([`stream`]). Decides in
+//! which order the two begin and end.
+
+pub(crate) mod heart;
+mod nag;
+mod renewal;
+mod stream;
+
+use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
+use heart::{Card, Heart};
+use shared::http::{Client, ClientError, Latch};
+use shared::settings::Secret;
+use shared::shutdown::Shutdown;
+use std::time::Duration;
+use stream::Stream;
+use tokio::{sync::watch, task::JoinHandle};
+
+/// How long a call to config-service may take. Heartbeats have their own, shorter bound.
+const CALL: Duration = Duration::from_secs(3);
+
+/// The two tasks at work.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    heart: JoinHandle<()>,
+    stream: JoinHandle<()>,
+    leave: Shutdown,
+    stop: Shutdown,
+    /// Cancelled as soon as one of them has ended, however it ended.
+    ended: Shutdown,
+}
+
+/// What the agent works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    /// What the pod may act for.
+    pub(crate) ownership: Ownership,
+    /// Its rows.
+    pub(crate) engine: Engine,
+    /// Open while the pod is registered.
+    pub(crate) registered: Latch,
+    /// What else readiness hangs on.
+    pub(crate) readiness: Readiness,
+    /// The counters.
+    pub(crate) metrics: GatewayMetrics,
+}
+
+impl Agent {
+    /// Starts both tasks.
+    ///
+    /// # Errors
+    /// When config-service's URL is none.
+    pub(crate) fn start(options: &Options, token: Secret, card: Card, parts: Parts) -> Result<Self, ClientError> {
+        let client = Client::new(&options.config_url, Some(token), CALL)?;
+        let (leave, stop) = (Shutdown::new(), Shutdown::new());
+        let (known, heard) = watch::channel(false);
+        let Parts { ownership, engine, registered, readiness, metrics } = parts;
+        let stream = Stream {
+            client: client.clone(),
+            ownership: ownership.clone(),
+            engine: engine.clone(),
+            known: heard,
+            readiness: readiness.clone(),
+            silence: options.watch_silence,
+            stop: stop.clone(),
+        };
+        let heart =
+            Heart { client, card, ownership, engine, registered, known, readiness, metrics, leave: leave.clone() };
+        let ended = Shutdown::new();
+        let (heart_ended, stream_ended) = (ended.clone().drop_guard(), ended.clone().drop_guard());
+        let heart = shared::shutdown::spawn(async move {
+            let _ended = heart_ended;
+            heart.run().await;
+        });
+        let stream = shared::shutdown::spawn(async move {
+            let _ended = stream_ended;
+            stream.run().await;
+        });
+        Ok(Self { heart, stream, leave, stop, ended })
+    }
+
+    /// Stops taking targets over. The lease is still kept, for what runs.
+    pub(crate) async fn stop_stream(&mut self) {
+        self.stop.cancel();
+        if let Err(why) = (&mut self.stream).await {
+            tracing::error!(error = %why, "the assignment stream's task failed");
+        }
+    }
+
+    /// Says goodbye to config-service and gives the lease up.
+    pub(crate) async fn leave(mut self) {
+        self.leave.cancel();
+        if let Err(why) = (&mut self.heart).await {
+            tracing::error!(error = %why, "the lease's task failed");
+        }
+    }
+
+    /// Completes when one of the tasks has ended. Before it was asked to, that is a defect: the pod cannot go on.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.leave.cancel();
+        self.stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests;

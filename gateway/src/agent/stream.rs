@@ -1,0 +1,179 @@
+//! The pod's own assignment stream: what it owns, as config-service's log has it. Decides when a silent stream is dead and
+//! where to go on; hands every message to the ownership and the engine in order. Knows no lease.
+
+use super::nag::Nag;
+use crate::ownership::{Ownership, Staged};
+use crate::{Engine, readiness::Readiness};
+use http_body_util::BodyExt;
+use shared::backoff::Backoff;
+use shared::http::Client;
+use shared::shutdown::Shutdown;
+use shared::wire::control::Watch;
+use shared::wire::sse::SseReader;
+use std::time::Duration;
+use tokio::{sync::watch, time::Instant};
+
+/// The largest message of the watch: a snapshot comes in parts that are far smaller.
+const MAX_MESSAGE: usize = 16 << 20;
+/// The set of targets is logged when it changed, but not more often than this.
+const ANNOUNCE: Duration = Duration::from_secs(1);
+/// The shortest and the longest wait before the stream is opened again.
+const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Everything the task works with.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// config-service.
+    pub(crate) client: Client,
+    /// Who is told what the pod owns.
+    pub(crate) ownership: Ownership,
+    /// Who keeps the targets' rows.
+    pub(crate) engine: Engine,
+    /// True once the pod is registered; nobody has assignments for it before.
+    pub(crate) known: watch::Receiver<bool>,
+    /// What readiness hangs on: a lease counts only when this stream has caught up with it.
+    pub(crate) readiness: Readiness,
+    /// How long the stream may be silent before it counts as dead.
+    pub(crate) silence: Duration,
+    /// Ends the task.
+    pub(crate) stop: Shutdown,
+}
+
+/// Why the stream was left.
+#[derive(Debug, thiserror::Error)]
+enum Left {
+    #[error("{0}")]
+    Client(#[from] shared::http::ClientError),
+    #[error("the stream was closed")]
+    Closed,
+    #[error("the stream was cut: {0}")]
+    Cut(#[from] hyper::Error),
+    #[error("the stream was silent for {0:?}")]
+    Silent(Duration),
+    #[error("{0}")]
+    TooLarge(#[from] shared::wire::sse::SseTooLarge),
+    #[error("a message of the stream cannot be read: {0}")]
+    Message(#[from] serde_json::Error),
+    #[error("config-service asks to start over: {0}")]
+    Resync(String),
+}
+
+impl Left {
+    /// Whether the position in the log is worth nothing any more.
+    fn starts_over(&self) -> bool {
+        matches!(self, Self::Resync(_) | Self::Message(_) | Self::TooLarge(_))
+    }
+}
+
+impl Stream {
+    /// Runs until it is stopped.
+    pub(crate) async fn run(mut self) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.follow_for_ever()).await;
+    }
+
+    async fn follow_for_ever(&mut self) {
+        if self.known.wait_for(|known| *known).await.is_err() {
+            return;
+        }
+        let clock = self.ownership.clock().clone();
+        let mut backoff = Backoff::new(REOPEN.0, REOPEN.1, clock.now().as_nanos());
+        let (mut nag, mut announcer) = (Nag::default(), Announcer::default());
+        let mut whole = false;
+        loop {
+            let seen = self.ownership.revision();
+            let Err(left) = self.follow(&mut whole, &mut announcer, &mut nag).await;
+            if left.starts_over() {
+                whole = false;
+            }
+            if self.ownership.revision() > seen {
+                backoff.reset();
+            }
+            if nag.tell(clock.now(), &left.to_string()) {
+                tracing::warn!(error = %left, "the assignment stream was left, opening it again");
+            }
+            tokio::time::sleep(backoff.next_wait()).await;
+        }
+    }
+
+    /// Follows one connection until it has to be left. `whole` says whether a position in the log is known.
+    async fn follow(&mut self, whole: &mut bool, announcer: &mut Announcer, nag: &mut Nag) -> Result<Never, Left> {
+        let path = format!("/v1/watch?pod={}", self.ownership.pod());
+        let position = self.ownership.revision().to_string();
+        let headers: &[(&str, &str)] = if *whole { &[("last-event-id", &position)] } else { &[] };
+        let mut body = self.client.stream(&path, headers).await?;
+        let mut reader = SseReader::new(MAX_MESSAGE);
+        let mut dead_at = Instant::now() + self.silence;
+        loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame.ok_or(Left::Closed)??,
+                () = tokio::time::sleep_until(dead_at) => return Err(Left::Silent(self.silence)),
+                () = announcer.due() => { announcer.announce(&self.ownership); continue }
+            };
+            dead_at = Instant::now() + self.silence;
+            let Some(chunk) = frame.data_ref() else { continue };
+            for event in reader.push(chunk)? {
+                let message: Watch = serde_json::from_str(&event.data)?;
+                if let Watch::Resync { reason } = message {
+                    return Err(Left::Resync(reason));
+                }
+                if message.completes().is_some() {
+                    *whole = true;
+                    if nag.over() {
+                        tracing::info!("the assignment stream is back");
+                    }
+                }
+                let staged = self.ownership.stage(message);
+                if !staged.changes().is_empty() {
+                    self.get_ready(&staged).await;
+                    announcer.changed();
+                }
+                self.ownership.admit(staged);
+                self.readiness.refresh();
+            }
+        }
+    }
+
+    /// Has the engine ready for what is about to be served. There is no way around it, so it is tried until it works.
+    async fn get_ready(&self, staged: &Staged) {
+        let changes = staged.changes();
+        self.engine.released(changes.released.clone()).await;
+        while let Err(why) = self.engine.acquired(changes.acquired.clone()).await {
+            tracing::error!(targets = changes.acquired.len(), error = %why, "cannot take targets over, trying again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// The stream is followed until it has to be left.
+enum Never {}
+
+/// Logs the pod's targets after a change, not more often than [`ANNOUNCE`].
+#[derive(Debug, Default)]
+struct Announcer {
+    pending: bool,
+    last: Option<Instant>,
+}
+
+impl Announcer {
+    fn changed(&mut self) {
+        self.pending = true;
+    }
+
+    /// Completes when a line is due; never while there is nothing to say.
+    async fn due(&self) {
+        match (self.pending, self.last) {
+            (true, Some(last)) => tokio::time::sleep_until(last + ANNOUNCE).await,
+            (true, None) => {}
+            (false, _) => std::future::pending().await,
+        }
+    }
+
+    fn announce(&mut self, ownership: &Ownership) {
+        (self.pending, self.last) = (false, Some(Instant::now()));
+        tracing::info!(pod = %ownership.pod(), count = ownership.count(), revision = %ownership.revision(), "assigned guilds");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Puts the role together and takes it apart again. Decides the order: what others rely on begins first and ends last.
+//!
+//! ```text
+//! start  folder lock ▸ listener bound ▸ database ▸ agent (register, lease, assignments) ▸ listener served
+//! stop   no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ goodbye ▸ listener closed
+//! ```
+
+use crate::agent::{Agent, Parts, heart::Card};
+use crate::http::{App, Bounds, Door, Links, routes};
+use crate::{
+    Engine, Handler, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
+};
+use anyhow::Context;
+use shared::clock::BootClock;
+use shared::http::{BoundListener, Probes, Tokens, bind};
+use shared::lease::LeaseTerms;
+use shared::settings::{Secret, SettingError, value_or_file};
+use shared::shutdown::Shutdown;
+use shared::telemetry::Metrics;
+use shared::wire::link::Window;
+use std::sync::Arc;
+
+/// Runs the gateway role with a bot's handler until `shutdown`. Logs are the caller's.
+///
+/// # Errors
+/// When it cannot start: a setting is missing, a port is taken, the data folder is in use or cannot be opened. Later only
+/// when a part of it failed for good.
+pub async fn serve(options: Options, handler: impl Handler, shutdown: Shutdown) -> anyhow::Result<()> {
+    let (tokens, token) = tokens(&options)?;
+    let folder = Folder::take(&options.data, &options.pod)?;
+    let bound = bind(options.listen, "--listen (BERTH_GATEWAY_LISTEN)").await?;
+    let card = Card::new(&options, bound.address)?;
+    tracing::info!(pod = %options.pod, listen = %bound.address, address = card.address, data = %folder.path().display(), same_boot = folder.same_boot(), "gateway starts");
+
+    let ownership = Ownership::new(options.pod.clone(), Arc::new(BootClock), LeaseTerms::default());
+    let (metrics, probes) = (Metrics::new(), Probes::new());
+    let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
+    let engine_stop = Shutdown::new();
+    let engine = Engine::open(&options, ownership.clone(), Arc::new(handler), &metrics, engine_stop.clone())
+        .await
+        .with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
+    let registered = probes.latch("registered", "not registered with config-service yet");
+    let readiness = Readiness::new(&probes, ownership.clone(), engine.clone());
+    let parts = Parts {
+        ownership: ownership.clone(),
+        engine: engine.clone(),
+        registered,
+        readiness: readiness.clone(),
+        metrics: own_metrics.clone(),
+    };
+    let agent = Agent::start(&options, token, card, parts)?;
+
+    let door = Door::new(ownership, engine.clone(), own_metrics);
+    let links = Links::new(bounds(&options), options.links);
+    let app = App { tokens: Arc::new(tokens), door, links: links.clone() };
+    let router = routes(app, &probes, metrics, readiness);
+    let running = Running { agent, engine, engine_stop, links, probes, options };
+    let ended = running.run(bound, router, shutdown).await;
+    drop(folder);
+    ended
+}
+
+fn tokens(options: &Options) -> Result<(Tokens, Secret), SettingError> {
+    let name = "BERTH_SERVICE_TOKENS";
+    let list = value_or_file(name, options.service_tokens.as_deref(), options.service_tokens_file.as_deref())?;
+    let tokens = Tokens::parse(list.as_deref().unwrap_or_default());
+    let token = tokens.current().cloned().ok_or(SettingError::Missing {
+        name,
+        remedy: "set it to the secret that Berth's services share, the same for all of them",
+    })?;
+    Ok((tokens, token))
+}
+
+fn bounds(options: &Options) -> Bounds {
+    Bounds {
+        window: Window { requests: options.link_requests, bytes: options.link_bytes },
+        max_frame: options.max_frame,
+        silence: options.link_silence,
+    }
+}
+
+/// The role at work.
+struct Running {
+    agent: Agent,
+    engine: Engine,
+    engine_stop: Shutdown,
+    links: Links,
+    probes: Probes,
+    options: Options,
+}
+
+impl Running {
+    async fn run(self, bound: BoundListener, router: axum::Router, shutdown: Shutdown) -> anyhow::Result<()> {
+        let listening = Shutdown::new();
+        let limits = self.options.limits.clone();
+        let mut server = shared::shutdown::spawn(shared::http::serve(bound, router, limits, listening.clone()));
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            () = self.agent.ended() => Err(anyhow::anyhow!("the agent has ended by itself; the log above has the cause")),
+            served = &mut server => {
+                served.context("the listener's task failed")?.context("the listener failed")?;
+                Err(anyhow::anyhow!("the listener has ended by itself"))
+            }
+        };
+        if ended.is_ok() {
+            self.stop().await;
+            listening.cancel();
+            server.await.context("the listener's task failed")?.context("the listener failed")?;
+        }
+        ended
+    }
+
+    async fn stop(mut self) {
+        let stopping = self.probes.latch("stopping", "this pod is stopping");
+        let most = self.options.limits.stop_timeout;
+        if tokio::time::timeout(most, self.links.stop()).await.is_err() {
+            tracing::warn!("requests were still running at the end of the stop timeout");
+        }
+        self.agent.stop_stream().await;
+        self.engine.stop().await;
+        self.engine_stop.cancel();
+        self.agent.leave().await;
+        drop(stopping);
+        tracing::info!("gateway stopped");
+    }
+}

@@ -1,0 +1,56 @@
+//! The pod's listener: probes, the local API and the routers' links on one port. Decides who may ask what; maps errors to
+//! problems. Knows no database.
+
+mod door;
+mod link;
+mod state;
+
+pub(crate) use door::Door;
+pub(crate) use link::{Bounds, Links};
+
+use crate::readiness::Readiness;
+use axum::{Router, extract::FromRequestParts, extract::Request, extract::State, middleware, routing::get};
+use http::{StatusCode, request::Parts};
+use shared::{Problem, http::Probes, http::Tokens, telemetry::Metrics, wire::link::PATH};
+use std::sync::Arc;
+
+/// What the routes work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    /// Tokens the other services present.
+    pub(crate) tokens: Arc<Tokens>,
+    /// Who answers requests.
+    pub(crate) door: Door,
+    /// The routers' links.
+    pub(crate) links: Links,
+}
+
+/// Another service of the cluster, by its token. A route that takes this cannot be called without one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Service;
+
+impl FromRequestParts<App> for Service {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        app.tokens.check(&parts.headers).map(|()| Self)
+    }
+}
+
+/// Returns all routes.
+pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Readiness) -> Router {
+    let look_first = |State(readiness): State<Readiness>, request: Request| async move {
+        readiness.refresh();
+        request
+    };
+    let probes = probes.routes(metrics).layer(middleware::map_request_with_state(readiness, look_first));
+    Router::new()
+        .route(PATH, get(link::open))
+        .route("/v1/local/targets/{target}/state", get(state::get))
+        .with_state(app)
+        .merge(probes)
+        .fallback(|| async { Problem::not_found("there is nothing at this path") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes GET only")
+        })
+}

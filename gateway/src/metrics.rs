@@ -1,0 +1,106 @@
+//! The metrics of the lease and the links (OPERATORS.md, Observability). What changes by the clock alone is read at the
+//! scrape.
+
+use crate::ownership::Ownership;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge, gauge::Gauge},
+};
+use shared::telemetry::Metrics;
+use shared::wire::link::Outcome;
+
+/// The counters. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GatewayMetrics {
+    heartbeats: Family<Labelled, Counter>,
+    requests: Family<Labelled, Counter>,
+    cuts: Family<Labelled, Counter>,
+    links: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labelled {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pod {
+    pod: String,
+}
+
+impl GatewayMetrics {
+    /// Registers everything.
+    pub(crate) fn new(metrics: &Metrics, ownership: Ownership) -> Self {
+        let own = Self::default();
+        metrics.register(|registry| {
+            registry.register(
+                "berth_heartbeats",
+                "Heartbeats and registrations by what became of them",
+                own.heartbeats.clone(),
+            );
+            registry.register(
+                "berth_link_requests",
+                "Requests of the HTTP tier by what became of them",
+                own.requests.clone(),
+            );
+            registry.register("berth_links_ended", "Links of the HTTP tier that ended, by why", own.cuts.clone());
+            registry.register("berth_links", "Links of the HTTP tier now open", own.links.clone());
+            registry.register_collector(Box::new(Scrape { ownership }));
+        });
+        own
+    }
+
+    /// Counts what became of a call to config-service.
+    pub(crate) fn heartbeat(&self, result: &'static str) {
+        self.heartbeats.get_or_create(&Labelled { result }).inc();
+    }
+
+    /// Counts what became of a request.
+    pub(crate) fn request(&self, outcome: &Outcome) {
+        let result = match outcome {
+            Outcome::Committed { duplicate: false, .. } => "committed",
+            Outcome::Committed { duplicate: true, .. } => "duplicate",
+            Outcome::NotOwner { .. } => "not-owner",
+            Outcome::NotServing { .. } => "not-serving",
+            Outcome::Busy { .. } => "busy",
+            Outcome::NotCommitted { .. } => "not-committed",
+            Outcome::Late => "late",
+        };
+        self.requests.get_or_create(&Labelled { result }).inc();
+    }
+
+    /// Counts a link that began.
+    pub(crate) fn link_began(&self) {
+        self.links.inc();
+    }
+
+    /// Counts a link that ended.
+    pub(crate) fn link_ended(&self, result: &'static str) {
+        self.links.dec();
+        self.cuts.get_or_create(&Labelled { result }).inc();
+    }
+}
+
+#[derive(Debug)]
+struct Scrape {
+    ownership: Ownership,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let pod = Pod { pod: self.ownership.pod().to_string() };
+        let remaining = self.ownership.lease().map_or(0.0, |(_, remaining)| remaining.as_secs_f64());
+        let mut lease = encoder.encode_descriptor(
+            "berth_lease_remaining_seconds",
+            "Validity left of the pod's lease",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(remaining).encode(lease.encode_family(&pod)?)?;
+        let count = i64::try_from(self.ownership.count()).unwrap_or(i64::MAX);
+        let mut targets =
+            encoder.encode_descriptor("berth_pod_targets", "Targets the pod owns", None, MetricType::Gauge)?;
+        ConstGauge::new(count).encode(targets.encode_family(&pod)?)
+    }
+}

@@ -1,0 +1,41 @@
+//! When the pod may get traffic: registered, lease held, database writable, not stopping. Asked at every use, since a
+//! lease ends by the clock alone.
+
+use crate::{Engine, ownership::Denied, ownership::Ownership};
+use shared::http::{Latch, Probes};
+use shared::lease::Use;
+
+/// The pod's readiness. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Readiness {
+    ownership: Ownership,
+    engine: Engine,
+    lease: Latch,
+    database: Latch,
+}
+
+impl Readiness {
+    /// Adds the pod's conditions to its probes.
+    pub(crate) fn new(probes: &Probes, ownership: Ownership, engine: Engine) -> Self {
+        let lease = probes.latch("lease", "this pod holds no lease");
+        let database = probes.latch("database", "not opened yet");
+        let readiness = Self { ownership, engine, lease, database };
+        readiness.refresh();
+        readiness
+    }
+
+    /// Looks at everything anew.
+    pub(crate) fn refresh(&self) {
+        match self.ownership.check_lease(Use::Accept) {
+            Ok(()) => self.lease.open(),
+            Err(Denied::NotServing(reason)) => self.lease.close(reason),
+            Err(other) => self.lease.close(&other.to_string()),
+        }
+        if self.engine.writable() {
+            self.database.open();
+        } else {
+            self.database
+                .close("the last commit failed; free disk space, or check that the data folder can be written");
+        }
+    }
+}

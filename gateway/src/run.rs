@@ -1,0 +1,63 @@
+//! A bot's whole `main`: flags, logs, signals, runtime. Decides nothing else.
+
+use crate::{Handler, Options, serve};
+use clap::Parser;
+use shared::{shutdown::on_signals, telemetry::init_logs};
+use std::process::ExitCode;
+
+/// Most worker threads: the writer has its own, and a pod shares its machine.
+const MOST_WORKERS: usize = 4;
+
+/// A bot on Berth: one pod that owns guilds and channels and runs this program's handler for their events
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Command {
+    #[command(flatten)]
+    options: Options,
+    /// Stop when standard input ends: a supervisor holds the other end.
+    #[arg(long, env = "BERTH_EXIT_WITH_PARENT", hide = true)]
+    exit_with_parent: bool,
+}
+
+/// Runs `handler` as a gateway pod, with the flags of `berth gateway`, until a signal: the whole `main` of a bot.
+///
+/// ```no_run
+/// # use gateway::{Handler, HandlerError, Reply, Target, handlers::Event};
+/// struct Hello;
+///
+/// impl Handler for Hello {
+///     fn handle(&self, _event: &Event, _target: &mut Target<'_>) -> Result<Reply, HandlerError> {
+///         Ok(Reply::text("hello"))
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     gateway::run(Hello)
+/// }
+/// ```
+pub fn run(handler: impl Handler) -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(why) => {
+            let _ = why.print();
+            return ExitCode::from(u8::try_from(why.exit_code()).unwrap_or(2));
+        }
+    };
+    match start(command, handler) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command, handler: impl Handler) -> anyhow::Result<()> {
+    init_logs(&command.options.log).map_err(anyhow::Error::msg)?;
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_WORKERS));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = on_signals(command.exit_with_parent)?;
+        serve(command.options, handler, shutdown).await
+    })
+}
