@@ -10,6 +10,10 @@ use std::time::Duration;
 pub const REFUSAL_TEXT: &str =
     "This is taking longer than it should. Nothing was changed; please try again in a moment.";
 
+/// What a person is told when their command reached an owner that did not say in time what became of it.
+pub const UNSURE_TEXT: &str =
+    "This is taking longer than it should. It may still be done; please look before you try again.";
+
 /// Discord's API, unless a setting names another (a test double, a proxy).
 pub const DISCORD_API: &str = "https://discord.com/api/v10";
 
@@ -68,12 +72,22 @@ pub fn acknowledged(kind: EventKind) -> Answer {
 /// Returns the answer when no owner took the event in time. Nothing was committed: never a success, except the sentence
 /// that a waiting person reads.
 pub fn refusal(kind: EventKind, body: &[u8]) -> Answer {
+    not_taken(kind, body, REFUSAL_TEXT)
+}
+
+/// Returns the answer when an owner may have taken the event, but did not say so in time: as [`refusal`], with a sentence
+/// that does not promise that nothing was changed.
+pub fn unsure(kind: EventKind, body: &[u8]) -> Answer {
+    not_taken(kind, body, UNSURE_TEXT)
+}
+
+fn not_taken(kind: EventKind, body: &[u8], text: &str) -> Answer {
     use EventKind as K;
     match kind {
-        K::DiscordCommand | K::DiscordComponent | K::DiscordModal => message(kind, REFUSAL_TEXT, true),
+        K::DiscordCommand | K::DiscordComponent | K::DiscordModal => message(kind, text, true),
         K::DiscordAutocomplete | K::SlackOptions => acknowledged(kind),
-        K::SlackCommand | K::SlackInteraction => message(kind, REFUSAL_TEXT, true),
-        K::SlackView => slack_view_errors(body),
+        K::SlackCommand | K::SlackInteraction => message(kind, text, true),
+        K::SlackView => slack_view_errors(body, text),
         _ => Answer::empty(503).with_header("retry-after", "1"),
     }
 }
@@ -164,7 +178,7 @@ fn plain(value: &Value) -> Option<&str> {
     (!text.is_empty() && text != "." && text != ".." && text.bytes().all(safe)).then_some(text)
 }
 
-fn slack_view_errors(body: &[u8]) -> Answer {
+fn slack_view_errors(body: &[u8], text: &str) -> Answer {
     let block =
         form_field(body, "payload").and_then(|payload| serde_json::from_str::<Value>(&payload).ok()).and_then(|sent| {
             let blocks = sent.get("view")?.get("blocks")?.as_array()?.clone();
@@ -172,7 +186,7 @@ fn slack_view_errors(body: &[u8]) -> Answer {
             Some(input.get("block_id")?.as_str()?.to_owned())
         });
     match block {
-        Some(block) => Answer::json(200, &json!({"response_action": "errors", "errors": {block: REFUSAL_TEXT}})),
+        Some(block) => Answer::json(200, &json!({"response_action": "errors", "errors": {block: text}})),
         None => Answer::empty(503).with_header("retry-after", "1"),
     }
 }

@@ -20,9 +20,18 @@ fn event(kind: EventKind, body: &str) -> Event {
 #[test]
 fn only_what_a_person_reads_is_refused_with_a_success() {
     for kind in EventKind::ALL {
-        let status = refusal(*kind, b"").status;
         let told = kind.is_interactive() && *kind != EventKind::SlackView;
-        assert_eq!(status, if told { 200 } else { 503 }, "{kind}");
+        for answer in [refusal(*kind, b""), unsure(*kind, b"")] {
+            assert_eq!(answer.status, if told { 200 } else { 503 }, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_told_that_nothing_was_changed_when_it_may_have_been() {
+    for kind in EventKind::ALL {
+        let told = String::from_utf8_lossy(&unsure(*kind, b"").body).into_owned();
+        assert!(!told.contains(REFUSAL_TEXT), "{kind}");
     }
 }
 

@@ -17,11 +17,12 @@
 //!                         ←    Goaway: no new requests, running ones are answered
 //! ```
 //! **Flow control**: the gateway's hello says how many requests and how many payload bytes may be unanswered at once;
-//! every reply gives its request's share back. A router that has used its share waits, and parks no more than it may.
+//! every reply gives its request's share back ([`request_len`] bytes), a cancelled one when its deadline has passed. A
+//! router that has used its share waits, and parks no more than it may.
 
 mod codec;
 
-pub use codec::{HEAD, LinkError, decode, encode};
+pub use codec::{HEAD, LinkError, decode, encode, request_len};
 
 use super::Hello;
 use crate::event::{Answer, Event};

@@ -133,6 +133,18 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, Link
     }))
 }
 
+/// Returns the length of a request's payload in bytes, as [`encode`] writes it: what it costs of the window.
+pub fn request_len(request: &Request) -> usize {
+    const FIELD: usize = 5;
+    // Epoch, revision, deadline, kind and time of arrival.
+    const NUMBERS: usize = 5 * (FIELD + 8);
+    let event = &request.event;
+    let parent = event.parent.as_ref().map_or(0, |parent| FIELD + parent.as_str().len());
+    let headers: usize = event.headers.iter().map(|(name, value)| FIELD + name.len() + 1 + value.len()).sum();
+    let named = [event.target.as_str().len(), event.source.len(), event.id.len(), event.body.len()];
+    NUMBERS + parent + headers + named.iter().map(|length| FIELD + length).sum::<usize>()
+}
+
 fn put_request(out: &mut BytesMut, request: &Request) {
     let event = &request.event;
     field(out, tag::TARGET, event.target.as_str().as_bytes());

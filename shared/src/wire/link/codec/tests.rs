@@ -51,7 +51,13 @@ proptest! {
     ) {
         let sent = frames(body, vec![("x-a".into(), value)]);
         let mut wire = BytesMut::new();
-        sent.iter().for_each(|frame| encode(frame, &mut wire));
+        sent.iter().for_each(|frame| {
+            let before = wire.len();
+            encode(frame, &mut wire);
+            if let Frame::Request { request, .. } = frame {
+                assert_eq!(wire.len() - before, HEAD + request_len(request));
+            }
+        });
         let (mut buffer, mut got) = (BytesMut::new(), Vec::new());
         for piece in wire.chunks(cut) {
             buffer.extend_from_slice(piece);
