@@ -3,19 +3,19 @@
 use crate::{strip, tree::Source};
 
 /// Within `subject`, except under `but`, no code may contain one of `words`.
-pub struct Rule {
+pub(crate) struct Rule {
     /// A module (`crate/src/module`), a crate or everything (empty).
-    pub subject: &'static str,
+    pub(crate) subject: &'static str,
     /// Modules that may.
-    pub but: &'static [&'static str],
+    pub(crate) but: &'static [&'static str],
     /// What may not occur: identifiers or paths.
-    pub words: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
     /// Why.
-    pub why: &'static str,
+    pub(crate) why: &'static str,
 }
 
 /// Who may call whom inside a service: http, control, agent, dispatch → planner, store → domain.
-pub const LAYERS: &[Rule] = &[
+pub(crate) const LAYERS: &[Rule] = &[
     Rule {
         subject: "config-service/src/domain",
         but: &[],
@@ -79,7 +79,7 @@ pub const LAYERS: &[Rule] = &[
 ];
 
 /// Where databases and the outside may be touched. Tests and their library look from outside and may.
-pub const OUTSIDE: &[Rule] = &[
+pub(crate) const OUTSIDE: &[Rule] = &[
     Rule {
         subject: "",
         but: &["config-service/src/store", "tests"],
@@ -104,7 +104,7 @@ const IMPURE: &[&str] =
     &["tokio", "async", "await", "Clock", "BootClock", "axum", "hyper", "std::fs", "std::net", "Mutex", "RwLock"];
 
 /// What decides, and therefore does nothing.
-pub const PURE: &[Rule] = &[
+pub(crate) const PURE: &[Rule] = &[
     Rule {
         subject: "config-service/src/planner",
         but: &[],
@@ -133,7 +133,7 @@ pub const PURE: &[Rule] = &[
 ];
 
 /// What the rules are about: each must exist, or a rule watches an empty room.
-pub const SUBJECTS: &[&str] = &[
+pub(crate) const SUBJECTS: &[&str] = &[
     "config-service/src/planner",
     "config-service/src/domain",
     "config-service/src/store",
@@ -151,7 +151,7 @@ pub const SUBJECTS: &[&str] = &[
 ];
 
 /// Says whether one package of the workspace may depend on another.
-pub fn may_import(package: &str, other: &str) -> bool {
+pub(crate) fn may_import(package: &str, other: &str) -> bool {
     match package {
         "berth-shared" => false,
         "berth-config-service" | "berth-gateway" | "berth-http-service" => other == "berth-shared",
@@ -162,12 +162,12 @@ pub fn may_import(package: &str, other: &str) -> bool {
 }
 
 /// Returns whether `path` is `module` itself (`module.rs`) or lies below it.
-pub fn under(path: &str, module: &str) -> bool {
+pub(crate) fn under(path: &str, module: &str) -> bool {
     module.is_empty() || path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 /// Returns what `source` breaks of `rules`.
-pub fn check(rules: &[Rule], source: &Source) -> Vec<String> {
+pub(crate) fn check(rules: &[Rule], source: &Source) -> Vec<String> {
     let code = strip::code(&source.text);
     let mut broken = Vec::new();
     for rule in rules.iter().filter(|rule| under(&source.path, rule.subject)) {
@@ -186,7 +186,7 @@ pub fn check(rules: &[Rule], source: &Source) -> Vec<String> {
 }
 
 /// Returns what is wrong with the look of `source`.
-pub fn shape(source: &Source) -> Vec<String> {
+pub(crate) fn shape(source: &Source) -> Vec<String> {
     let mut broken = Vec::new();
     let mut say = |what: &str| broken.push(format!("{}: {what}", source.path));
     if source.path.ends_with("/mod.rs") {
@@ -226,7 +226,7 @@ fn has_word(line: &str, word: &str) -> bool {
 }
 
 /// Sources made up to break a rule each.
-pub const OFFENCES: &[(&str, &str)] = &[
+pub(crate) const OFFENCES: &[(&str, &str)] = &[
     ("config-service/src/planner/rank.rs", "//! x\nuse tokio::time;"),
     ("config-service/src/planner.rs", "//! x\npub async fn plan() {}"),
     ("config-service/src/planner.rs", "//! x\nuse shared::Clock;"),
@@ -248,7 +248,7 @@ pub const OFFENCES: &[(&str, &str)] = &[
 ];
 
 /// Sources that only look like an offence.
-pub const HARMLESS: &[(&str, &str)] = &[
+pub(crate) const HARMLESS: &[(&str, &str)] = &[
     ("config-service/src/planner.rs", "//! No tokio, no async here.\nlet asynchronous = \"tokio\";"),
     ("gateway/src/store/writer.rs", "//! x\nuse rusqlite::Connection;"),
     ("gateway/src/outbox/call.rs", "//! x\nuse reqwest::Client;"),

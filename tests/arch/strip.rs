@@ -1,7 +1,7 @@
 //! Takes comments and texts out of Rust source, so that a rule sees only code. Lines stay where they are.
 
 /// Returns `source` with every comment, string and character literal blanked.
-pub fn code(source: &str) -> String {
+pub(crate) fn code(source: &str) -> String {
     let bytes = source.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

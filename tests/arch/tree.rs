@@ -8,23 +8,23 @@ use std::{
 };
 
 /// A source file; `path` is relative to the workspace, with `/`.
-pub struct Source {
-    pub path: String,
-    pub text: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// A package with the workspace packages it depends on, for whatever purpose.
-pub struct Package {
-    pub name: String,
-    pub imports: Vec<String>,
-    pub takes_lints: bool,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) imports: Vec<String>,
+    pub(crate) takes_lints: bool,
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
 }
 
-pub fn packages() -> Vec<Package> {
+pub(crate) fn packages() -> Vec<Package> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
         .current_dir(root())
@@ -49,7 +49,7 @@ pub fn packages() -> Vec<Package> {
 }
 
 /// Returns all Rust sources of the workspace, ordered by path.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = root();
     let mut all = Vec::new();
     for package in ["shared", "config-service", "gateway", "http-service", "cli", "tests", "examples"] {
@@ -65,7 +65,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// Returns all migrations, relative to the workspace.
-pub fn migrations() -> Vec<String> {
+pub(crate) fn migrations() -> Vec<String> {
     let root = root();
     let mut all = Vec::new();
     walk(&root.join("migrations"), &mut |path| {
@@ -77,7 +77,7 @@ pub fn migrations() -> Vec<String> {
 }
 
 /// Returns what is wrong when a source lies in a folder `foo/` without a `foo.rs` beside it.
-pub fn missing_parent(path: &str) -> Option<String> {
+pub(crate) fn missing_parent(path: &str) -> Option<String> {
     let (folder, _) = path.rsplit_once('/')?;
     let (_, inside) = folder.split_once("/src/")?;
     let file = root().join(format!("{folder}.rs"));

@@ -1,2 +1,13 @@
-//! Stories with real processes: one binary, a module per subject.
-fn main() {}
+//! Stories with real processes: one binary, a module per subject. Each name says what Berth promises.
+
+mod bad_input;
+mod cli;
+mod disk;
+mod first_contact;
+mod fixtures;
+mod kill;
+mod leases;
+mod load;
+mod outbox;
+mod up;
+mod vectors;

@@ -93,6 +93,7 @@ impl Setup {
             role: "config-service",
             listen: "BERTH_CONFIG_LISTEN",
             settings,
+            wrapper: None,
         });
         let client = Client::new(Duration::from_secs(70));
         Cluster { config, gateways: Vec::new(), routers: Vec::new(), keys, client, setup: self, folder }
@@ -111,8 +112,14 @@ impl Setup {
 impl Cluster {
     /// Starts the gateways and HTTP tiers of the setup; does not wait for them.
     pub fn launch_rest(&mut self) {
+        self.launch_rest_as(None);
+    }
+
+    /// Starts them with another program in front: it is given the `berth` binary and its arguments, and must become it.
+    pub fn launch_rest_as(&mut self, wrapper: Option<&'static [&'static str]>) {
         for n in 0..self.setup.gateways {
-            let gateway = Role::start(self.gateway_recipe(&format!("gateway-{n}")));
+            let recipe = Recipe { wrapper, ..self.gateway_recipe(&format!("gateway-{n}")) };
+            let gateway = Role::start(recipe);
             self.gateways.push(gateway);
         }
         for n in 0..self.setup.routers {
@@ -136,14 +143,14 @@ impl Cluster {
             ("BERTH_POD".to_owned(), pod.to_owned()),
             ("BERTH_GATEWAY_DATA".to_owned(), self.pod_folder(pod).display().to_string()),
         ]);
-        Recipe { name: pod.to_owned(), role: "gateway", listen: "BERTH_GATEWAY_LISTEN", settings }
+        Recipe { name: pod.to_owned(), role: "gateway", listen: "BERTH_GATEWAY_LISTEN", settings, wrapper: None }
     }
 
     /// Returns how an HTTP tier of this cluster is started.
     pub fn router_recipe(&self, name: &str) -> Recipe {
-        let mut settings = self.common();
-        settings.extend(self.keys.settings());
-        Recipe { name: name.to_owned(), role: "http-service", listen: "BERTH_HTTP_LISTEN", settings }
+        let mut settings = self.keys.settings();
+        settings.extend(self.common());
+        Recipe { name: name.to_owned(), role: "http-service", listen: "BERTH_HTTP_LISTEN", settings, wrapper: None }
     }
 
     fn common(&self) -> Vec<(String, String)> {

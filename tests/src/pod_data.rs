@@ -3,31 +3,41 @@
 use rusqlite::{Connection, OpenFlags};
 use std::{collections::BTreeMap, path::Path};
 
-/// One row of a pod's journal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Journalled {
-    /// The position.
-    pub seq: i64,
-    /// The target's name.
-    pub target: String,
-    /// The sender's id of the event.
-    pub event: String,
-}
-
-/// Returns the journal of the pod whose data folder is `folder`, in order.
+/// Opens the database of the pod whose data folder is `folder`.
 ///
 /// # Panics
-/// When the database cannot be read.
-pub fn journal(folder: &Path) -> Vec<Journalled> {
+/// When it cannot be opened.
+pub fn open(folder: &Path) -> Connection {
     let path = folder.join("berth.db");
-    let database = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    let sql = "SELECT j.seq, t.name, j.event_id FROM journal j JOIN target t ON t.id = j.target_id ORDER BY j.seq";
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    Connection::open_with_flags(&path, flags).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+/// Returns per target the ids of the events in the pod's journal, in the order of acceptance; timers are left out.
+///
+/// # Panics
+/// When the database cannot be read, or inbox and journal do not agree.
+pub fn journal(folder: &Path) -> BTreeMap<String, Vec<String>> {
+    let database = open(folder);
+    let odd: i64 = database
+        .query_row(
+            "SELECT count(*) FROM inbox i FULL JOIN journal j USING (target_id, key)
+             WHERE i.seq IS NOT j.seq OR j.state <> 'done'",
+            [],
+            |row| row.get(0),
+        )
+        .expect("inbox and journal are readable");
+    assert_eq!(odd, 0, "{}: rows of inbox and journal that do not agree, or are not done", folder.display());
+    let sql = "SELECT t.name, j.event_id FROM journal j JOIN target t ON t.id = j.target_id
+               WHERE j.source <> 'timer' ORDER BY j.target_id, j.seq";
     let mut statement = database.prepare(sql).expect("the journal's schema");
-    let rows = statement
-        .query_map([], |row| Ok(Journalled { seq: row.get(0)?, target: row.get(1)?, event: row.get(2)? }))
-        .expect("the journal is readable");
-    rows.map(|row| row.expect("a row of the journal")).collect()
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the journal is readable");
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        let (target, event) = row.expect("a row of the journal");
+        all.entry(target).or_default().push(event);
+    }
+    all
 }
 
 /// Returns per target the ids of its events over all `folders`, in the order in which they were accepted.
@@ -37,11 +47,7 @@ pub fn journal(folder: &Path) -> Vec<Journalled> {
 pub fn accepted(folders: &[impl AsRef<Path>]) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for folder in folders {
-        let mut own: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for row in journal(folder.as_ref()) {
-            own.entry(row.target).or_default().push(row.event);
-        }
-        for (target, events) in own {
+        for (target, events) in journal(folder.as_ref()) {
             let twice = all.insert(target.clone(), events);
             assert!(twice.is_none(), "{target} has events on two pods");
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     client::Client,
-    process::{Process, command},
+    process::{Process, berth, clean, command},
     scrape,
     wait::eventually,
 };
@@ -11,7 +11,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     net::TcpListener,
     ops::Range,
-    process::ExitStatus,
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
@@ -33,6 +33,8 @@ pub struct Recipe {
     pub listen: &'static str,
     /// Its settings.
     pub settings: Vec<(String, String)>,
+    /// A program with its first arguments that is given the `berth` binary and its arguments, and becomes it.
+    pub wrapper: Option<&'static [&'static str]>,
 }
 
 /// A role.
@@ -150,7 +152,14 @@ impl Role {
 }
 
 fn launch(recipe: &Recipe, port: u16) -> Process {
-    let mut command = command();
+    let mut command = match recipe.wrapper {
+        Some([program, arguments @ ..]) => {
+            let mut command = clean(Command::new(program));
+            command.args(arguments).arg(berth());
+            command
+        }
+        _ => command(),
+    };
     command.args([recipe.role, "--exit-with-parent"]);
     command.env(recipe.listen, format!("127.0.0.1:{port}"));
     command.envs(recipe.settings.iter().map(|(name, value)| (name, value)));

@@ -1,0 +1,102 @@
+//! A disk that is full, a database that cannot be written: what is not committed is not acknowledged, and all is well
+//! again once the disk is.
+//!
+//! Where this process may mount, a small file system is filled for real. Everywhere, the kernel's limit on the size of
+//! files (RLIMIT_FSIZE, with SIGXFSZ ignored) makes each write to the database fail, as a read-only disk does.
+
+use berth_tests::{
+    Cluster, Setup, eventually,
+    senders::{Delivery, telegram},
+};
+use rustix::process::{Resource, Rlimit, prlimit};
+use std::{path::Path, process::Command, time::Duration};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn message(cluster: &Cluster, update: u64, size: usize) -> Delivery {
+    let text = "x".repeat(size);
+    telegram::signed(&cluster.keys, telegram::message(-1, update, &text).to_string().as_bytes())
+}
+
+/// Sends events until one is refused, then checks that only acknowledged ones are there; gives back how many there are.
+async fn refuses(cluster: &Cluster, from: u64, size: usize) -> u64 {
+    let mut update = from;
+    eventually("an event is refused", 30 * SECOND, async || {
+        let reply = cluster.post(&message(cluster, update, size)).await.expect("an answer");
+        match reply.status {
+            200 => update += 1,
+            other => assert_eq!(other, 503, "{}", reply.text()),
+        }
+        (reply.status == 503).then_some(())
+    })
+    .await;
+    let state = cluster.state("telegram:channel:-1").await.expect("the target exists");
+    assert_eq!(state.applied, update - 1, "what was refused is not applied");
+    update
+}
+
+fn quick() -> Setup {
+    Setup { gateways: 1, ..Setup::default() }.with("BERTH_PARK_TELEGRAM", "300ms")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_written_is_not_acknowledged() {
+    let mut cluster = quick().prepare();
+    cluster.config.ready().await;
+    // The limit's signal must be ignored before the program starts; a shell can do that.
+    cluster.launch_rest_as(Some(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]));
+    cluster.all_ready().await;
+    cluster.post_until_taken(&message(&cluster, 1, 10), 20 * SECOND).await;
+    let pid = cluster.gateways[0].process().pid();
+    let whole =
+        prlimit(Some(pid), Resource::Fsize, Rlimit { current: Some(0), maximum: None }).expect("a child's limit");
+    let next = refuses(&cluster, 2, 10).await;
+    prlimit(Some(pid), Resource::Fsize, whole).expect("a child's limit");
+    cluster.post_until_taken(&message(&cluster, next, 10), 20 * SECOND).await;
+    let state = cluster.state("telegram:channel:-1").await.expect("the target exists");
+    assert_eq!((state.applied, state.last_event_id), (next, Some(next.to_string())));
+}
+
+/// A small file system of its own; unmounted when dropped.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path, bytes: usize) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a folder");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(at);
+        command.output().is_ok_and(|output| output.status.success()).then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_acknowledges_nothing_and_recovers() {
+    let mut cluster = quick().prepare();
+    let folder = cluster.pod_folder("gateway-0");
+    let Some(_disk) = SmallDisk::mount(&folder, 3 << 20) else {
+        eprintln!("skipped: this process may not mount a file system; the other story of this file shows the same");
+        return;
+    };
+    cluster.config.ready().await;
+    cluster.launch_rest();
+    cluster.all_ready().await;
+    cluster.post_until_taken(&message(&cluster, 1, 10), 20 * SECOND).await;
+    let filler = folder.join("filler");
+    let taken = Command::new("dd")
+        .args(["if=/dev/zero", "bs=4096", &format!("of={}", filler.display())])
+        .output()
+        .expect("dd runs");
+    assert!(!taken.status.success(), "the disk is full now");
+    let next = refuses(&cluster, 2, 20_000).await;
+    std::fs::remove_file(&filler).expect("the filler can be removed");
+    cluster.post_until_taken(&message(&cluster, next, 10), 20 * SECOND).await;
+    let state = cluster.state("telegram:channel:-1").await.expect("the target exists");
+    assert_eq!((state.applied, state.last_event_id), (next, Some(next.to_string())));
+    cluster.gateways[0].stop().await;
+}

@@ -1,0 +1,131 @@
+//! A pod acts only under a valid lease, over its own data, alone.
+
+use berth_tests::{
+    Cluster, Delivery, Setup, eventually,
+    process::{Process, command},
+    role::free_port,
+    senders::telegram,
+    wait::holds_for,
+};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Short leases and short parking: a story of ends takes seconds, not minutes.
+fn quick() -> Setup {
+    Setup { gateways: 2, ..Setup::default() }
+        .with("BERTH_LEASE", "3s")
+        .with("BERTH_HEARTBEAT", "500ms")
+        .with("BERTH_PARK_TELEGRAM", "300ms")
+}
+
+fn message(cluster: &Cluster, chat: i64, update: u64) -> Delivery {
+    telegram::signed(&cluster.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
+}
+
+/// Posts one message; returns the status.
+async fn post(cluster: &Cluster, chat: i64, update: u64) -> u16 {
+    cluster.post(&message(cluster, chat, update)).await.expect("the router answers").status
+}
+
+async fn lease_is_over(cluster: &Cluster, pod: &str) {
+    eventually(&format!("the lease of {pod} is over"), 20 * SECOND, async || {
+        cluster.pods().await.iter().find(|row| row.info.pod.as_str() == pod)?.lease_remaining_ms.eq(&0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_gateway_acknowledges_nothing_before_it_has_its_lease_back() {
+    let mut cluster = quick().start().await;
+    let chat = cluster.chat_on("gateway-0", -100).await;
+    cluster.gateway("gateway-0").pause();
+    lease_is_over(&cluster, "gateway-0").await;
+    assert_eq!(post(&cluster, chat, 2).await, 503);
+    // It wakes up, believes that no time has passed, and nobody is there to tell it otherwise.
+    cluster.config.pause();
+    cluster.gateway("gateway-0").resume();
+    let mut update = 2;
+    holds_for(2 * SECOND, async || {
+        update += 1;
+        match post(&cluster, chat, update).await {
+            503 => Ok(()),
+            other => Err(format!("answered {other} without a lease")),
+        }
+    })
+    .await;
+    cluster.config.resume();
+    cluster.post_until_taken(&message(&cluster, chat, 1_000), 20 * SECOND).await;
+    let state = cluster.state(&format!("telegram:channel:{chat}")).await.expect("the target exists");
+    assert_eq!(state.last_event_id.as_deref(), Some("1000"));
+    // What was refused may have been in flight when the lease came back; what was not sent again is not there twice.
+    assert_eq!(state.duplicates, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn known_targets_are_served_without_the_control_plane_until_the_leases_end() {
+    let mut cluster = quick().start().await;
+    let chat = cluster.chat_on("gateway-0", -200).await;
+    cluster.config.kill().await;
+    assert_eq!(post(&cluster, chat, 2).await, 200, "the lease still runs");
+    let mut update = 2;
+    eventually("the pod stops by itself", 15 * SECOND, async || {
+        update += 1;
+        (post(&cluster, chat, update).await == 503).then_some(())
+    })
+    .await;
+    holds_for(SECOND, async || {
+        update += 1;
+        match post(&cluster, chat, update).await {
+            503 => Ok(()),
+            other => Err(format!("answered {other} after the lease had ended")),
+        }
+    })
+    .await;
+    let unknown = cluster.post(&message(&cluster, -999, 1)).await.expect("the router answers");
+    assert_eq!(unknown.status, 503, "nobody can place it");
+    assert_eq!(unknown.header("retry-after"), Some("1"));
+    cluster.config.start_again();
+    cluster.post_until_taken(&message(&cluster, chat, 5_000), 20 * SECOND).await;
+    assert_eq!(cluster.owner(&format!("telegram:channel:{chat}")).await, "gateway-0", "it kept its target");
+    cluster.post_until_taken(&message(&cluster, -999, 1), 20 * SECOND).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_on_one_data_folder_is_refused() {
+    let cluster = Setup { gateways: 1, ..Setup::default() }.start().await;
+    let chat = cluster.chat_on("gateway-0", -300).await;
+    let recipe = cluster.gateways[0].recipe().clone();
+    let mut second = command();
+    second.args(["gateway", "--exit-with-parent"]).env("BERTH_GATEWAY_LISTEN", format!("127.0.0.1:{}", free_port()));
+    second.envs(recipe.settings);
+    let mut second = Process::start("the second gateway-0", second);
+    assert!(!second.end(15 * SECOND).await.success());
+    assert!(second.stderr.contains("in use"), "{}", second.stderr.tail(5));
+    assert_eq!(post(&cluster, chat, 2).await, 200, "the first one serves on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_with_another_data_folder_does_not_serve_its_targets_empty() {
+    let mut cluster = quick().start().await;
+    let chat = cluster.chat_on("gateway-0", -400).await;
+    let (folder, aside) = (cluster.pod_folder("gateway-0"), cluster.pod_folder("aside"));
+    cluster.gateway("gateway-0").kill().await;
+    std::fs::rename(&folder, &aside).expect("the folder can be put aside");
+    cluster.gateway("gateway-0").start_again();
+    eventually("the pod says why it is refused", 20 * SECOND, async || {
+        cluster.gateway("gateway-0").logged("accept-data-loss").then_some(())
+    })
+    .await;
+    assert!(!cluster.gateway("gateway-0").is_ready().await);
+    assert_eq!(post(&cluster, chat, 2).await, 503);
+
+    cluster.gateway("gateway-0").kill().await;
+    std::fs::remove_dir_all(&folder).expect("the wrong folder can be removed");
+    std::fs::rename(&aside, &folder).expect("the folder can be put back");
+    cluster.gateway("gateway-0").start_again();
+    cluster.gateway("gateway-0").ready().await;
+    cluster.post_until_taken(&message(&cluster, chat, 3), 20 * SECOND).await;
+    let state = cluster.state(&format!("telegram:channel:{chat}")).await.expect("the target exists");
+    assert_eq!((state.applied, state.pod.as_str()), (2, "gateway-0"), "its first message is still counted");
+}
