@@ -1,0 +1,146 @@
+//! `berth pod`: which gateway pods there are, whether they hold a lease and what they carry.
+
+use super::Common;
+use crate::{
+    exit::{Code, Failure},
+    output::{self, Format, ago},
+};
+use shared::{
+    PodId,
+    wire::{
+        admin::{AcceptDataLoss, DataLossAccepted, PodList, PodStatus},
+        control::PodState,
+    },
+};
+
+/// What to do with pods.
+#[derive(Debug, clap::Subcommand)]
+#[command(before_help = "Example:\n  berth pod list")]
+pub(crate) enum Verb {
+    /// List pods
+    List(All),
+    /// Show one pod
+    Get(One),
+    /// Give up what a pod's lost data folder held: its targets begin empty
+    AcceptDataLoss(Accept),
+}
+
+/// Flags of `berth pod list`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct All {
+    /// What all verbs have.
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Flags of verbs on one pod.
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    /// The pod's name
+    #[arg(value_name = "POD")]
+    pod: PodId,
+    /// What all verbs have.
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Flags of `berth pod accept-data-loss`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Only when the pod's data folder is gone for good; put it back if you can.\nExample:\n  berth pod accept-data-loss gateway-1 --reason 'disk died, no copy'"
+)]
+pub(crate) struct Accept {
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Which pod.
+    #[command(flatten)]
+    one: One,
+}
+
+/// Does what the verb says.
+pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List(args) => list(args).await,
+        Verb::Get(args) => get(args).await,
+        Verb::AcceptDataLoss(args) => accept_data_loss(args).await,
+    }
+}
+
+async fn list(args: All) -> Result<(), Failure> {
+    let list: PodList = args.common.api()?.get("/v1/pods").await?;
+    output::rows(args.common.output, &list, &list.pods, &HEAD, cells)
+}
+
+const HEAD: [&str; 7] = ["POD", "STATE", "TARGETS", "EVENTS/S", "LEASE", "ADDRESS", "VERSION"];
+
+fn cells(pod: &PodStatus) -> Vec<String> {
+    vec![
+        pod.info.pod.to_string(),
+        state(pod.state).to_owned(),
+        pod.targets.to_string(),
+        format!("{:.1}", pod.load.events_per_second),
+        pod.lease_age_ms.map_or_else(|| "-".to_owned(), |age| format!("{} old", ago(age))),
+        pod.info.address.clone(),
+        pod.version.clone(),
+    ]
+}
+
+/// Returns the word for a pod's state, as the API has it.
+pub(super) const fn state(state: PodState) -> &'static str {
+    match state {
+        PodState::Joining => "joining",
+        PodState::Ready => "ready",
+        PodState::Suspect => "suspect",
+        PodState::Restarting => "restarting",
+        PodState::Expired => "expired",
+    }
+}
+
+async fn get(args: One) -> Result<(), Failure> {
+    let found: Result<PodStatus, Failure> = args.common.api()?.get(&format!("/v1/pods/{}", args.pod)).await;
+    let pod = found.map_err(|why| match why.code {
+        Code::NotFound => Failure::new(Code::NotFound, format!("no pod {} has registered", args.pod)),
+        _ => why,
+    })?;
+    match args.common.output {
+        Format::Table => output::print(&sheet(&pod)),
+        format => output::rows(format, &pod, std::slice::from_ref(&pod), &HEAD, cells),
+    }
+}
+
+/// Lists what is known of one pod, a line a fact.
+fn sheet(pod: &PodStatus) -> String {
+    let mut table = output::Table::new(&["pod", pod.info.pod.as_str()]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("state", state(pod.state).to_owned());
+    fact("address", pod.info.address.clone());
+    fact("zone", pod.info.zone.clone().unwrap_or_else(|| "-".to_owned()));
+    fact("capacity", pod.info.capacity.to_string());
+    fact("targets", format!("{} assigned, {} held", pod.targets, pod.load.targets));
+    fact("events/s", format!("{:.1}", pod.load.events_per_second));
+    fact("database", format!("{} bytes, schema {}", pod.load.bytes, pod.schema));
+    let age = pod
+        .lease_age_ms
+        .map_or_else(|| "not granted by this leader yet".to_owned(), |age| format!("granted {} ago", ago(age)));
+    fact("lease", format!("{}, {age}, over in {}", pod.lease_id, ago(pod.lease_remaining_ms)));
+    fact("incarnation", pod.info.incarnation.to_string());
+    fact("revision", format!("{} seen, registered at {}", pod.seen_revision, pod.info.revision));
+    fact("version", pod.version.clone());
+    table.render()
+}
+
+async fn accept_data_loss(args: Accept) -> Result<(), Failure> {
+    let api = args.one.common.api()?;
+    let path = format!("/v1/pods/{}/accept-data-loss", args.one.pod);
+    let done: DataLossAccepted = api.post(&path, &AcceptDataLoss { reason: args.reason }).await?;
+    match args.one.common.output {
+        Format::Json => output::print(&output::json(&done)),
+        Format::Jsonl => output::rows(Format::Jsonl, &(), &[done], &[], |_| Vec::new()),
+        Format::Name => output::print(&format!("{}\n", done.pod)),
+        Format::Table => output::print(&format!(
+            "{} may register with its new data folder; {} targets begin empty (revision {})\n",
+            done.pod, done.targets, done.revision
+        )),
+    }
+}

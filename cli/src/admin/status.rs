@@ -1,0 +1,114 @@
+//! `berth status`: one sentence on the cluster, then who is not well.
+
+use super::{Common, pod::state};
+use crate::{
+    exit::{Code, Failure},
+    output::{self, Format, Table, ago},
+};
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+use shared::{
+    http::Client,
+    wire::{
+        admin::{Health, PodList},
+        control::PodState,
+    },
+};
+use std::time::Duration;
+
+/// Flags of `berth status`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:\n  berth status\nExits with 0 when everything is ready, 1 when something is not, 6 when config-service does not answer."
+)]
+pub(crate) struct Args {
+    /// What all verbs have.
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    health: Health,
+    #[serde(flatten)]
+    pods: PodList,
+    http_service: Option<Probe>,
+}
+
+/// What http-service says of itself; known only for a cluster of `berth up`.
+#[derive(Debug, Serialize)]
+struct Probe {
+    url: String,
+    ready: bool,
+    detail: String,
+}
+
+/// Asks and prints.
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let api = args.common.api()?;
+    let health: Health = api.get("/health").await?;
+    let pods: PodList = api.get("/v1/pods").await?;
+    let http_service = match &api.cluster {
+        Some(cluster) if cluster.config_url == api.client.base() => Some(probe(&cluster.http_url).await?),
+        _ => None,
+    };
+    let status = Status { health, pods, http_service };
+    match args.common.output {
+        Format::Json => output::print(&output::json(&status))?,
+        Format::Jsonl => output::rows(Format::Jsonl, &(), std::slice::from_ref(&status), &[], |_| Vec::new())?,
+        Format::Name => output::print(&format!("{}\n", output::plain(&status.health.status)))?,
+        Format::Table => output::print(&screen(&status))?,
+    }
+    let unwell = problems(&status);
+    if unwell.is_empty() { Ok(()) } else { Err(Failure::new(Code::Error, unwell.join("; "))) }
+}
+
+async fn probe(url: &str) -> Result<Probe, Failure> {
+    let client = Client::new(url, None, Duration::from_secs(2))?;
+    let (ready, detail) = match client.exchange(Method::GET, "/readyz", &[], Bytes::new()).await {
+        Ok(answer) => (answer.status().is_success(), String::from_utf8_lossy(answer.body()).trim().to_owned()),
+        Err(why) => (false, why.to_string()),
+    };
+    Ok(Probe { url: url.to_owned(), ready, detail })
+}
+
+fn screen(status: &Status) -> String {
+    let health = &status.health;
+    let mut text = format!(
+        "{}: {} of {} pods ready, {} targets, term {}, revision {}\n\n",
+        output::plain(&health.status),
+        health.ready_pods,
+        health.pods,
+        health.targets,
+        health.term,
+        health.revision
+    );
+    let mut table = Table::new(&["NAME", "STATE", "TARGETS", "LEASE", "ADDRESS"]);
+    for pod in &status.pods.pods {
+        let lease = pod.lease_age_ms.map_or_else(|| "-".to_owned(), |age| format!("{} old", ago(age)));
+        let (name, address) = (pod.info.pod.to_string(), pod.info.address.clone());
+        table.row([name, state(pod.state).to_owned(), pod.targets.to_string(), lease, address]);
+    }
+    if let Some(probe) = &status.http_service {
+        let state = if probe.ready { "ready" } else { "not ready" };
+        table.row(["http-service", state, "-", "-", &probe.url].map(str::to_owned));
+    }
+    text.push_str(&table.render());
+    text
+}
+
+/// Returns a sentence for everything that is not as it should be.
+fn problems(status: &Status) -> Vec<String> {
+    let mut found = Vec::new();
+    if status.health.status != "ok" {
+        found.push(format!("config-service is {}", status.health.status));
+    }
+    for pod in status.pods.pods.iter().filter(|pod| pod.state != PodState::Ready) {
+        found.push(format!("{} is {}", pod.info.pod, state(pod.state)));
+    }
+    if let Some(probe) = status.http_service.as_ref().filter(|probe| !probe.ready) {
+        found.push(format!("http-service is not ready: {}", probe.detail.replace('\n', ", ")));
+    }
+    found
+}

@@ -1,0 +1,72 @@
+//! The command line: what there is and how it is said. Knows nothing of how it is done.
+
+use crate::{admin, roles::Role, send, up};
+use clap::{Parser, Subcommand, builder::FalseyValueParser};
+
+/// One home for every guild and channel of a chat bot.
+#[derive(Debug, Parser)]
+#[command(
+    name = "berth",
+    version,
+    before_help = "A whole cluster on this machine:\n  berth up\nand in another terminal:\n  berth send discord --guild 123 --command stats\n  berth target where discord:guild:123",
+    after_help = "Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 forbidden, 6 unreachable.\nEvery flag has an environment name; `berth COMMAND --help` shows it.",
+    arg_required_else_help = true,
+    subcommand_required = true,
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Stop when standard input ends: the supervisor that holds its other end is gone
+    #[arg(long, global = true, hide = true, env = "BERTH_EXIT_WITH_PARENT", value_parser = FalseyValueParser::new())]
+    pub(crate) exit_with_parent: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole cluster on this machine: config-service, gateways, http-service
+    Up(Box<up::Args>),
+    /// Play a platform: sign an event and send it
+    Send(send::Args),
+    /// Say how the cluster is
+    Status(admin::status::Args),
+    /// Look at targets: where they are and what they hold
+    #[command(subcommand)]
+    Target(admin::target::Verb),
+    /// Look at pods: whether they are ready and what they carry
+    #[command(subcommand)]
+    Pod(admin::pod::Verb),
+    /// Run the control plane
+    ConfigService(Role<config_service::Options>),
+    /// Run a gateway pod with the moderation bot as its handler
+    Gateway(Box<Role<gateway::Options>>),
+    /// Run the HTTP tier that takes the platforms' webhooks
+    HttpService(Box<Role<http_service::Options>>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_described() {
+        fn walk(command: &clap::Command) {
+            for sub in command.get_subcommands() {
+                assert!(sub.get_about().is_some(), "{} has no description", sub.get_name());
+                walk(sub);
+            }
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} of {} has no help", arg.get_id(), command.get_name());
+            }
+        }
+        walk(&Cli::command());
+    }
+}

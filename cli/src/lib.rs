@@ -1,0 +1,56 @@
+//! The `berth` command: the roles, a whole cluster on one machine (`up`), a player of platforms (`send`), and the
+//! operator's verbs. It starts services and asks them; it decides nothing that a service decides.
+
+mod admin;
+mod args;
+mod exit;
+mod home;
+mod output;
+mod roles;
+mod secrets;
+pub mod send;
+mod up;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, FromArgMatches};
+use exit::Failure;
+use std::process::ExitCode;
+
+/// Runs the command that the process was started with and returns its exit code (OPERATORS.md, CLI).
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(why) => why.exit(),
+    };
+    let name = matches.subcommand_name().unwrap_or_default().to_owned();
+    match dispatch(cli, &matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("berth {name}: {failure}");
+            failure.code.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
+    let with_parent = cli.exit_with_parent;
+    match cli.command {
+        Command::ConfigService(role) => roles::config_service(role, matches, with_parent),
+        Command::Gateway(role) => roles::gateway(*role, matches, with_parent),
+        Command::HttpService(role) => roles::http_service(*role, matches, with_parent),
+        Command::Up(args) => up::main(*args, with_parent),
+        Command::Send(args) => client_runtime()?.block_on(send::run(args)),
+        Command::Status(args) => client_runtime()?.block_on(admin::status::run(args)),
+        Command::Target(verb) => client_runtime()?.block_on(admin::target::run(verb)),
+        Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
+    }
+}
+
+/// A runtime for commands that make a few calls and end.
+fn client_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Failure::error(format!("cannot start: {why}")))
+}

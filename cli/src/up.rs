@@ -1,0 +1,194 @@
+//! `berth up`: a whole cluster on this machine, every role a process of its own re-executed from this binary. This file
+//! decides the order of things; each step has a file of its own.
+
+mod check;
+mod child;
+mod fleet;
+mod lock;
+mod ports;
+mod ready;
+mod restart;
+mod screen;
+mod settings;
+mod tail;
+
+use crate::{
+    exit::{Code, Failure},
+    home::{self, Cluster, Gateway, Home},
+    output,
+    secrets::Made,
+};
+use child::Ground;
+use fleet::Fleet;
+use ports::{PortArgs, Ports};
+use settings::{Passed, SecretArgs};
+use shared::{
+    shutdown::{Shutdown, on_signals},
+    telemetry::LogArgs,
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+
+/// How long the processes of an `up` that was killed may take to notice.
+const LEFTOVERS: Duration = Duration::from_secs(15);
+
+/// Flags of `berth up`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Examples:\n  berth up\n  berth up --pods 5 --data /var/tmp/berth\n  berth up --check     start, send one event per platform, verify, stop"
+)]
+pub(crate) struct Args {
+    /// The data folder [default: ./.berth; with --check one that is removed afterwards]
+    #[arg(long, env = "BERTH_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many gateways
+    #[arg(long, env = "BERTH_UP_PODS", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pods: u16,
+    /// Which ports.
+    #[command(flatten)]
+    ports: PortArgs,
+    /// Where assignments are kept: `postgres://…`, or SQLite in the data folder when it is left out
+    #[arg(long, env = "BERTH_CONFIG_STORE", hide_env_values = true, value_name = "URL")]
+    config_store: Option<String>,
+    /// Start, send one signed event per platform, verify answers and state, stop
+    #[arg(long)]
+    check: bool,
+    /// How long all may take to become ready
+    #[arg(long, env = "BERTH_UP_START_TIMEOUT", default_value = "60s", value_parser = shared::settings::duration, value_name = "TIME")]
+    start_timeout: Duration,
+    /// How long each process may take to stop before it is killed
+    #[arg(long, env = "BERTH_UP_GRACE", default_value = "10s", value_parser = shared::settings::duration, value_name = "TIME")]
+    grace: Duration,
+    /// Secrets of your own.
+    #[command(flatten)]
+    secrets: SecretArgs,
+    /// The children's logs.
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Runs a cluster until a signal comes, or checks one.
+pub(crate) fn main(args: Args, with_parent: bool) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::error)?;
+    runtime.block_on(async {
+        let shutdown = on_signals(with_parent).map_err(Failure::error)?;
+        if !args.check || args.data.is_some() {
+            let home = Home::at(args.data.as_deref().unwrap_or(Path::new(home::DEFAULT)));
+            return run(&args, &home, shutdown).await;
+        }
+        let folder = tempfile::Builder::new().prefix("berth-check-").tempdir().map_err(Failure::error)?;
+        let done = run(&args, &Home::at(folder.path()), shutdown).await;
+        if done.is_err() {
+            eprintln!("the data folder is kept: {}", folder.keep().display());
+        }
+        done
+    })
+}
+
+async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure> {
+    home.create()?;
+    let _lock = lock::take(home)?;
+    let made = Made::load_or_make(home)?;
+    let passed = args.secrets.settle(&made, args.check)?;
+    let crashed = home.cluster()?.is_some_and(|cluster| cluster.running);
+    let Some(ports) = free_ports(args, crashed, &shutdown).await? else { return Ok(()) };
+    let cluster = record(&ports, &passed);
+    home.record(&cluster)?;
+    for pod in screen::left_out(home.path(), args.pods) {
+        eprintln!("{pod} has data here but is not started with --pods {}; its targets wait for it", args.pods);
+    }
+
+    let (notices, mut deaths) = mpsc::channel(64);
+    let (ready, ever_ready) = watch::channel(false);
+    let program = std::env::current_exe().map_err(|why| Failure::error(format!("cannot find this binary: {why}")))?;
+    let hopeless = if crashed { 6 } else { 3 };
+    let ground = Ground { program, notices, ever_ready, hopeless, grace: args.grace };
+    let mut fleet = Fleet::start(&fleet::specs(args, home, &ports, &passed)?, &ground);
+
+    let mut done = tokio::select! {
+        done = started(&cluster, args.start_timeout, home) => done,
+        failure = fleet::lost(&mut deaths, home) => Err(failure),
+        () = shutdown.cancelled() => interrupted(args),
+    };
+    if done.is_ok() && !shutdown.is_cancelled() {
+        ready.send_replace(true);
+        done = tokio::select! {
+            done = serve(args, home, &cluster, &made, &shutdown) => done,
+            failure = fleet::lost(&mut deaths, home) => Err(failure),
+        };
+    }
+    fleet.stop().await;
+    home.record(&Cluster { running: false, ..cluster })?;
+    done
+}
+
+async fn started(cluster: &Cluster, limit: Duration, home: &Home) -> Result<(), Failure> {
+    let mut roles = vec![
+        ("config-service".to_owned(), cluster.config_url.clone()),
+        ("http-service".to_owned(), cluster.http_url.clone()),
+    ];
+    roles.extend(cluster.gateways.iter().map(|gateway| (gateway.pod.clone(), gateway.url.clone())));
+    ready::wait(&roles, limit, |line| eprintln!("waiting: {}", output::plain(line))).await.map_err(|reasons| {
+        let logs = home.path().join("logs");
+        Failure::error(format!("not ready in time: {}; the logs are in {}", reasons.join("; "), logs.display()))
+    })
+}
+
+/// What happens while everything is ready: the check, or the screen and a wait for a signal.
+async fn serve(args: &Args, home: &Home, cluster: &Cluster, made: &Made, shutdown: &Shutdown) -> Result<(), Failure> {
+    if args.check {
+        return tokio::select! {
+            done = check::run(cluster, made) => done,
+            () = shutdown.cancelled() => interrupted(args),
+        };
+    }
+    output::print(&screen::screen(cluster, home, &screen::Invocation::of_this_process()))?;
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+/// A signal is how `up` ends; a check that was cut short has verified nothing.
+fn interrupted(args: &Args) -> Result<(), Failure> {
+    if args.check { Err(Failure::new(Code::Interrupted, "the check was interrupted")) } else { Ok(()) }
+}
+
+/// Chooses the ports. After an `up` that was killed, its processes may still be on their way out: they get a while.
+/// `None` when a signal came meanwhile.
+async fn free_ports(args: &Args, crashed: bool, shutdown: &Shutdown) -> Result<Option<Ports>, Failure> {
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        match args.ports.choose(args.pods, args.check) {
+            Err(why) if why.code == Code::Conflict && crashed && begun.elapsed() < LEFTOVERS => {
+                if !said {
+                    eprintln!("the last berth up here did not end in order; waiting for its processes to stop ({why})");
+                    said = true;
+                }
+            }
+            chosen => return chosen.map(Some),
+        }
+        tokio::select! {
+            () = sleep(Duration::from_millis(200)) => {}
+            () = shutdown.cancelled() => return Ok(None),
+        }
+    }
+}
+
+fn record(ports: &Ports, passed: &[Passed]) -> Cluster {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let gateways = ports.gateways.iter().zip(0_u16..);
+    Cluster {
+        running: true,
+        supervisor: std::process::id(),
+        http_url: url(ports.http),
+        config_url: url(ports.config),
+        gateways: gateways.map(|(port, n)| Gateway { pod: format!("gateway-{n}"), url: url(*port) }).collect(),
+        given: passed.iter().filter(|passed| passed.given).map(|passed| passed.name.to_owned()).collect(),
+    }
+}

@@ -1,0 +1,57 @@
+use super::*;
+use crate::{args, home::Home, secrets::Made};
+use clap::Parser;
+
+fn parsed(line: &[&str]) -> Box<Args> {
+    let cli = args::Cli::try_parse_from([&["berth", "up"], line].concat()).expect("a valid line");
+    match cli.command {
+        args::Command::Up(args) => args,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn no_secret_is_on_a_command_line_and_no_child_gets_more_than_it_needs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let made = Made::fresh().expect("made");
+    let args = parsed(&["--config-store", "postgres://berth:hunter2@db/berth", "--slack-signing-secret", "opensesame"]);
+    let passed = args.secrets.settle(&made, false).expect("settled");
+    let ports = Ports { http: 1, config: 2, gateways: vec![3, 4, 5] };
+    let groups = specs(&args, &Home::at(dir.path()), &ports, &passed).expect("specified");
+    assert_eq!(
+        groups.iter().map(|group| group.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>()).collect::<Vec<_>>(),
+        [vec!["config-service"], vec!["gateway-0", "gateway-1", "gateway-2"], vec!["http-service"]]
+    );
+    for spec in groups.iter().flatten() {
+        let line = spec.args.join(std::ffi::OsStr::new(" ")).into_string().expect("text");
+        let secrets = ["hunter2", "opensesame", &made.admin_token, &made.service_token, &made.github_secret];
+        assert!(secrets.iter().all(|secret| !line.contains(secret)), "{line}");
+        let names: Vec<_> = spec.env.iter().map(|(name, _)| *name).collect();
+        let expected = match spec.name.as_str() {
+            "config-service" => vec![SERVICE_TOKENS, ADMIN_TOKENS, "BERTH_CONFIG_STORE"],
+            "http-service" => settings::ALL.into_iter().filter(|name| *name != ADMIN_TOKENS).collect(),
+            _ => vec![SERVICE_TOKENS],
+        };
+        assert_eq!(names, expected, "{}", spec.name);
+        assert!(settings::ALL.iter().all(|name| spec.hidden.iter().any(|hidden| hidden == name)));
+        assert!(line.contains("--exit-with-parent") && line.contains("--listen 127.0.0.1:"), "{line}");
+    }
+}
+
+#[test]
+fn every_childs_command_line_is_one_the_binary_takes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let args = parsed(&["--log", "debug", "--standard-targets", "demo=/x", "--config-store", "sqlite:x"]);
+    let passed = args.secrets.settle(&Made::fresh().expect("made"), false).expect("settled");
+    let ports = Ports { http: 1, config: 2, gateways: vec![3] };
+    for spec in specs(&args, &Home::at(dir.path()), &ports, &passed).expect("specified").into_iter().flatten() {
+        let mut line: Vec<OsString> = vec!["berth".into()];
+        line.extend(spec.args.iter().cloned());
+        if spec.name == "config-service" {
+            // It has its store from the environment.
+            line.extend(["--store".into(), "sqlite:x".into()]);
+        }
+        let cli = args::Cli::try_parse_from(line).unwrap_or_else(|why| panic!("{}: {why}", spec.name));
+        assert!(cli.exit_with_parent, "{}", spec.name);
+    }
+}
