@@ -4,8 +4,8 @@
 mod conversation;
 mod line;
 
-pub(crate) use line::Bounds;
 use line::Line;
+pub(crate) use line::{Answerer, Bounds};
 
 use super::{App, Door, Service};
 use axum::{body::Body, extract::Request, extract::State};
@@ -62,9 +62,9 @@ impl Links {
                 Ok(Err(why)) => return tracing::debug!(error = %why, "a link was not upgraded"),
                 Err(_) => return tracing::debug!("a link was not upgraded in time"),
             };
-            let metrics = door.metrics().clone();
+            let (metrics, name) = (door.metrics().clone(), door.ownership().pod().to_string());
             metrics.link_began();
-            let (end, router) = Line::new(socket, bounds, door, requests).run(stop).await;
+            let (end, router) = Line::new(socket, name, bounds, door, requests).run(stop).await;
             metrics.link_ended(end.reason());
             match end {
                 line::End::Cut(_) | line::End::Silent(_) => tracing::warn!(error = %end, router, "a link was cut"),
@@ -101,6 +101,3 @@ fn asks_for_link(headers: &HeaderMap) -> bool {
     };
     names(header::CONNECTION, "upgrade") && names(header::UPGRADE, UPGRADE)
 }
-
-#[cfg(test)]
-mod tests;

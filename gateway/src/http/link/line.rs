@@ -9,11 +9,10 @@
 //! ```
 
 use super::conversation::{Conversation, Cut, Step};
-use crate::http::Door;
 use bytes::{Buf, BytesMut};
 use shared::shutdown::Shutdown;
 use shared::wire::Hello;
-use shared::wire::link::{Frame, HEAD, Outcome, Window, decode, encode};
+use shared::wire::link::{Frame, HEAD, Outcome, Request, Window, decode, encode};
 use std::{io, time::Duration};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::{sync::mpsc, time::Instant};
@@ -23,6 +22,12 @@ use tokio_util::task::TaskTracker;
 const CHUNK: usize = 64 << 10;
 /// With more than this to be written the link reads no further: a router that does not listen shall not be heard either.
 const OUT_HIGH: usize = 1 << 20;
+
+/// Who answers the requests of a link: the pod's door.
+pub(crate) trait Answerer: Send + 'static {
+    /// Answers a request that arrives now, within its deadline.
+    fn answer(&self, request: Request) -> impl Future<Output = Outcome> + Send + 'static;
+}
 
 /// The bounds of a link.
 #[derive(Debug, Clone, Copy)]
@@ -70,12 +75,12 @@ impl End {
 
 /// One link.
 #[derive(Debug)]
-pub(crate) struct Line<S> {
+pub(crate) struct Line<S, A> {
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
     bounds: Bounds,
     talk: Conversation,
-    door: Door,
+    door: A,
     /// Requests outlive their link: what was accepted is applied, and a stopping pod waits for them.
     requests: TaskTracker,
     /// Requests at work, those nobody waits for included.
@@ -85,12 +90,11 @@ pub(crate) struct Line<S> {
     out: BytesMut,
 }
 
-impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
-    /// Makes the gateway's end of a link over `socket`.
-    pub(crate) fn new(socket: S, bounds: Bounds, door: Door, requests: TaskTracker) -> Self {
+impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
+    /// Makes the gateway's end of a link over `socket`; `name` is the pod's.
+    pub(crate) fn new(socket: S, name: String, bounds: Bounds, door: A, requests: TaskTracker) -> Self {
         let (reader, writer) = tokio::io::split(socket);
         let mut out = BytesMut::new();
-        let name = door.ownership().pod().to_string();
         // Said before anything is heard, so that a peer of another version learns why it is cut off.
         encode(&Frame::Hello { hello: Hello::CURRENT, name, window: bounds.window }, &mut out);
         let talk = Conversation::new(bounds.window);
@@ -158,7 +162,6 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
 
     /// Takes every whole frame out of what was read.
     fn take_in(&mut self) -> Result<(), Cut> {
-        let arrived = self.door.ownership().clock().now();
         loop {
             let before = self.input.len();
             let Some(frame) = decode(&mut self.input, self.bounds.max_frame)? else { return Ok(()) };
@@ -167,12 +170,11 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
                 Step::Nothing => {}
                 Step::Send(frame) => encode(&frame, &mut self.out),
                 Step::Work(stream, request) => {
-                    let (door, done) = (self.door.clone(), self.done.0.clone());
+                    let (answer, done) = (self.door.answer(*request), self.done.0.clone());
                     self.at_work += 1;
                     self.requests.spawn(async move {
-                        let outcome = door.answer(*request, arrived).await;
-                        // The link may be gone; then nobody waits.
-                        let _ = done.send((stream, outcome));
+                        // The link may be gone by then; nobody waits any more.
+                        let _ = done.send((stream, answer.await));
                     });
                 }
             }
@@ -192,3 +194,6 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
