@@ -1,15 +1,19 @@
 //! The stateless HTTP tier: verifies platforms' webhooks and routes each event to the pod that owns its target.
+//!
+//! ```text
+//! http ──▶ ingress (pure: verify, target, dedupe key)
+//!   └────▶ router ──▶ routes (watch-fed table, first contacts)
+//!             └─────▶ forward (one frame link per pod)
+//! ```
 
+mod app;
+mod forward;
+mod http;
 pub mod ingress;
+mod metrics;
 mod options;
+mod router;
+mod routes;
 
+pub use app::run;
 pub use options::{Options, SourceArgs};
-use shared::shutdown::Shutdown;
-
-/// Runs the role until `shutdown`.
-///
-/// # Errors
-/// When it cannot start: a setting is missing or malformed, or a port is taken.
-pub async fn run(_options: Options, _shutdown: Shutdown) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
-}

@@ -1,0 +1,85 @@
+//! Puts the role together and runs it: settings in, tasks out. Decides only what it takes to start.
+
+use crate::forward::{LinkOptions, Links};
+use crate::http::{BodyLimits, Door, routes};
+use crate::metrics::{Counters, Snapshot};
+use crate::router::{Parking, Router};
+use crate::routes::{Feed, Placer, Routes};
+use crate::{Options, ingress::Verifiers};
+use shared::clock::BootClock;
+use shared::http::{Client, Probes, Tokens, bind, serve};
+use shared::settings::{SettingError, value_or_file};
+use shared::shutdown::Shutdown;
+use shared::telemetry::Metrics;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// How long a call to config-service may take: a first contact that waits longer is better asked anew.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs the role until `shutdown`.
+///
+/// # Errors
+/// When it cannot start: a setting is missing or malformed, or a port is taken.
+pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
+    let token = {
+        const NAME: &str = "BERTH_SERVICE_TOKENS";
+        let text = value_or_file(NAME, options.service_tokens.as_deref(), options.service_tokens_file.as_deref())?;
+        let remedy = "set it, or BERTH_SERVICE_TOKENS_FILE, to the same value on every service";
+        let tokens = Tokens::parse(&text.unwrap_or_default());
+        tokens.current().cloned().ok_or(SettingError::Missing { name: NAME, remedy })?
+    };
+    let verifiers = Verifiers::from_settings(&options.sources, options.signature_window)?;
+    let client = Client::new(&options.config_url, Some(token.clone()), CALL_TIMEOUT)?;
+    let bound = bind(options.listen, "--listen (BERTH_HTTP_LISTEN)").await?;
+    let address = bound.address;
+    match verifiers.on() {
+        on if on.is_empty() => tracing::warn!(
+            "all sources are off, every webhook gets 404; set at least one of BERTH_DISCORD_PUBLIC_KEY, BERTH_TELEGRAM_SECRETS, BERTH_SLACK_SIGNING_SECRET, BERTH_STANDARD_SECRETS, BERTH_GITHUB_SECRET"
+        ),
+        on => tracing::info!(sources = on.join(" "), "sources that are on"),
+    }
+
+    let (metrics, probes) = (Metrics::new(), Probes::new());
+    let counters = Counters::register(&metrics);
+    // The background outlives the listener: requests that run at the end still need their links.
+    let (background, tracker) = (Shutdown::new(), TaskTracker::new());
+    let table = Routes::new();
+    let link_options = LinkOptions {
+        token,
+        name: format!("http-service@{address}"),
+        timeout: options.link_timeout,
+        max_frame: options.max_frame,
+    };
+    let links = Links::new(link_options, tracker.clone(), background.clone());
+    Snapshot { routes: table.clone(), links: links.clone() }.register(&metrics);
+    let feed = Feed {
+        client: client.clone(),
+        routes: table.clone(),
+        links: links.clone(),
+        latch: probes.latch("table", "no whole routing table has arrived from config-service yet"),
+        silence: options.watch_silence,
+    };
+    let (placer, placing) = Placer::new(client, table.clone(), options.park);
+    tracker.spawn(feed.run(background.clone()));
+    tracker.spawn(placing.run(background.clone()));
+
+    let core = Router {
+        routes: table,
+        placer,
+        upstream: links,
+        parking: Parking::new(options.park, options.park_bytes, counters.parked.clone()),
+        counters: counters.clone(),
+        park_telegram: options.park_telegram,
+    };
+    let bodies =
+        BodyLimits { most: options.max_body, most_github: options.max_body_github, timeout: options.body_timeout };
+    let door = Arc::new(Door { verifiers, core, counters, clock: Arc::new(BootClock), bodies });
+    tracing::info!(%address, "listening");
+    let served = serve(bound, routes(door).merge(probes.routes(metrics)), options.limits, shutdown).await;
+    background.cancel();
+    tracker.close();
+    tracker.wait().await;
+    Ok(served?)
+}

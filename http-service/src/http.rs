@@ -1,0 +1,130 @@
+//! The webhook URLs: reads the body within its bounds, has it judged, routes it, writes the answer. Knows no platform's
+//! rules.
+
+mod body;
+
+use crate::forward::Upstream;
+use crate::ingress::{Reason, Source, Verdict, Verifiers};
+use crate::metrics::Counters;
+use crate::router::{Routed, Router as Core};
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use shared::event::Answer;
+use shared::{Clock, Problem};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What the URLs need.
+#[derive(Debug)]
+pub(crate) struct Door<U> {
+    pub(crate) verifiers: Verifiers,
+    pub(crate) core: Core<U>,
+    pub(crate) counters: Counters,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) bodies: BodyLimits,
+}
+
+/// The bounds of bodies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// Bytes of a body.
+    pub(crate) most: usize,
+    /// Bytes of a GitHub delivery.
+    pub(crate) most_github: usize,
+    /// How long a body may take.
+    pub(crate) timeout: Duration,
+}
+
+impl BodyLimits {
+    const fn of(&self, source: &Source) -> usize {
+        match source {
+            Source::Github => self.most_github,
+            _ => self.most,
+        }
+    }
+}
+
+/// Returns the webhook URLs.
+pub(crate) fn routes<U: Upstream>(door: Arc<Door<U>>) -> axum::Router {
+    type Door<U> = State<Arc<self::Door<U>>>;
+    let discord = post(async |State(door): Door<U>, request| door.take(Source::Discord, request).await);
+    let events = post(async |State(door): Door<U>, request| door.take(Source::DiscordEvents, request).await);
+    let telegram =
+        post(async |State(door): Door<U>, Path(bot), request| door.take(Source::Telegram(bot), request).await);
+    let slack = post(async |State(door): Door<U>, request| door.take(Source::Slack, request).await);
+    let standard =
+        post(async |State(door): Door<U>, Path(name), request| door.take(Source::Standard(name), request).await);
+    let github = post(async |State(door): Door<U>, request| door.take(Source::Github, request).await);
+    axum::Router::new()
+        .route("/webhooks/discord", discord)
+        .route("/webhooks/discord/events", events)
+        .route("/webhooks/telegram/{bot}", telegram)
+        .route("/webhooks/slack", slack)
+        .route("/webhooks/standard/{source}", standard)
+        .route("/webhooks/github", github)
+        .with_state(door)
+}
+
+impl<U: Upstream> Door<U> {
+    async fn take(&self, source: Source, request: Request) -> Response {
+        let arrived = Instant::now();
+        let platform = source.platform();
+        let (response, verdict) = match self.judge(&source, request).await {
+            Verdict::Event(event) => {
+                let Routed { answer, verdict } = self.core.route(*event, arrived).await;
+                (response(answer), verdict)
+            }
+            Verdict::Answer { ignored, answer } => (response(answer), ignored.as_str()),
+            Verdict::Refused(reason) => (refused(reason), reason.as_str()),
+        };
+        self.counters.request(platform, verdict);
+        response
+    }
+
+    async fn judge(&self, source: &Source, request: Request) -> Verdict {
+        if !self.verifiers.is_on(source) {
+            return Verdict::Refused(Reason::SourceOff);
+        }
+        let (head, body) = request.into_parts();
+        match body::read(body, self.bodies.of(source), self.bodies.timeout).await {
+            Ok(body) => self.verifiers.verify(source, &head.headers, &body, self.clock.wall_ms()),
+            Err(reason) => Verdict::Refused(reason),
+        }
+    }
+}
+
+fn refused(reason: Reason) -> Response {
+    let mut response = Problem::new(reason.status(), reason.as_str(), reason.detail()).into_response();
+    if matches!(reason, Reason::TooLarge | Reason::SlowBody) {
+        // The rest of the body is not read: the connection is of no further use.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Headers that belong to one connection; the server writes its own.
+const CONNECTION_HEADERS: [HeaderName; 5] =
+    [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE, header::TRAILER];
+
+/// Writes an answer as it is. A header that HTTP cannot carry is left out; the rest still says what was done.
+fn response(answer: Answer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    // An informational status would leave the sender waiting for the answer proper.
+    let status = StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational());
+    *response.status_mut() = status.unwrap_or(StatusCode::OK);
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
+            && !CONNECTION_HEADERS.contains(&name)
+        {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

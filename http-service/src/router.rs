@@ -1,0 +1,174 @@
+//! One verified event to its owner and the owner's answer back. The deciding part is [`journey`]; this file carries out
+//! its steps against the table, the placer and the links, and keeps what waits within bounds.
+
+mod journey;
+mod parking;
+
+pub(crate) use parking::Parking;
+
+use crate::forward::{Lost, NoShare, Upstream};
+use crate::ingress::VerifiedEvent;
+use crate::metrics::Counters;
+use crate::routes::{Located, Placer, Routes, Whereabouts};
+use journey::{Input, Journey, Step};
+use parking::Slot;
+use shared::event::{Answer, Event};
+use shared::platform;
+use shared::wire::link::{Request, request_len};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// What the sender is told, and the word it is counted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Routed {
+    /// The answer.
+    pub(crate) answer: Answer,
+    /// `committed`, `duplicate`, or why not.
+    pub(crate) verdict: &'static str,
+}
+
+/// Routes events.
+#[derive(Debug)]
+pub(crate) struct Router<U> {
+    pub(crate) routes: Routes,
+    pub(crate) placer: Placer,
+    pub(crate) upstream: U,
+    pub(crate) parking: Parking,
+    pub(crate) counters: Counters,
+    /// How long a Telegram update is parked.
+    pub(crate) park_telegram: Duration,
+}
+
+/// One event on its way.
+struct Trip<'r, U> {
+    router: &'r Router<U>,
+    event: Event,
+    deadline: Instant,
+    slot: Option<Slot>,
+}
+
+impl<U: Upstream> Router<U> {
+    /// Takes an event that arrived at `arrived` to its owner. Returns when the owner has committed it, or when it is time
+    /// to tell the sender that nobody has.
+    pub(crate) async fn route(&self, event: VerifiedEvent, arrived: Instant) -> Routed {
+        let event = event.into_event();
+        let kind = event.kind;
+        let budget = platform::park(kind, self.park_telegram);
+        let mut trip = Trip { router: self, event, deadline: arrived + budget, slot: None };
+        let mut journey = Journey::new(budget);
+        let mut input = Input::Located(trip.locate());
+        loop {
+            let step = journey.next(input, arrived.elapsed());
+            input = match step {
+                Step::Forward(to) => trip.forward(to).await,
+                Step::Place => trip.place().await,
+                Step::Wait { most, link } => trip.wait(most, link.as_ref()).await,
+                Step::Answer { answer, duplicate } => {
+                    return Routed { answer, verdict: if duplicate { "duplicate" } else { "committed" } };
+                }
+                Step::GiveUp { verdict, unsure: true } => {
+                    return Routed { answer: platform::unsure(kind, &trip.event.body), verdict };
+                }
+                Step::GiveUp { verdict, unsure: false } => {
+                    return Routed { answer: platform::refusal(kind, &trip.event.body), verdict };
+                }
+            };
+        }
+    }
+}
+
+impl<U: Upstream> Trip<'_, U> {
+    fn locate(&self) -> Whereabouts {
+        let found = self.router.routes.locate(&self.event.target, self.event.parent.as_ref());
+        self.router.counters.lookup(match found {
+            Whereabouts::At(_) => "hit",
+            Whereabouts::Unknown => "unknown",
+            Whereabouts::NotLoaded => "not_loaded",
+        });
+        found
+    }
+
+    /// Takes a place among those who wait, unless it has one.
+    fn park(&mut self) -> bool {
+        if self.slot.is_none() {
+            self.slot = self.router.parking.take(self.event.body.len());
+        }
+        self.slot.is_some()
+    }
+
+    async fn forward(&mut self, to: Located) -> Input {
+        let Located { pod, epoch, revision } = to;
+        let request = Request { event: self.event.clone(), epoch, revision, deadline_ms: u32::MAX };
+        let (upstream, size) = (&self.router.upstream, request_len(&request));
+        let share = match upstream.try_reserve(&pod, size) {
+            Err(NoShare::Full) if !self.park() => return Input::NoRoom,
+            Err(NoShare::Full) => match timeout_at(self.deadline, upstream.reserve(&pod, size)).await {
+                Ok(share) => share,
+                Err(_) => return Input::Expired { sent: false },
+            },
+            share => share,
+        };
+        let share = match share {
+            Ok(share) => share,
+            Err(NoShare::TooLarge) => return Input::TooLarge,
+            Err(NoShare::Down | NoShare::Full) => return Input::Lost { sent: false, pod },
+        };
+        self.slot = None;
+        let sent_at = Instant::now();
+        let left = self.deadline.saturating_duration_since(sent_at);
+        let request = Request { deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX), ..request };
+        match timeout_at(self.deadline, upstream.call(share, request)).await {
+            Ok(Ok(outcome)) => {
+                self.router.counters.forward.observe(sent_at.elapsed().as_secs_f64());
+                Input::Outcome(outcome)
+            }
+            Ok(Err(Lost { sent })) => Input::Lost { sent, pod },
+            Err(_) => Input::Expired { sent: true },
+        }
+    }
+
+    async fn place(&mut self) -> Input {
+        if !self.park() {
+            return Input::NoRoom;
+        }
+        let asked = self.router.placer.place(&self.event.target, self.event.parent.as_ref());
+        match timeout_at(self.deadline, asked).await {
+            Ok(Ok(())) => Input::Placed(self.router.routes.locate(&self.event.target, self.event.parent.as_ref())),
+            Ok(Err(why)) => Input::Unplaced(why),
+            Err(_) => Input::Expired { sent: false },
+        }
+    }
+
+    /// Waits until the table says something else about the target, the link that was down is up, or `most` has passed.
+    async fn wait(&mut self, most: Duration, link: Option<&shared::PodId>) -> Input {
+        if !self.park() {
+            return Input::NoRoom;
+        }
+        let mut changes = self.router.routes.changes();
+        let routes = &self.router.routes;
+        let before = routes.locate(&self.event.target, self.event.parent.as_ref());
+        let moved = async {
+            while changes.changed().await.is_ok() {
+                if routes.locate(&self.event.target, self.event.parent.as_ref()) != before {
+                    break;
+                }
+            }
+        };
+        let up = async {
+            match link {
+                Some(pod) => self.router.upstream.ready(pod).await,
+                None => std::future::pending().await,
+            }
+        };
+        let until = self.deadline.min(Instant::now() + most);
+        tokio::select! {
+            () = moved => {}
+            () = up => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+        Input::Located(self.locate())
+    }
+}
+
+#[cfg(test)]
+mod tests;

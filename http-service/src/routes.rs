@@ -1,0 +1,154 @@
+//! Who owns a target, as this router knows it. The table is fed by the watch ([`feed`]) and by answers to first contacts
+//! ([`place`]); the hot path asks nobody. It never decides ownership: the owner does, by its lease and the epoch.
+
+mod feed;
+mod outage;
+mod place;
+
+pub(crate) use feed::Feed;
+pub(crate) use place::{PlaceFailed, Placer};
+
+use shared::routing::{Applied, Table};
+use shared::wire::control::{Placed, PodInfo, Watch};
+use shared::{Epoch, PodId, Revision, TargetId};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The routing table, shared. Locks are held for a lookup or one message, never across an await.
+#[derive(Debug, Clone)]
+pub(crate) struct Routes(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: RwLock<State>,
+    /// Counts changes, for those who wait for one.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    table: Table,
+    /// The newest revision of an answer to a first contact: the table itself may still be behind it.
+    learned: Revision,
+    /// When config-service was last heard.
+    heard: Option<Instant>,
+    loaded: bool,
+}
+
+/// Where a target is, with what a request to its owner carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located {
+    /// Its owner.
+    pub(crate) pod: PodId,
+    /// The epoch of the ownership.
+    pub(crate) epoch: Epoch,
+    /// A revision at which this was so; a pod that is behind it waits for its own stream.
+    pub(crate) revision: Revision,
+}
+
+/// What the table says of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// The first whole snapshot has not arrived: nothing is known of anything.
+    NotLoaded,
+    /// It has no home yet.
+    Unknown,
+    /// It is there.
+    At(Located),
+}
+
+/// What there is to show of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Summary {
+    /// Since config-service was last heard, if ever.
+    pub(crate) age: Option<Duration>,
+    /// Targets with a route.
+    pub(crate) targets: usize,
+    /// The revision the table is complete up to.
+    pub(crate) revision: Revision,
+}
+
+impl Routes {
+    /// Makes an empty table that is not loaded.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner { state: RwLock::default(), changes: watch::Sender::new(0) }))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns where a target is: its own route, else its parent's.
+    pub(crate) fn locate(&self, target: &TargetId, parent: Option<&TargetId>) -> Whereabouts {
+        let state = self.read();
+        let route = state.table.route(target).or_else(|| parent.and_then(|parent| state.table.route(parent)));
+        match route {
+            Some(route) => {
+                let revision = state.table.revision().max(state.learned);
+                Whereabouts::At(Located { pod: route.pod.clone(), epoch: route.epoch, revision })
+            }
+            None if state.loaded => Whereabouts::Unknown,
+            None => Whereabouts::NotLoaded,
+        }
+    }
+
+    /// Applies a message of the watch, heard at `now`.
+    pub(crate) fn apply(&self, message: Watch, now: Instant) -> Applied {
+        let applied = {
+            let mut state = self.write();
+            let applied = state.table.apply(message);
+            state.heard = Some(now);
+            state.loaded |= matches!(applied, Applied::Complete(_));
+            applied
+        };
+        self.0.changes.send_modify(|count| *count += 1);
+        applied
+    }
+
+    /// Takes what config-service answered to a first contact or a refresh.
+    pub(crate) fn learn(&self, placed: &Placed) {
+        {
+            let mut state = self.write();
+            state.learned = state.learned.max(placed.revision);
+            for assignment in &placed.assignments {
+                state.learned = state.learned.max(assignment.revision);
+                state.table.learn(assignment.clone());
+            }
+        }
+        self.0.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Returns a receiver that sees every later change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    /// Returns the revision the table is complete up to, once it has been loaded: where a watch resumes.
+    pub(crate) fn resume_at(&self) -> Option<Revision> {
+        let state = self.read();
+        state.loaded.then(|| state.table.revision())
+    }
+
+    /// Returns the pods, in order.
+    pub(crate) fn pods(&self) -> Vec<PodInfo> {
+        let mut pods: Vec<_> = self.read().table.pods().cloned().collect();
+        pods.sort_by(|a, b| a.pod.cmp(&b.pod));
+        pods
+    }
+
+    /// Returns what there is to show.
+    pub(crate) fn summary(&self) -> Summary {
+        let state = self.read();
+        Summary {
+            age: state.heard.map(|heard| heard.elapsed()),
+            targets: state.table.len(),
+            revision: state.table.revision(),
+        }
+    }
+}

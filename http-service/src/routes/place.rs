@@ -1,0 +1,139 @@
+//! First contacts and refreshes: asks config-service where targets are. While one call is under way the next ones gather
+//! and travel together; a target asked for many times travels once. The answer is learned into the table before anyone
+//! who waits hears of it.
+
+use super::{Routes, outage::Outage};
+use shared::TargetId;
+use shared::http::{Client, ClientError};
+use shared::shutdown::Shutdown;
+use shared::wire::control::{Place, PlaceTarget, Placed};
+use std::collections::{BTreeMap, HashMap};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// The most targets in one call.
+const MAX_BATCH: usize = 5_000;
+
+/// Why a target has no home yet. Trying again may help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlaceFailed {
+    /// config-service has nowhere to put it; `code` is its stable word.
+    #[error("the target could not be placed: {code}")]
+    Refused {
+        /// For example `no-ready-pod`.
+        code: String,
+    },
+    /// config-service could not be asked.
+    #[error("config-service could not be asked")]
+    Unreachable,
+    /// More targets wait than may.
+    #[error("too many targets wait to be placed")]
+    Full,
+}
+
+#[derive(Debug)]
+struct Ask {
+    target: PlaceTarget,
+    reply: oneshot::Sender<Result<(), PlaceFailed>>,
+}
+
+/// Asks for targets' homes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Placer(mpsc::Sender<Ask>);
+
+/// The task behind [`Placer`].
+#[derive(Debug)]
+pub(crate) struct PlaceTask {
+    asks: mpsc::Receiver<Ask>,
+    client: Client,
+    routes: Routes,
+}
+
+impl Placer {
+    /// Makes the handle and its task. At most `queue` askers wait.
+    pub(crate) fn new(client: Client, routes: Routes, queue: usize) -> (Self, PlaceTask) {
+        let (sender, asks) = mpsc::channel(queue.max(1));
+        (Self(sender), PlaceTask { asks, client, routes })
+    }
+
+    /// Asks where a target is and, if nowhere yet, for a home. When it returns, the table knows the answer.
+    ///
+    /// # Errors
+    /// [`PlaceFailed`].
+    pub(crate) async fn place(&self, target: &TargetId, parent: Option<&TargetId>) -> Result<(), PlaceFailed> {
+        let (reply, answer) = oneshot::channel();
+        let target = PlaceTarget { target: target.clone(), parent: parent.cloned() };
+        self.0.try_send(Ask { target, reply }).map_err(|_| PlaceFailed::Full)?;
+        answer.await.unwrap_or(Err(PlaceFailed::Unreachable))
+    }
+}
+
+impl PlaceTask {
+    /// Runs until `shutdown`.
+    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+        let (mut asks, mut outage) = (Vec::new(), Outage::default());
+        loop {
+            let count = tokio::select! {
+                () = shutdown.cancelled() => return,
+                count = self.asks.recv_many(&mut asks, MAX_BATCH) => count,
+            };
+            if count == 0 {
+                return;
+            }
+            let mut batch: BTreeMap<TargetId, (PlaceTarget, Vec<_>)> = BTreeMap::new();
+            // Who has gone away meanwhile is not asked for.
+            for ask in asks.drain(..).filter(|ask| !ask.reply.is_closed()) {
+                let entry = batch.entry(ask.target.target.clone()).or_insert((ask.target, Vec::new()));
+                entry.1.push(ask.reply);
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            let place = Place { targets: batch.values().map(|(target, _)| target.clone()).collect() };
+            let answer = tokio::select! {
+                () = shutdown.cancelled() => return,
+                answer = self.client.post::<Placed>("/v1/targets/place", &place) => answer,
+            };
+            let results = self.settle(answer, &mut outage);
+            for (target, (_, replies)) in batch {
+                let result = results(&target);
+                for reply in replies {
+                    // Who asked may have given up; the table has the answer all the same.
+                    let _ = reply.send(result.clone());
+                }
+            }
+        }
+    }
+
+    fn settle(
+        &self,
+        answer: Result<Placed, ClientError>,
+        outage: &mut Outage,
+    ) -> impl Fn(&TargetId) -> Result<(), PlaceFailed> + use<> {
+        let mut refused = HashMap::new();
+        let reached = match answer {
+            Ok(placed) => {
+                if outage.ended() {
+                    tracing::info!("targets are placed again");
+                }
+                self.routes.learn(&placed);
+                refused.extend(placed.refused.into_iter().map(|refused| (refused.target, refused.code)));
+                true
+            }
+            Err(why) => {
+                if outage.failed(Instant::now()) {
+                    tracing::warn!(error = %why, "targets cannot be placed");
+                }
+                false
+            }
+        };
+        move |target| match refused.get(target) {
+            Some(code) => Err(PlaceFailed::Refused { code: code.clone() }),
+            None if reached => Ok(()),
+            None => Err(PlaceFailed::Unreachable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
