@@ -1,1 +1,74 @@
-//! The command line.
+//! The operator's verbs against a running cluster: what they print, for people and for scripts, and how they end.
+
+use berth_tests::supervised::{Up, run};
+use serde_json::Value;
+use std::process::Output;
+use tempfile::TempDir;
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it exits")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_platform_can_be_played_and_every_target_be_found() {
+    let folder = TempDir::with_prefix("berth-cli-").expect("a temporary folder");
+    let mut up = Up::start(folder.path(), &[]);
+    up.ready().await;
+    let data = folder.path().display().to_string();
+    let berth = |line: &[&str]| run(&[line, &["--data", &data]].concat());
+
+    let sent: [(&[&str], &str); 5] = [
+        (&["send", "discord", "--guild", "123", "--command", "stats", "--id", "900"], "discord:guild:123"),
+        (&["send", "telegram", "--chat=-100", "--text", "hello", "--id", "1"], "telegram:channel:-100"),
+        (&["send", "slack", "--team", "T1", "--text", "hello", "--id", "Ev1"], "slack:guild:T1"),
+        (&["send", "standard", "--target", "k1", "--id", "m1"], "webhook:key:demo.k1"),
+        (&["send", "github", "--repository", "77", "--id", "d1"], "github:key:repository.77"),
+    ];
+    for (line, target) in sent {
+        for _ in 0..2 {
+            let output = berth(line);
+            assert_eq!(code(&output), 0, "{line:?}: {}{}", out(&output), err(&output));
+        }
+        let output = berth(&["target", "get", target, "-o", "json"]);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        let shown: Value = out(&output).parse().expect("JSON on standard output, and nothing else");
+        assert_eq!(shown["target"], target);
+        assert_eq!(shown["state"]["applied"], 1, "{shown}");
+        assert_eq!(shown["state"]["duplicates"], 1, "{shown}");
+        let output = berth(&["target", "where", target, "-o", "name"]);
+        assert_eq!(out(&output).trim(), shown["pod"].as_str().expect("a pod"));
+    }
+
+    let output = berth(&["target", "list", "-o", "name"]);
+    let mut wanted: Vec<_> = sent.iter().map(|(_, target)| *target).collect();
+    wanted.sort_unstable();
+    assert_eq!(out(&output).lines().collect::<Vec<_>>(), wanted);
+    let output = berth(&["target", "list", "--platform", "slack"]);
+    assert!(out(&output).contains("slack:guild:T1") && !out(&output).contains("discord"), "{}", out(&output));
+
+    let output = berth(&["pod", "list", "-o", "json"]);
+    let pods: Value = out(&output).parse().expect("JSON");
+    assert_eq!(pods["pods"].as_array().map(Vec::len), Some(2), "{pods}");
+    assert_eq!(pods["pods"][0]["state"], "ready");
+    assert_eq!(code(&berth(&["pod", "get", "gateway-0"])), 0);
+    let output = berth(&["status"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(out(&output).contains("2 of 2 pods ready"), "{}", out(&output));
+
+    let missing = berth(&["target", "get", "discord:guild:404"]);
+    assert_eq!((code(&missing), out(&missing).as_str()), (3, ""), "not found");
+    assert_eq!(code(&berth(&["pod", "get", "gateway-9"])), 3, "not found");
+    assert_eq!(code(&berth(&["target", "get", "no target"])), 2, "usage");
+    assert_eq!(code(&berth(&["send", "irc"])), 2, "usage");
+    let unsigned = berth(&["pod", "accept-data-loss", "gateway-0", "--reason", "x", "--token", "wrong"]);
+    assert_eq!(code(&unsigned), 5, "forbidden: {}", err(&unsigned));
+    assert_eq!(code(&run(&["status", "--config-url", "http://127.0.0.1:9"])), 6, "unreachable");
+}

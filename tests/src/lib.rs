@@ -13,6 +13,7 @@ pub mod raw;
 pub mod role;
 pub mod scrape;
 pub mod senders;
+pub mod supervised;
 pub mod wait;
 pub mod workload;
 
