@@ -13,12 +13,14 @@
 //!   Request(stream 2)     →
 //!                         ←    Reply(stream 2)
 //!   Cancel(stream 1)      →    (nobody waits any more; what was accepted is still applied)
+//!                         ←    Reply(stream 1, Late)
 //!   Ping                  ↔    Pong
 //!                         ←    Goaway: no new requests, running ones are answered
 //! ```
 //! **Flow control**: the gateway's hello says how many requests and how many payload bytes may be unanswered at once;
-//! every reply gives its request's share back ([`request_len`] bytes), a cancelled one when its deadline has passed. A
-//! router that has used its share waits, and parks no more than it may.
+//! every reply gives its request's share back ([`request_len`] bytes). A cancelled one is replied to with `Late` at once,
+//! unless its true reply is under way already; a router takes a share back when the deadline has passed at the latest. A
+//! router that has used its share waits, and parks no more than it may. Whoever breaks these rules is cut off.
 
 mod codec;
 
