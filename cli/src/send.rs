@@ -90,7 +90,7 @@ pub(crate) struct Common {
     /// Send this file as the body, `-` for standard input, instead of making one
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// How many times to send: events of their own, or with --id or --body the same one again
+    /// How many times to send: new events, or with --id the same one again
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
     /// http-service; the one of the data folder's cluster when it is left out

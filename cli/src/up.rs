@@ -50,9 +50,6 @@ pub(crate) struct Args {
     /// How many gateways
     #[arg(long, env = "BERTH_UP_PODS", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pods: u16,
-    /// Which ports.
-    #[command(flatten)]
-    ports: PortArgs,
     /// Where assignments are kept: `postgres://…`, or SQLite in the data folder when it is left out
     #[arg(long, env = "BERTH_CONFIG_STORE", hide_env_values = true, value_name = "URL")]
     config_store: Option<String>,
@@ -65,12 +62,15 @@ pub(crate) struct Args {
     /// How long each process may take to stop before it is killed
     #[arg(long, env = "BERTH_UP_GRACE", default_value = "10s", value_parser = shared::settings::duration, value_name = "TIME")]
     grace: Duration,
-    /// Secrets of your own.
-    #[command(flatten)]
-    secrets: SecretArgs,
     /// The children's logs.
     #[command(flatten)]
     log: LogArgs,
+    /// Which ports.
+    #[command(flatten)]
+    ports: PortArgs,
+    /// Secrets of your own.
+    #[command(flatten)]
+    secrets: SecretArgs,
 }
 
 /// Runs a cluster until a signal comes, or checks one.

@@ -112,3 +112,6 @@ fn problems(status: &Status) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

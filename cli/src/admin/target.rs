@@ -203,3 +203,6 @@ fn percent_encode(text: &str) -> String {
         out
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,11 +24,11 @@ pub(crate) struct Args {
     #[arg(long, default_value = "U1", value_name = "ID")]
     user: String,
     /// A slash command, without the slash
-    #[arg(long, value_name = "NAME", conflicts_with = "event", required_unless_present_any = ["event", "body"])]
+    #[arg(long, value_name = "NAME", conflicts_with = "event")]
     command: Option<String>,
-    /// An event of the Events API, for example `message`
-    #[arg(long, value_name = "TYPE")]
-    event: Option<String>,
+    /// An event of the Events API, unless it is a command
+    #[arg(long, default_value = "message", value_name = "TYPE")]
+    event: String,
     /// What is said
     #[arg(long, default_value = "", value_name = "TEXT")]
     text: String,
@@ -48,17 +48,11 @@ impl Args {
         let secret = keys.secret(said, "BERTH_SLACK_SIGNING_SECRET", remedy, |made| &made.slack_signing_secret)?;
         let team = self.team.as_deref().unwrap_or_default();
         let (id, seconds) = (moment.id(), moment.seconds());
-        let (kind, body) = match (&moment.body, &self.event) {
+        let said = Said { team, channel: &self.channel, user: &self.user, text: &self.text };
+        let (kind, body) = match (&moment.body, &self.command) {
             (Some(body), _) => (content_type(body), body.clone()),
-            (None, Some(event)) => {
-                let said = Said { team, channel: &self.channel, user: &self.user, text: &self.text };
-                (JSON, self::event(&event_id(&id), event, &said, seconds).to_string().into())
-            }
-            (None, None) => {
-                let said = Said { team, channel: &self.channel, user: &self.user, text: &self.text };
-                let command = self.command.as_deref().unwrap_or_default().trim_start_matches('/');
-                (FORM, command_form(&id, command, &said).into())
-            }
+            (None, Some(command)) => (FORM, command_form(&id, command.trim_start_matches('/'), &said).into()),
+            (None, None) => (JSON, event(&event_id(&id), &self.event, &said, seconds).to_string().into()),
         };
         Ok(sign(&secret, kind, seconds, body))
     }

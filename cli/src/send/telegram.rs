@@ -50,8 +50,8 @@ impl Args {
 /// Returns an update with a message. `update` is a number; what is none is sent as text, which a bot API never does.
 pub fn message(update: &str, chat: i64, user: i64, text: &str, seconds: u64) -> Value {
     let kind = match chat {
-        ..-1_000_000_000_000 => "supergroup",
-        ..0 => "group",
+        ..=-1_000_000_000_000 => "supergroup",
+        -999_999_999_999..0 => "group",
         _ => "private",
     };
     let update_id = update.parse::<i64>().map_or_else(|_| json!(update), |id| json!(id));

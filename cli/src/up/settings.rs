@@ -11,10 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// Flags for secrets of the user's own.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Secrets")]
 pub(crate) struct SecretArgs {
-    /// The platforms' secrets; what is unset is made.
-    #[command(flatten)]
-    sources: SourceArgs,
     /// Tokens the services present to each other; made when unset
     #[arg(long, env = "BERTH_SERVICE_TOKENS", hide_env_values = true, value_name = "TOKENS")]
     service_tokens: Option<String>,
@@ -27,6 +25,9 @@ pub(crate) struct SecretArgs {
     /// File with the admin tokens
     #[arg(long, env = "BERTH_ADMIN_TOKENS_FILE", value_name = "PATH")]
     admin_tokens_file: Option<PathBuf>,
+    /// The platforms' secrets; what is unset is made.
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 /// The names of the settings; the children know them by these.

@@ -1,0 +1,68 @@
+use super::*;
+use shared::{
+    Revision, Term,
+    wire::{
+        admin::PodStatus,
+        control::{Load, PodInfo},
+    },
+};
+
+fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
+    let info = PodInfo {
+        pod: "gateway-0".parse().expect("valid"),
+        address: "127.0.0.1:3010".into(),
+        incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
+        zone: None,
+        capacity: 1.0,
+        revision: Revision(1),
+    };
+    let pod = PodStatus {
+        info,
+        state: pod,
+        lease_id: shared::LeaseId(1),
+        lease_age_ms: Some(250),
+        lease_remaining_ms: 5_000,
+        targets: 4,
+        load: Load::default(),
+        seen_revision: Revision(2),
+        version: "0.1.0".into(),
+        schema: 1,
+    };
+    let ready_pods = u64::from(pod.state == PodState::Ready);
+    Status {
+        health: Health {
+            status: status.into(),
+            leader: true,
+            leader_address: None,
+            term: Term(2),
+            revision: Revision(9),
+            pods: 1,
+            ready_pods,
+            targets: 4,
+        },
+        pods: PodList { revision: Revision(9), pods: vec![pod] },
+        http_service: Some(Probe {
+            url: "http://127.0.0.1:3000".into(),
+            ready: http_ready,
+            detail: "table: none".into(),
+        }),
+    }
+}
+
+#[test]
+fn a_well_cluster_is_one_sentence_and_a_table() {
+    let well = status("ok", PodState::Ready, true);
+    assert!(problems(&well).is_empty());
+    let text = screen(&well);
+    assert!(text.starts_with("ok: 1 of 1 pods ready, 4 targets, term 2, revision 9\n"), "{text}");
+    assert!(text.contains("gateway-0     ready  4        250ms old  127.0.0.1:3010\n"), "{text}");
+}
+
+#[test]
+fn everything_that_is_not_well_is_said() {
+    let unwell = problems(&status("degraded", PodState::Suspect, false));
+    assert_eq!(
+        unwell,
+        ["config-service is degraded", "gateway-0 is suspect", "http-service is not ready: table: none"]
+    );
+}
