@@ -8,7 +8,7 @@ use crate::{
 };
 use http::Method;
 use serde_json::json;
-use shared::platform::REFUSAL_TEXT;
+use shared::platform::{REFUSAL_TEXT, UNSURE_TEXT};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -66,7 +66,8 @@ pub fn plan(keys: &Keys, i: u64, n: u64) -> Planned {
 
 /// Returns whether an answer says that the event is committed. A refusal shown to a waiting person is a 200 too.
 pub fn acknowledged(reply: &Reply) -> bool {
-    (200..300).contains(&reply.status) && !reply.text().contains(REFUSAL_TEXT)
+    let text = reply.text();
+    (200..300).contains(&reply.status) && !text.contains(REFUSAL_TEXT) && !text.contains(UNSURE_TEXT)
 }
 
 /// Posts deliveries to a cluster's HTTP tiers. Cheap to clone, independent of the cluster's life.
