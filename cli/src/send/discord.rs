@@ -62,10 +62,10 @@ impl Args {
 
 /// Returns the key that plays Discord.
 pub(crate) fn key(said: Option<&str>, keys: &Keyring) -> Result<SigningKey, Failure> {
-    let remedy = "the private key of a real application is Discord's own: start up without it to have a pair made, or sign with --private-key";
-    let text = keys.secret(said.map(|said| said.trim().to_owned()), "BERTH_DISCORD_PUBLIC_KEY", remedy, |made| {
-        &made.discord_private_key
-    })?;
+    // The private key of a real application is Discord's own, so a cluster with one can be played only by Discord.
+    let flag = "--private-key, or start berth up without it to have a pair made";
+    let said = said.map(|said| said.trim().to_owned());
+    let text = keys.secret(said, "BERTH_DISCORD_PUBLIC_KEY", flag, |made| &made.discord_private_key)?;
     let seed: Option<[u8; 32]> = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
     let seed = seed.ok_or_else(|| Failure::new(Code::Usage, "--private-key takes an Ed25519 seed: 64 hex digits"))?;
     Ok(SigningKey::from_bytes(&seed))

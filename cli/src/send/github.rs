@@ -39,8 +39,7 @@ impl Args {
     /// Makes the signed request.
     pub(crate) fn webhook(&self, moment: &Moment, keys: &Keyring) -> Result<Webhook, Failure> {
         let said = keyring::first(self.secret.as_deref());
-        let remedy = "give it here too, with --secret";
-        let secret = keys.secret(said, "BERTH_GITHUB_SECRET", remedy, |made| &made.github_secret)?;
+        let secret = keys.secret(said, "BERTH_GITHUB_SECRET", "--secret", |made| &made.github_secret)?;
         let body = moment.body.clone().unwrap_or_else(|| {
             delivery(self.repository, self.installation, self.action.as_deref(), &self.user).to_string().into()
         });

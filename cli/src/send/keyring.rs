@@ -37,7 +37,7 @@ impl Keyring {
     }
 
     /// Returns the secret to sign with: `said` when it was, else the made one. `setting` is the name of http-service's
-    /// setting for it and `remedy` what to do when it is the user's own.
+    /// setting for it, `flag` the one that says it here.
     ///
     /// # Errors
     /// When there is none, or the cluster was started with another one.
@@ -45,7 +45,7 @@ impl Keyring {
         &self,
         said: Option<String>,
         setting: &str,
-        remedy: &str,
+        flag: &str,
         pick: impl Fn(&Made) -> &str,
     ) -> Result<String, Failure> {
         if let Some(said) = said {
@@ -53,12 +53,14 @@ impl Keyring {
         }
         let folder = &self.folder;
         if self.cluster.as_ref().is_some_and(|cluster| cluster.gave(setting)) {
-            return Err(Failure::error(format!(
-                "the cluster in {folder} was started with your own {setting}; {remedy}"
-            )));
+            let text =
+                format!("the cluster in {folder} was started with your own {setting}; give the secret with {flag}");
+            return Err(Failure::error(text));
         }
         self.made.as_ref().map(|made| pick(made).to_owned()).ok_or_else(|| {
-            let text = format!("no secrets in {folder}: start berth up, name its folder with --data, or {remedy}");
+            let text = format!(
+                "no secrets in {folder}: start berth up, name its folder with --data, or give the secret with {flag}"
+            );
             Failure::new(Code::Usage, text)
         })
     }

@@ -44,8 +44,7 @@ impl Args {
     /// Makes the signed request.
     pub(crate) fn webhook(&self, moment: &Moment, keys: &Keyring) -> Result<Webhook, Failure> {
         let said = keyring::first(self.secret.as_deref());
-        let remedy = "give it here too, with --secret";
-        let secret = keys.secret(said, "BERTH_SLACK_SIGNING_SECRET", remedy, |made| &made.slack_signing_secret)?;
+        let secret = keys.secret(said, "BERTH_SLACK_SIGNING_SECRET", "--secret", |made| &made.slack_signing_secret)?;
         let team = self.team.as_deref().unwrap_or_default();
         let (id, seconds) = (moment.id(), moment.seconds());
         let said = Said { team, channel: &self.channel, user: &self.user, text: &self.text };

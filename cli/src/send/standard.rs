@@ -43,8 +43,7 @@ impl Args {
     /// Makes the signed request.
     pub(crate) fn webhook(&self, moment: &Moment, keys: &Keyring) -> Result<Webhook, Failure> {
         let said = keyring::named(self.secret.as_deref(), &self.source, |said| said.starts_with("whsec_"));
-        let remedy = "give it here too, with --secret";
-        let secret = keys.secret(said, "BERTH_STANDARD_SECRETS", remedy, |made| &made.standard_secret)?;
+        let secret = keys.secret(said, "BERTH_STANDARD_SECRETS", "--secret", |made| &made.standard_secret)?;
         let body = moment.body.clone().unwrap_or_else(|| {
             let command = self.command.as_deref().map(|command| command.trim_start_matches('/'));
             message(self.target.as_deref(), command, &self.user, &self.text).to_string().into()

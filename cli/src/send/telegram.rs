@@ -36,8 +36,7 @@ impl Args {
     /// Makes the signed request.
     pub(crate) fn webhook(&self, moment: &Moment, keys: &Keyring) -> Result<Webhook, Failure> {
         let said = keyring::named(self.secret.as_deref(), &self.bot, |said| !said.contains('='));
-        let remedy = "give it here too, with --secret";
-        let secret = keys.secret(said, "BERTH_TELEGRAM_SECRETS", remedy, |made| &made.telegram_secret)?;
+        let secret = keys.secret(said, "BERTH_TELEGRAM_SECRETS", "--secret", |made| &made.telegram_secret)?;
         let body = moment.body.clone().unwrap_or_else(|| {
             // Update ids are at most 2^31 in practice, and a number in JSON.
             let id = moment.id.clone().unwrap_or_else(|| (moment.fresh & 0x7fff_ffff).to_string());
