@@ -1,14 +1,32 @@
 //! The control plane: assigns every target to one pod, keeps that in a database, and tells everybody.
+//!
+//! `http` asks `control`, whose one task owns the model and decides with the pure `planner` and `domain`; `store` keeps it,
+//! on PostgreSQL or SQLite. The store and what goes through it are public for the contract suite that runs on both.
 
+mod app;
+mod control;
+pub mod domain;
+mod http;
+mod metrics;
 mod options;
+pub mod planner;
+pub mod store;
 
 pub use options::Options;
-use shared::shutdown::Shutdown;
+use shared::{clock::BootClock, shutdown::Shutdown};
+use std::sync::Arc;
 
 /// Runs the role until `shutdown`.
 ///
 /// # Errors
-/// When it cannot start: a setting is missing, a port is taken, the store cannot be opened.
-pub async fn run(_options: Options, _shutdown: Shutdown) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// When it cannot start: a setting is missing, a port is taken, the store cannot be opened. Later on: when the store can
+/// never be used.
+pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
+    let store = app::open(&options)?;
+    let running = app::start(options, store, Arc::new(BootClock), shutdown).await?;
+    tracing::info!(address = %running.address, "config-service listens");
+    running.ended.await?
 }
+
+#[cfg(test)]
+mod tests;

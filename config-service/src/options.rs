@@ -49,6 +49,27 @@ pub struct Options {
     /// Most first contacts that may wait; more are told to come back
     #[arg(long, env = "BERTH_PLACE_QUEUE", default_value_t = 100_000, value_name = "N", help_heading = "Limits")]
     pub place_queue: usize,
+    /// Targets an ordinary pod (capacity 1) is meant to carry; makes the dimensions of load comparable
+    #[arg(long, env = "BERTH_POD_TARGETS", default_value_t = 20_000.0, value_name = "N", help_heading = "Placement")]
+    pub pod_targets: f64,
+    /// Events per second an ordinary pod is meant to carry
+    #[arg(long, env = "BERTH_POD_EVENTS", default_value_t = 2_000.0, value_name = "N", help_heading = "Placement")]
+    pub pod_events: f64,
+    /// Bytes an ordinary pod is meant to store
+    #[arg(long, env = "BERTH_POD_BYTES", default_value_t = 10 << 30, value_name = "BYTES", help_heading = "Placement")]
+    pub pod_bytes: u64,
+    /// Largest request body; larger ones get 413
+    #[arg(long, env = "BERTH_CONFIG_MAX_BODY_BYTES", default_value_t = 4 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub max_body_bytes: usize,
+    /// How long a request body may take, and how long a pod may take to answer for one of its targets
+    #[arg(long, env = "BERTH_CONFIG_BODY_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub body_timeout: Duration,
+    /// Changes kept in the log for watchers that resume
+    #[arg(long, env = "BERTH_CHANGE_KEEP", default_value_t = 200_000, value_name = "N", help_heading = "Limits")]
+    pub change_keep: u64,
+    /// Where the other config-services reach this one; the listening address when it is not set
+    #[arg(long, env = "BERTH_CONFIG_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
     /// Most watchers at once
     #[arg(long, env = "BERTH_MAX_WATCHERS", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
     pub max_watchers: usize,

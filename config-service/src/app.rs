@@ -1,0 +1,101 @@
+//! Puts the service together: settings, store, leadership, HTTP. Decides nothing.
+
+use crate::{
+    control::{self, Settings},
+    http::{Api, routes},
+    metrics::Metrics,
+    options::Options,
+    store::{Postgres, Sqlite, Store},
+};
+use anyhow::Context;
+use shared::http::{Probes, Tokens, bind, serve};
+use shared::settings::{SettingError, value_or_file};
+use shared::{Clock, shutdown::Shutdown};
+use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
+
+/// A service that has been started.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Ends with the service.
+    pub(crate) ended: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+/// Starts the service on a store. It runs until `shutdown`.
+pub(crate) async fn start(
+    options: Options,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+) -> anyhow::Result<Running> {
+    let service = tokens(
+        "BERTH_SERVICE_TOKENS",
+        options.service_tokens.as_deref(),
+        options.service_tokens_file.as_ref(),
+        "set it to a long random text, the same for all services",
+    )?;
+    let admin = tokens(
+        "BERTH_ADMIN_TOKENS",
+        options.admin_tokens.as_deref(),
+        options.admin_tokens_file.as_ref(),
+        "set it to a long random text, for operators only",
+    )?;
+    let bound = bind(options.listen, "--listen (BERTH_CONFIG_LISTEN)").await?;
+    let address = bound.address;
+    let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
+    let settings = Settings::new(&options, advertised);
+
+    let (probes, registry) = (Probes::new(), shared::telemetry::Metrics::new());
+    let latch = probes.latch("leader", "nobody leads yet");
+    let metrics = Metrics::new(&registry);
+    let (control, leading) = control::lead(store, clock, settings, metrics, latch, shutdown.clone());
+    let api = Api {
+        control,
+        service: Arc::new(service),
+        admin: Arc::new(admin),
+        open_reads: options.open_reads,
+        max_body: options.max_body_bytes,
+        patience: options.body_timeout,
+    };
+    let router = routes(api).merge(probes.routes(registry));
+    let ended = shared::shutdown::spawn(async move {
+        let serving = serve(bound, router, options.limits, shutdown.clone());
+        let leading = async {
+            let ended = leading.await;
+            // Without leadership for good there is nothing to serve.
+            shutdown.cancel();
+            ended
+        };
+        let (served, led) = tokio::join!(serving, leading);
+        led?;
+        served.context("the listener failed")
+    });
+    Ok(Running { address, ended })
+}
+
+fn tokens(
+    name: &'static str,
+    value: Option<&str>,
+    file: Option<&PathBuf>,
+    remedy: &'static str,
+) -> Result<Tokens, SettingError> {
+    let text = value_or_file(name, value, file.map(PathBuf::as_path))?;
+    let tokens = Tokens::parse(&text.unwrap_or_default());
+    if tokens.is_empty() { Err(SettingError::Missing { name, remedy }) } else { Ok(tokens) }
+}
+
+/// Calls that may wait for the embedded store's thread.
+const SQLITE_QUEUE: usize = 1_024;
+
+/// Opens the store the settings name.
+pub(crate) fn open(options: &Options) -> anyhow::Result<Arc<dyn Store>> {
+    let url = options.store.as_str();
+    if let Some(path) = url.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+        return Ok(Arc::new(Sqlite::open(Path::new(path), SQLITE_QUEUE)?));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Arc::new(Postgres::new(url, options.store_connections, options.store_timeout)?));
+    }
+    anyhow::bail!("--store (BERTH_CONFIG_STORE) is sqlite:PATH or postgres://USER@HOST/DATABASE")
+}

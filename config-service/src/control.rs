@@ -1,0 +1,222 @@
+//! The leader's work: one task owns the model and decides; everybody else asks it through [`Control`]. Knows the store by
+//! its trait and no HTTP.
+
+mod desk;
+mod error;
+mod feed;
+mod fleet;
+mod hub;
+mod leadership;
+mod queue;
+mod registration;
+
+pub(crate) use error::ControlError;
+pub(crate) use feed::{Feed, From};
+pub(crate) use leadership::lead;
+
+use crate::{
+    domain::{Model, Snapshot},
+    options::Options,
+    planner::{Policy, Wanted},
+    store::Store,
+};
+use fleet::Fleet;
+use hub::Hub;
+use shared::wire::admin::{DataLossAccepted, PodStatus};
+use shared::wire::control::{Grant, Heartbeat, Placed, Register, Registered};
+use shared::{Mono, PodId, Term, lease::LeaseTerms};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The bounds and times of the control plane.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where this process is reached, as it stands in the database when it leads.
+    pub(crate) address: String,
+    /// The protocol's constants.
+    pub(crate) terms: LeaseTerms,
+    /// How long a term lasts without being renewed.
+    pub(crate) leader_lease: Duration,
+    /// What an ordinary pod is meant to carry.
+    pub(crate) policy: Policy,
+    /// Most targets placed in one transaction.
+    pub(crate) place_batch: usize,
+    /// Most first contacts that may wait.
+    pub(crate) place_queue: usize,
+    /// Most watchers at once.
+    pub(crate) max_watchers: usize,
+    /// Changes a watcher may be behind.
+    pub(crate) watch_backlog: usize,
+    /// How often a quiet watch gets a bookmark.
+    pub(crate) watch_bookmark: Duration,
+    /// Changes kept in the log.
+    pub(crate) change_keep: u64,
+}
+
+impl Settings {
+    /// Takes the settings from the flags; `address` is where this process is reached.
+    pub(crate) fn new(options: &Options, address: String) -> Self {
+        let terms = LeaseTerms { heartbeat: options.heartbeat, duration: options.lease, ..LeaseTerms::default() };
+        let policy = Policy {
+            targets: options.pod_targets,
+            events_per_second: options.pod_events,
+            bytes: options.pod_bytes as f64,
+        };
+        Self {
+            address,
+            terms,
+            leader_lease: options.leader_lease,
+            policy,
+            place_batch: options.place_batch,
+            place_queue: options.place_queue,
+            max_watchers: options.max_watchers,
+            watch_backlog: options.watch_backlog,
+            watch_bookmark: options.watch_bookmark,
+            change_keep: options.change_keep,
+        }
+    }
+}
+
+/// A cheap handle for asking the leader. Cloned into every request.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    role: watch::Receiver<Role>,
+    store: Arc<dyn Store>,
+    bookmark: Duration,
+}
+
+/// What this process is.
+#[derive(Debug, Clone)]
+enum Role {
+    /// Another leads, or nobody yet.
+    Follower {
+        /// Where the leader is, if known.
+        leader: Option<String>,
+    },
+    /// This process leads.
+    Leader(Leading),
+}
+
+/// The way to the leader's task. When that ends, the other side of the channel is gone and every question is answered
+/// with [`ControlError::NotLeader`].
+#[derive(Debug, Clone)]
+struct Leading {
+    commands: mpsc::Sender<Command>,
+    hub: Hub,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, ControlError>>;
+
+/// What the leader's task is asked.
+enum Command {
+    Register(Register, Reply<Registered>),
+    Heartbeat(PodId, Heartbeat, Reply<Grant>),
+    Place(Vec<Wanted>, Reply<Placed>),
+    AcceptLoss(PodId, String, Reply<DataLossAccepted>),
+    Snapshot(Reply<Arc<Snapshot>>),
+    Read(Box<dyn FnOnce(&View<'_>) + Send>),
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Register(..) => "Register",
+            Self::Heartbeat(..) => "Heartbeat",
+            Self::Place(..) => "Place",
+            Self::AcceptLoss(..) => "AcceptLoss",
+            Self::Snapshot(..) => "Snapshot",
+            Self::Read(..) => "Read",
+        })
+    }
+}
+
+/// What the leader knows, for those who only read.
+pub(crate) struct View<'a> {
+    /// The leader's term.
+    pub(crate) term: Term,
+    /// Pods and assignments.
+    pub(crate) model: &'a Model,
+    fleet: &'a Fleet,
+    now: Mono,
+}
+
+impl View<'_> {
+    /// Returns a pod as it stands now.
+    pub(crate) fn pod(&self, pod: &PodId) -> Option<PodStatus> {
+        self.model.pod(pod).map(|record| self.fleet.status(record, self.model, self.now))
+    }
+
+    /// Returns all pods as they stand now, by name.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = PodStatus> {
+        self.model.pods().map(|record| self.fleet.status(record, self.model, self.now))
+    }
+}
+
+impl Control {
+    /// Registers a pod.
+    pub(crate) async fn register(&self, register: Register) -> Result<Registered, ControlError> {
+        self.ask(|reply| Command::Register(register, reply)).await
+    }
+
+    /// Renews a pod's lease.
+    pub(crate) async fn heartbeat(&self, pod: PodId, heartbeat: Heartbeat) -> Result<Grant, ControlError> {
+        self.ask(|reply| Command::Heartbeat(pod, heartbeat, reply)).await
+    }
+
+    /// Says where targets are, and gives those a home that have none.
+    pub(crate) async fn place(&self, wanted: Vec<Wanted>) -> Result<Placed, ControlError> {
+        self.ask(|reply| Command::Place(wanted, reply)).await
+    }
+
+    /// Lets another incarnation take over a pod's targets, empty.
+    pub(crate) async fn accept_loss(&self, pod: PodId, reason: String) -> Result<DataLossAccepted, ControlError> {
+        self.ask(|reply| Command::AcceptLoss(pod, reason, reply)).await
+    }
+
+    /// Reads what the leader knows.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        self.ask(|reply| {
+            Command::Read(Box::new(move |view| {
+                // Nobody waits any more when the request was cut off.
+                let _ = reply.send(Ok(read(view)));
+            }))
+        })
+        .await
+    }
+
+    /// Begins a watch. `pod` limits the assignments to that pod's.
+    pub(crate) async fn watch(&self, from: From, pod: Option<PodId>) -> Result<Feed, ControlError> {
+        let hub = self.leading()?.hub;
+        let seat = hub.seat().ok_or(ControlError::TooManyWatchers)?;
+        let start = match from {
+            From::Start => feed::Start::Snapshot(self.ask(Command::Snapshot).await?),
+            From::After(position) => feed::Start::After(position),
+        };
+        Ok(Feed::new(hub, Arc::clone(&self.store), seat, start, pod, self.bookmark))
+    }
+
+    /// Returns where the leader is, as far as this process knows; none when it leads itself or nobody is known.
+    pub(crate) fn leader(&self) -> Option<String> {
+        match &*self.role.borrow() {
+            Role::Follower { leader } => leader.clone(),
+            Role::Leader(_) => None,
+        }
+    }
+
+    fn leading(&self) -> Result<Leading, ControlError> {
+        match &*self.role.borrow() {
+            Role::Leader(leading) => Ok(leading.clone()),
+            Role::Follower { leader } => Err(ControlError::NotLeader { leader: leader.clone() }),
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, ControlError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || ControlError::NotLeader { leader: None };
+        self.leading()?.commands.send(command(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}

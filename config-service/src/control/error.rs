@@ -1,0 +1,70 @@
+//! Why the control plane refused. `http/problems.rs` says how that reads on the wire.
+
+use shared::{Epoch, PodId, Revision, TargetId};
+use std::time::Duration;
+
+/// Why the control plane refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// This process does not lead.
+    #[error("this config-service does not lead")]
+    NotLeader {
+        /// Where the leader is, if known.
+        leader: Option<String>,
+    },
+    /// The store did not answer, or refused; the cause is in the log.
+    #[error("the store is not available")]
+    Store,
+    /// The pod never registered.
+    #[error("pod {0} is not known")]
+    UnknownPod(PodId),
+    /// The target has no home.
+    #[error("target {0} is not known")]
+    UnknownTarget(TargetId),
+    /// The pod's data folder is not the one that its targets are in.
+    #[error("pod {0} has another incarnation")]
+    WrongIncarnation(PodId),
+    /// Another life of the pod may still act.
+    #[error("the lease of pod {pod} may be valid for another {remaining:?}")]
+    LeaseHeld {
+        /// The pod.
+        pod: PodId,
+        /// How long at most.
+        remaining: Duration,
+    },
+    /// The pod has registered again since.
+    #[error("pod {0} has a newer lease")]
+    LeaseSuperseded(PodId),
+    /// The pod has seen what this database never issued.
+    #[error("pod {pod} has seen epoch {seen}, the database is of generation {generation}")]
+    GenerationAhead {
+        /// The pod.
+        pod: PodId,
+        /// The epoch it has seen.
+        seen: Epoch,
+        /// The database's generation.
+        generation: u32,
+    },
+    /// The pod has seen a revision that this database has not reached.
+    #[error("pod {pod} has seen revision {seen}, the database is at {known}")]
+    RevisionAhead {
+        /// The pod.
+        pod: PodId,
+        /// What it has seen.
+        seen: Revision,
+        /// What the database has.
+        known: Revision,
+    },
+    /// Pod and config-service have no version of the protocol in common.
+    #[error("no version of the protocol in common")]
+    Version,
+    /// What was sent cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// Too many first contacts wait.
+    #[error("too many targets wait to be placed")]
+    PlaceQueueFull,
+    /// No more watchers are taken.
+    #[error("too many watchers")]
+    TooManyWatchers,
+}

@@ -1,0 +1,180 @@
+//! One watch: a snapshot or a position first, then what changes. Pulled by its reader; holds nothing but its position.
+
+use super::hub::{Hub, Tail};
+use crate::{
+    domain::{Change, Snapshot},
+    store::{Log, Store},
+};
+use shared::wire::control::{Assignment, PodInfo, Watch};
+use shared::{PodId, Revision};
+use std::{borrow::Borrow, sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+/// Most changes or assignments in one message.
+const PART: usize = 1_000;
+
+/// Where a watch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// With all there is.
+    Start,
+    /// Behind a revision that the watcher has.
+    After(Revision),
+}
+
+/// Where a feed begins, with what it needs for that.
+#[derive(Debug)]
+pub(super) enum Start {
+    Snapshot(Arc<Snapshot>),
+    After(Revision),
+}
+
+/// A watch in progress.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    hub: Hub,
+    store: Arc<dyn Store>,
+    newest: watch::Receiver<Revision>,
+    pod: Option<PodId>,
+    phase: Phase,
+    bookmark: Duration,
+    _seat: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// In the middle of the snapshot, from this assignment on.
+    Snapshot { of: Arc<Snapshot>, from: usize, first: bool },
+    /// Complete up to a revision; what is older than the hub's ring is read from the log.
+    Resuming(Revision),
+    /// Complete up to a revision; falling out of the ring means being too slow.
+    Live(Revision),
+    /// The watcher was told to start over.
+    Ended,
+}
+
+impl Feed {
+    pub(super) fn new(
+        hub: Hub,
+        store: Arc<dyn Store>,
+        seat: OwnedSemaphorePermit,
+        start: Start,
+        pod: Option<PodId>,
+        bookmark: Duration,
+    ) -> Self {
+        let newest = hub.subscribe();
+        let phase = match start {
+            Start::Snapshot(of) => Phase::Snapshot { of, from: 0, first: true },
+            Start::After(revision) => Phase::Resuming(revision),
+        };
+        Self { hub, store, newest, pod, phase, bookmark, _seat: seat }
+    }
+
+    /// Returns the next message, waiting for it; none when the watch has ended.
+    pub(crate) async fn next(&mut self) -> Option<Watch> {
+        match &self.phase {
+            Phase::Ended => None,
+            Phase::Snapshot { of, from, first } => {
+                let (of, from, first) = (Arc::clone(of), *from, *first);
+                Some(self.part(of, from, first))
+            }
+            Phase::Resuming(position) => {
+                let position = *position;
+                self.advance(position, true).await
+            }
+            Phase::Live(position) => {
+                let position = *position;
+                self.advance(position, false).await
+            }
+        }
+    }
+
+    fn part(&mut self, of: Arc<Snapshot>, from: usize, first: bool) -> Watch {
+        let mine = |assignment: &Assignment| self.pod.as_ref().is_none_or(|pod| assignment.pod == *pod);
+        let mut matching = of.assignments.iter().enumerate().skip(from).filter(|(_, assignment)| mine(assignment));
+        let assignments = matching.by_ref().take(PART).map(|(_, assignment)| assignment.clone()).collect();
+        let next = matching.next().map(|(at, _)| at);
+        let pods = if first { of.pods.iter().map(|record| record.info.clone()).collect() } else { Vec::new() };
+        let revision = of.revision;
+        self.phase = match next {
+            Some(from) => Phase::Snapshot { of, from, first: false },
+            None => Phase::Live(revision),
+        };
+        Watch::Snapshot { revision, first, more: next.is_some(), pods, assignments }
+    }
+
+    async fn advance(&mut self, position: Revision, resuming: bool) -> Option<Watch> {
+        let quiet = tokio::time::sleep(self.bookmark);
+        tokio::pin!(quiet);
+        loop {
+            self.newest.borrow_and_update();
+            match self.hub.after(position, PART) {
+                Tail::Changes(changes) if !changes.is_empty() => return Some(self.delta(&changes)),
+                Tail::Changes(_) => self.phase = Phase::Live(position),
+                Tail::Beyond => {
+                    return Some(self.resync("the position is newer than the database: it was replaced or restored"));
+                }
+                Tail::Older if resuming => return self.from_log(position).await,
+                Tail::Older => return Some(self.resync("the watcher reads too slowly")),
+            }
+            tokio::select! {
+                () = self.hub.closed() => return None,
+                changed = self.newest.changed() => changed.ok()?,
+                () = &mut quiet => return Some(Watch::Bookmark { revision: position }),
+            }
+        }
+    }
+
+    async fn from_log(&mut self, position: Revision) -> Option<Watch> {
+        let read = tokio::select! {
+            () = self.hub.closed() => return None,
+            read = self.store.changes(position, PART) => read,
+        };
+        match read {
+            Ok(Log::Changes(mut changes)) if !changes.is_empty() => {
+                // The log may be ahead of the hub by what was committed and not published yet: that comes from the hub.
+                let newest = *self.newest.borrow();
+                changes.retain(|change| change.revision() <= newest);
+                let message = self.delta(&changes);
+                if let Phase::Live(position) = self.phase {
+                    self.phase = Phase::Resuming(position);
+                }
+                Some(message)
+            }
+            Ok(Log::Changes(_) | Log::Gone) => Some(self.resync("the position is not in the change log any more")),
+            Err(why) => {
+                tracing::warn!(error = %why, "cannot read the change log for a watcher");
+                None
+            }
+        }
+    }
+
+    /// What `changes` mean for this watcher. Everything advances the revision, even what concerns other pods.
+    fn delta<C: Borrow<Change>>(&mut self, changes: &[C]) -> Watch {
+        let (mut pods, mut assignments): (Vec<PodInfo>, Vec<Assignment>) = (Vec::new(), Vec::new());
+        let mut revision = Revision(0);
+        for change in changes {
+            let change: &Change = change.borrow();
+            revision = change.revision();
+            match change {
+                Change::Pod(record) => pods.push(record.info.clone()),
+                Change::Assignment { assignment, from } => {
+                    let concerns = |pod: &PodId| assignment.pod == *pod || from.as_ref() == Some(pod);
+                    if self.pod.as_ref().is_none_or(concerns) {
+                        assignments.push(assignment.clone());
+                    }
+                }
+            }
+        }
+        self.phase = Phase::Live(revision);
+        if pods.is_empty() && assignments.is_empty() {
+            return Watch::Bookmark { revision };
+        }
+        Watch::Delta { revision, pods, assignments }
+    }
+
+    fn resync(&mut self, reason: &str) -> Watch {
+        self.phase = Phase::Ended;
+        Watch::Resync { reason: reason.to_owned() }
+    }
+}

@@ -1,0 +1,153 @@
+//! Follower or leader: bids for the term, reads the database, lets the desk work, and bids again when the term is over.
+
+use super::{
+    Control, Leading, Role, Settings,
+    desk::{Desk, Ended},
+    hub::Hub,
+};
+use crate::{
+    domain::Snapshot,
+    metrics::Metrics,
+    store::{Bid, Store, StoreError},
+};
+use shared::{Clock, Term, backoff::Backoff, http::Latch, shutdown::Shutdown};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
+
+/// Commands that may wait for the leader's task; more wait in their own requests.
+const COMMANDS: usize = 4_096;
+
+/// What leading takes.
+#[derive(Debug, Clone)]
+struct Campaign {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    metrics: Metrics,
+    shutdown: Shutdown,
+}
+
+/// Returns a handle for asking the leader, and the task that leads whenever it can. The task ends with `shutdown`, or
+/// with an error when the store can never be used. `latch` is open while this process leads.
+pub(crate) fn lead(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    metrics: Metrics,
+    latch: Latch,
+    shutdown: Shutdown,
+) -> (Control, impl Future<Output = Result<(), StoreError>> + Send) {
+    let (role, seen) = watch::channel(Role::Follower { leader: None });
+    let control = Control { role: seen, store: Arc::clone(&store), bookmark: settings.watch_bookmark };
+    let campaign = Campaign { store, clock, settings, metrics, shutdown };
+    (control, campaign.run(role, latch))
+}
+
+impl Campaign {
+    async fn run(self, role: watch::Sender<Role>, latch: Latch) -> Result<(), StoreError> {
+        // Spread by name: two processes that lost the same database do not ask it in step.
+        let seed = self.settings.address.bytes().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(byte));
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2), seed);
+        let mut prepared = false;
+        while !self.shutdown.is_cancelled() {
+            let bid = self.bid(&mut prepared).await;
+            let wait = match bid {
+                Ok(Bid::Won(term)) => {
+                    backoff.reset();
+                    let ended = self.term(term, &role, &latch).await;
+                    role.send_replace(Role::Follower { leader: None });
+                    self.metrics.leader(None);
+                    latch.close("this config-service does not lead");
+                    match ended {
+                        Ok(Ended::Stopping) => break,
+                        Ok(Ended::Fenced) => tracing::warn!(%term, "the term is over, another leads"),
+                        Ok(Ended::Unsure(why)) => tracing::warn!(%term, error = %why, "reading everything anew"),
+                        Err(StoreError::Unusable(why)) => return Err(StoreError::Unusable(why)),
+                        Err(why) => tracing::warn!(%term, error = %why, "cannot read the database"),
+                    }
+                    backoff.next_wait()
+                }
+                Ok(Bid::Held { address, remaining }) => {
+                    backoff.reset();
+                    let leader = (!address.is_empty()).then_some(address);
+                    latch.close(&format!("{} leads", leader.as_deref().unwrap_or("another config-service")));
+                    role.send_if_modified(|role| {
+                        let known = matches!(role, Role::Follower { leader: known } if *known == leader);
+                        *role = Role::Follower { leader: leader.clone() };
+                        !known
+                    });
+                    remaining.clamp(Duration::from_millis(20), self.settings.leader_lease / 3)
+                }
+                Err(StoreError::Unusable(why)) => return Err(StoreError::Unusable(why)),
+                Err(why) => {
+                    self.metrics.store_error(&why);
+                    tracing::warn!(error = %why, "cannot reach the store yet");
+                    latch.close("the store cannot be reached");
+                    backoff.next_wait()
+                }
+            };
+            tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn bid(&self, prepared: &mut bool) -> Result<Bid, StoreError> {
+        if !*prepared {
+            self.store.prepare().await?;
+            *prepared = true;
+        }
+        self.store.lead(self.settings.address.clone(), self.settings.leader_lease).await
+    }
+
+    /// Leads for one term, and gives it up in the end.
+    async fn term(&self, term: Term, role: &watch::Sender<Role>, latch: &Latch) -> Result<Ended, StoreError> {
+        let ended = self.serve(term, role, latch).await;
+        if !matches!(ended, Ok(Ended::Fenced) | Err(StoreError::Fenced)) {
+            if let Err(why) = self.store.resign(term).await {
+                tracing::debug!(error = %why, "cannot resign; the term ends by itself");
+            }
+        }
+        ended
+    }
+
+    async fn serve(&self, term: Term, role: &watch::Sender<Role>, latch: &Latch) -> Result<Ended, StoreError> {
+        let Some(snapshot) = self.load(term).await? else { return Ok(Ended::Stopping) };
+        let (pods, targets, revision) = (snapshot.pods.len(), snapshot.assignments.len(), snapshot.revision);
+        let closed = self.shutdown.child_token();
+        let _end_watches = closed.clone().drop_guard();
+        let hub = Hub::new(revision, self.settings.watch_backlog, self.settings.max_watchers, closed);
+        let (commands, waiting) = mpsc::channel(COMMANDS);
+        let desk = Desk::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            self.settings.clone(),
+            self.metrics.clone(),
+            hub.clone(),
+            term,
+            snapshot,
+        );
+        role.send_replace(Role::Leader(Leading { commands, hub }));
+        self.metrics.leader(Some(term));
+        latch.open();
+        tracing::info!(%term, %revision, pods, targets, "leading");
+        Ok(desk.run(waiting, &self.shutdown).await)
+    }
+
+    /// Reads everything, renewing the term meanwhile: a large database takes longer than a term lasts.
+    async fn load(&self, term: Term) -> Result<Option<Snapshot>, StoreError> {
+        let load = self.store.load(term);
+        tokio::pin!(load);
+        loop {
+            tokio::select! {
+                snapshot = &mut load => return snapshot.map(Some),
+                () = self.shutdown.cancelled() => return Ok(None),
+                () = tokio::time::sleep(self.settings.leader_lease / 3) => {
+                    self.store.renew(term, self.settings.leader_lease).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! First contacts that wait to be placed. Requests collect while a transaction runs; the next one takes as many targets as
+//! fit. A request is answered when each of its targets has a home or was refused. Pure; bounded in targets.
+
+use super::{ControlError, Reply};
+use crate::{
+    domain::Model,
+    planner::{Refused, Wanted},
+};
+use shared::TargetId;
+use shared::wire::control::{Placed, Unplaced};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// The queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    limit: usize,
+    waiting: usize,
+    requests: VecDeque<Request>,
+}
+
+#[derive(Debug)]
+struct Request {
+    wanted: Vec<Wanted>,
+    refused: HashMap<TargetId, Refused>,
+    reply: Reply<Placed>,
+}
+
+impl Queue {
+    /// Makes an empty queue of at most `limit` targets.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, waiting: 0, requests: VecDeque::new() }
+    }
+
+    /// Takes a request; answers it at once when all of its targets have a home, or the queue is full.
+    pub(super) fn push(&mut self, model: &Model, wanted: Vec<Wanted>, reply: Reply<Placed>) {
+        let request = Request { wanted, refused: HashMap::new(), reply };
+        if request.is_settled(model) {
+            request.answer(model);
+        } else if self.waiting + request.wanted.len() > self.limit {
+            // Whoever asked may be gone already.
+            let _ = request.reply.send(Err(ControlError::PlaceQueueFull));
+        } else {
+            self.waiting += request.wanted.len();
+            self.requests.push_back(request);
+        }
+    }
+
+    /// Returns the targets to be placed next, in the order of their requests: together with parents that have no home
+    /// either, at most `room` rows. Requests nobody waits for any more are dropped.
+    pub(super) fn next(&mut self, model: &Model, room: usize) -> Vec<Wanted> {
+        self.requests.retain(|request| !request.reply.is_closed());
+        self.count();
+        let (mut next, mut seen, mut rows) = (Vec::new(), HashSet::new(), 0);
+        for want in self.requests.iter().flat_map(|request| &request.wanted) {
+            if model.assignment(&want.target).is_some() || seen.contains(&want.target) {
+                continue;
+            }
+            let homeless = want.parent.as_ref().is_some_and(|parent| model.assignment(parent).is_none());
+            rows += 1 + usize::from(homeless);
+            if rows > room {
+                break;
+            }
+            seen.insert(want.target.clone());
+            next.push(want.clone());
+        }
+        next
+    }
+
+    /// Notes refusals, and answers every request that is settled now. Returns how many targets still wait.
+    pub(super) fn settle(&mut self, model: &Model, refused: &HashMap<TargetId, Refused>) -> usize {
+        let mut open = VecDeque::new();
+        for mut request in self.requests.drain(..) {
+            let here = request.wanted.iter().filter_map(|want| refused.get_key_value(&want.target));
+            let here: Vec<_> = here.map(|(target, why)| (target.clone(), *why)).collect();
+            request.refused.extend(here);
+            if request.is_settled(model) {
+                request.answer(model);
+            } else {
+                open.push_back(request);
+            }
+        }
+        self.requests = open;
+        self.count();
+        self.waiting
+    }
+
+    /// Answers every request with an error.
+    pub(super) fn fail(&mut self, why: &ControlError) {
+        for request in self.requests.drain(..) {
+            let _ = request.reply.send(Err(why.clone()));
+        }
+        self.waiting = 0;
+    }
+
+    /// Returns how many targets wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    fn count(&mut self) {
+        self.waiting = self.requests.iter().map(|request| request.wanted.len()).sum();
+    }
+}
+
+impl Request {
+    fn is_settled(&self, model: &Model) -> bool {
+        let settled =
+            |want: &Wanted| model.assignment(&want.target).is_some() || self.refused.contains_key(&want.target);
+        self.wanted.iter().all(settled)
+    }
+
+    fn answer(self, model: &Model) {
+        let mut placed = Placed { revision: model.revision(), assignments: Vec::new(), refused: Vec::new() };
+        for want in self.wanted {
+            match (model.assignment(&want.target), self.refused.get(&want.target)) {
+                (Some(assignment), _) => placed.assignments.push(assignment.clone()),
+                (None, Some(why)) => placed.refused.push(Unplaced {
+                    target: want.target,
+                    code: "no-ready-pod".to_owned(),
+                    detail: why.to_string(),
+                }),
+                (None, None) => {}
+            }
+        }
+        let _ = self.reply.send(Ok(placed));
+    }
+}

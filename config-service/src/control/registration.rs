@@ -1,0 +1,67 @@
+//! Decides whether a pod may register, and as what (OWNERSHIP.md, Leases 11 and 12). Pure.
+//!
+//! The same incarnation gets a new lease id at once: the lock on its data folder proves that the process before it is
+//! gone. Another incarnation under the same name waits until no lease of the old one can be valid, and then takes the name
+//! over only if no target would be served from an empty folder because of it, or an operator has accepted that.
+
+use super::{ControlError, fleet::Fleet};
+use crate::domain::{Model, PodRecord, Write};
+use shared::wire::{Hello, control::PodInfo, control::Register};
+use shared::{LeaseId, Mono, Revision};
+
+/// The longest address, zone or version a pod may register, in bytes.
+const MAX_TEXT: usize = 255;
+
+/// Returns what is to be written for a registration.
+///
+/// # Errors
+/// Why the pod may not register (now).
+pub(super) fn admit(model: &Model, fleet: &Fleet, register: &Register, now: Mono) -> Result<Write, ControlError> {
+    check(register)?;
+    Hello::CURRENT.agree(register.hello).ok_or(ControlError::Version)?;
+    let (pod, generation) = (&register.pod, model.epoch().generation());
+    if register.highest_epoch.generation() > generation {
+        return Err(ControlError::GenerationAhead { pod: pod.clone(), seen: register.highest_epoch, generation });
+    }
+    let known = model.pod(pod);
+    if let Some(record) = known.filter(|record| record.info.incarnation != register.incarnation) {
+        let remaining = fleet.may_act_for(pod, now);
+        if !remaining.is_zero() {
+            return Err(ControlError::LeaseHeld { pod: pod.clone(), remaining });
+        }
+        if model.targets_of(pod) > 0 && !record.loss_accepted {
+            return Err(ControlError::WrongIncarnation(pod.clone()));
+        }
+    }
+    let expected = known.map(|record| record.lease_id);
+    let record = PodRecord {
+        info: PodInfo {
+            pod: pod.clone(),
+            address: register.address.clone(),
+            incarnation: register.incarnation.clone(),
+            zone: register.zone.clone(),
+            capacity: register.capacity,
+            revision: Revision(0),
+        },
+        lease_id: LeaseId(expected.unwrap_or_default().0 + 1),
+        schema: register.schema,
+        version: register.version.clone(),
+        loss_accepted: false,
+    };
+    Ok(Write::Pod { record, expected, floor: register.highest_epoch })
+}
+
+fn check(register: &Register) -> Result<(), ControlError> {
+    let invalid = |text: &str| Err(ControlError::Invalid(text.to_owned()));
+    if !(register.capacity.is_finite() && (0.0..=1_000_000.0).contains(&register.capacity)) {
+        return invalid("capacity is a number from 0 to 1000000");
+    }
+    let printable = |text: &str| text.len() <= MAX_TEXT && text.bytes().all(|b| b.is_ascii_graphic());
+    if !printable(&register.address) || register.address.parse::<http::uri::Authority>().is_err() {
+        return invalid("address is host:port");
+    }
+    if !printable(&register.version) || !register.zone.as_deref().is_none_or(printable) {
+        return invalid("zone and version have at most 255 printable characters");
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What one transaction is to write, and the stamped changes that come out of it. Stamping is shared by all stores, so
+//! that a revision and an epoch mean the same in each.
+
+use super::PodRecord;
+use serde::{Deserialize, Serialize};
+use shared::wire::control::Assignment;
+use shared::{Epoch, LeaseId, PodId, Revision, TargetId};
+
+/// One row to be written, with what it expects to find. A write whose expectation fails makes the whole batch a conflict.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// A pod registers, or something about it changes.
+    Pod {
+        /// What is to be known of it; the revision in it is stamped by the store.
+        record: PodRecord,
+        /// The lease id that is replaced; none for a pod that is new.
+        expected: Option<LeaseId>,
+        /// The highest epoch the pod has seen: nothing at or below it is issued any more (OWNERSHIP.md, rule 11).
+        floor: Epoch,
+    },
+    /// A target gets an owner and a new epoch.
+    Assign {
+        /// The target.
+        target: TargetId,
+        /// The guild it belongs to.
+        parent: Option<TargetId>,
+        /// Its owner from now on.
+        pod: PodId,
+        /// Owner and epoch that are replaced; none on first contact.
+        expected: Option<(PodId, Epoch)>,
+        /// Why, in a word or two.
+        reason: &'static str,
+    },
+}
+
+/// Who did what and why, for the append-only audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Who.
+    pub actor: &'static str,
+    /// What.
+    pub action: &'static str,
+    /// To what.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// The rows, each of which gets a revision of its own, in this order.
+    pub writes: Vec<Write>,
+    /// The audit entries.
+    pub audits: Vec<Audit>,
+}
+
+impl Batch {
+    /// The most rows of one transaction.
+    pub const MAX_WRITES: usize = 5_000;
+
+    /// Returns how many epochs the batch takes.
+    pub fn epochs(&self) -> usize {
+        self.writes.iter().filter(|write| matches!(write, Write::Assign { .. })).count()
+    }
+
+    /// Returns the highest epoch that any registering pod has seen.
+    pub fn floor(&self) -> Epoch {
+        let floors = self.writes.iter().map(|write| match write {
+            Write::Pod { floor, .. } => *floor,
+            Write::Assign { .. } => Epoch(0),
+        });
+        floors.max().unwrap_or_default()
+    }
+
+    /// Returns what the batch changes when the counters stand at `revision` and `epoch` after it, at `now_ms` of the
+    /// database's clock.
+    pub fn stamp(&self, revision: Revision, epoch: Epoch, now_ms: u64) -> Vec<Change> {
+        let mut at = Revision(revision.0 - self.writes.len() as u64);
+        let mut fence = Epoch(epoch.0 - self.epochs() as u64);
+        let stamped = self.writes.iter().map(|write| {
+            at = Revision(at.0 + 1);
+            match write {
+                Write::Pod { record, .. } => {
+                    let mut record = record.clone();
+                    record.info.revision = at;
+                    Change::Pod(record)
+                }
+                Write::Assign { target, parent, pod, expected, reason } => {
+                    fence = fence.next();
+                    let assignment = Assignment {
+                        target: target.clone(),
+                        pod: pod.clone(),
+                        epoch: fence,
+                        revision: at,
+                        parent: parent.clone(),
+                        reason: (*reason).to_owned(),
+                        since_ms: now_ms,
+                    };
+                    Change::Assignment { assignment, from: expected.as_ref().map(|(pod, _)| pod.clone()) }
+                }
+            }
+        });
+        stamped.collect()
+    }
+}
+
+/// One entry of the change log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Change {
+    /// A pod registered anew.
+    Pod(PodRecord),
+    /// A target has an owner.
+    Assignment {
+        /// The assignment now in force.
+        assignment: Assignment,
+        /// The owner before: it has to hear that it no longer is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PodId>,
+    },
+}
+
+impl Change {
+    /// Returns the revision that made the change.
+    pub fn revision(&self) -> Revision {
+        match self {
+            Self::Pod(record) => record.info.revision,
+            Self::Assignment { assignment, .. } => assignment.revision,
+        }
+    }
+}

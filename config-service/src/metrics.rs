@@ -1,0 +1,155 @@
+//! The metrics of the control plane, by the names of OPERATORS.md. No target id is ever a label.
+
+use crate::store::StoreError;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+};
+use shared::{Platform, PodId, Revision, Term};
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlatformLabel {
+    platform: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PodLabel {
+    pod: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+/// The metrics. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    targets: Family<PlatformLabel, Gauge>,
+    pod_targets: Family<PodLabel, Gauge>,
+    lease_remaining: Family<PodLabel, Gauge<f64, AtomicU64>>,
+    leader: Gauge,
+    term: Gauge,
+    revision: Gauge,
+    place_batch: Histogram,
+    place_queue: Gauge,
+    place_refused: Counter,
+    watchers: Gauge,
+    store_errors: Family<OutcomeLabel, Counter>,
+    heartbeats: Family<ResultLabel, Counter>,
+    registrations: Family<ResultLabel, Counter>,
+}
+
+impl Metrics {
+    /// Registers the metrics.
+    pub(crate) fn new(service: &shared::telemetry::Metrics) -> Self {
+        let all = Self {
+            targets: Family::default(),
+            pod_targets: Family::default(),
+            lease_remaining: Family::default(),
+            leader: Gauge::default(),
+            term: Gauge::default(),
+            revision: Gauge::default(),
+            place_batch: Histogram::new(exponential_buckets(1.0, 4.0, 7)),
+            place_queue: Gauge::default(),
+            place_refused: Counter::default(),
+            watchers: Gauge::default(),
+            store_errors: Family::default(),
+            heartbeats: Family::default(),
+            registrations: Family::default(),
+        };
+        service.register(|registry| {
+            registry.register("berth_targets", "Assigned targets", all.targets.clone());
+            registry.register("berth_pod_targets", "Targets assigned to a pod", all.pod_targets.clone());
+            registry.register(
+                "berth_lease_remaining_seconds",
+                "Time until the leader may take a pod's lease for over",
+                all.lease_remaining.clone(),
+            );
+            registry.register("berth_leader", "1 while this process leads", all.leader.clone());
+            registry.register("berth_term", "The term this process leads in", all.term.clone());
+            registry.register("berth_revision", "The newest revision", all.revision.clone());
+            registry.register(
+                "berth_place_batch_targets",
+                "Targets placed in one transaction",
+                all.place_batch.clone(),
+            );
+            registry.register("berth_place_queue_targets", "First contacts that wait", all.place_queue.clone());
+            registry.register("berth_place_refused", "First contacts no pod was ready for", all.place_refused.clone());
+            registry.register("berth_watchers", "Open watches", all.watchers.clone());
+            registry.register("berth_store_errors", "Calls of the store that failed", all.store_errors.clone());
+            registry.register("berth_heartbeats", "Heartbeats of pods", all.heartbeats.clone());
+            registry.register("berth_registrations", "Registrations of pods", all.registrations.clone());
+        });
+        all
+    }
+
+    /// Says whether this process leads, and in which term.
+    pub(crate) fn leader(&self, term: Option<Term>) {
+        self.leader.set(i64::from(term.is_some()));
+        self.term.set(term.unwrap_or_default().0.cast_signed());
+        if term.is_none() {
+            // What a follower once knew as the leader is nobody's truth.
+            self.targets.clear();
+            self.pod_targets.clear();
+            self.lease_remaining.clear();
+            self.watchers.set(0);
+            self.place_queue.set(0);
+        }
+    }
+
+    pub(crate) fn revision(&self, revision: Revision) {
+        self.revision.set(revision.0.cast_signed());
+    }
+
+    pub(crate) fn targets(&self, platform: Platform, count: u64) {
+        self.targets.get_or_create(&PlatformLabel { platform: platform.as_str() }).set(count.cast_signed());
+    }
+
+    pub(crate) fn pod(&self, pod: &PodId, targets: u64, lease: Duration) {
+        let label = PodLabel { pod: pod.to_string() };
+        self.pod_targets.get_or_create(&label).set(targets.cast_signed());
+        self.lease_remaining.get_or_create(&label).set(lease.as_secs_f64());
+    }
+
+    pub(crate) fn place_batch(&self, targets: usize) {
+        if targets > 0 {
+            self.place_batch.observe(targets as f64);
+        }
+    }
+
+    pub(crate) fn place_queue(&self, targets: usize) {
+        self.place_queue.set(i64::try_from(targets).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn place_refused(&self) {
+        self.place_refused.inc();
+    }
+
+    pub(crate) fn watchers(&self, count: usize) {
+        self.watchers.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn store_error(&self, why: &StoreError) {
+        self.store_errors.get_or_create(&OutcomeLabel { outcome: why.outcome() }).inc();
+    }
+
+    pub(crate) fn heartbeat(&self, result: &'static str) {
+        self.heartbeats.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn registration(&self, result: &'static str) {
+        self.registrations.get_or_create(&ResultLabel { result }).inc();
+    }
+}

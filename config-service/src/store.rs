@@ -1,0 +1,148 @@
+//! Where assignments are kept. One trait, two databases, one contract suite that runs on both. Every mutation goes through
+//! the leader's term; revisions appear in the order of commits. Decides nothing about placement.
+
+mod postgres;
+mod schema;
+mod sqlite;
+
+pub use postgres::Postgres;
+pub use sqlite::Sqlite;
+
+use crate::domain::{Batch, Change, Snapshot};
+use futures_util::future::BoxFuture;
+use shared::{Epoch, Revision, Term};
+use std::{fmt, time::Duration};
+
+/// The answer of a store.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// Where assignments are kept.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Reaches the database and brings its schema up to date. Called until it succeeds, then not again.
+    fn prepare(&self) -> Answer<'_, ()>;
+
+    /// Bids for leadership: won when nobody holds it, or when the holder's term has not been renewed for its `lease` by
+    /// the database's clock. Winning begins a new term.
+    fn lead(&self, address: String, lease: Duration) -> Answer<'_, Bid>;
+
+    /// Renews the term for another `lease`. That it succeeds proves that the term was in force after the call began.
+    /// Touches a row of its own, so that it never waits for a running [`Store::commit`].
+    fn renew(&self, term: Term, lease: Duration) -> Answer<'_, ()>;
+
+    /// Gives the term up, so that another need not wait for its end.
+    fn resign(&self, term: Term) -> Answer<'_, ()>;
+
+    /// Reads everything, after every commit of `term` that may still be under way has ended one way or the other.
+    fn load(&self, term: Term) -> Answer<'_, Snapshot>;
+
+    /// Writes a batch in one transaction of `term`: all of it or nothing.
+    fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed>;
+
+    /// Reads at most `limit` changes behind `after` from the log, in order.
+    fn changes(&self, after: Revision, limit: usize) -> Answer<'_, Log>;
+
+    /// Removes changes at or before `up_to` from the log, some thousand at most; returns how many.
+    fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64>;
+}
+
+/// The outcome of a bid for leadership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bid {
+    /// The term is ours.
+    Won(Term),
+    /// Somebody leads.
+    Held {
+        /// Where the leader is reached.
+        address: String,
+        /// How long its term lasts unless it is renewed.
+        remaining: Duration,
+    },
+}
+
+/// What a committed batch changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// The revision of the last change; unchanged by an empty batch.
+    pub revision: Revision,
+    /// The last epoch issued.
+    pub epoch: Epoch,
+    /// The changes with their revisions and epochs, in order.
+    pub changes: Vec<Change>,
+}
+
+/// A piece of the change log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Log {
+    /// The changes behind the position asked for; fewer than asked for when there are no more.
+    Changes(Vec<Change>),
+    /// The position is not in the log: trimmed away, or beyond its end.
+    Gone,
+}
+
+/// Why the store did not answer. The difference between *certainly not applied* and *maybe applied* is the point.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The term is over: another leads. Nothing was applied.
+    #[error("the leader's term is over")]
+    Fenced,
+    /// What a write expected is not so. Nothing was applied.
+    #[error("the database is not as expected: {0}")]
+    Conflict(String),
+    /// Nothing was applied.
+    #[error("the store refused: {0}")]
+    Rejected(String),
+    /// Maybe applied: whoever holds a copy of the data must read it anew.
+    #[error("the outcome of a transaction is unknown: {0}")]
+    Uncertain(String),
+    /// Trying again will not help: an operator has to act.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl StoreError {
+    /// Returns the word used in metrics.
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Fenced => "fenced",
+            Self::Conflict(_) => "conflict",
+            Self::Rejected(_) => "rejected",
+            Self::Uncertain(_) => "uncertain",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+}
+
+/// Refuses a batch with more rows than a transaction may have.
+fn check_size(batch: &Batch) -> Result<(), StoreError> {
+    if batch.writes.len() <= Batch::MAX_WRITES {
+        return Ok(());
+    }
+    Err(StoreError::Rejected(format!("{} rows in one transaction, at most {}", batch.writes.len(), Batch::MAX_WRITES)))
+}
+
+/// How many rows of the log one [`Store::trim`] removes.
+const TRIM_ROWS: i64 = 5_000;
+
+/// Databases have signed numbers; Berth's counters never reach the sign.
+fn signed(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Rejected(format!("{number} does not fit into the database")))
+}
+
+fn unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number)
+        .map_err(|_| StoreError::Unusable(format!("the database holds {number} where a counter belongs")))
+}
+
+fn encode(change: &Change) -> Result<String, StoreError> {
+    serde_json::to_string(change).map_err(|why| StoreError::Rejected(why.to_string()))
+}
+
+fn decode(body: &str) -> Result<Change, StoreError> {
+    serde_json::from_str(body)
+        .map_err(|why| StoreError::Unusable(format!("an entry of the change log is damaged: {why}")))
+}
+
+/// Reads a column that holds a name; a name that is none means a damaged database.
+fn name<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|why| StoreError::Unusable(format!("the database holds {text:?}: {why}")))
+}

@@ -1,0 +1,244 @@
+//! The store on PostgreSQL. Each call is at most one transaction, bounded in time here and on the server; what is known
+//! about its outcome when it fails is decided in one place (`session`).
+
+mod rows;
+mod session;
+
+use super::{Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, decode, schema, signed, unsigned};
+use crate::domain::{Batch, Snapshot};
+use session::{Failure, session};
+use shared::{Epoch, Revision, Term};
+use sqlx::{
+    ConnectOptions, PgConnection, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{str::FromStr, time::Duration};
+
+/// The key of the advisory lock under which migrations are applied: `berth` in ASCII.
+const MIGRATION_LOCK: i64 = 0x62_6572_7468;
+
+/// How many times longer than an ordinary call reading everything may take.
+const LOAD_PATIENCE: u32 = 60;
+
+/// The milliseconds of the database's clock.
+const NOW_MS: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+/// A store on PostgreSQL.
+#[derive(Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    timeout: Duration,
+}
+
+impl Postgres {
+    /// Makes a store that connects when it is first used. `connections` bounds the pool, `timeout` each call.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when `url` is no URL of a PostgreSQL database. The text does not show the URL: it may
+    /// hold a password.
+    pub fn new(url: &str, connections: u32, timeout: Duration) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| StoreError::Unusable("the store is no valid postgres:// URL".to_owned()))?;
+        let limit = timeout.as_millis().max(1).to_string();
+        let options = options
+            .application_name("berth-config-service")
+            .options([
+                ("statement_timeout", limit.as_str()),
+                ("lock_timeout", limit.as_str()),
+                ("idle_in_transaction_session_timeout", "1000"),
+                ("default_transaction_isolation", "read committed"),
+                // An acknowledged assignment survives a crash of the server, whatever its defaults are.
+                ("synchronous_commit", "on"),
+            ])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(connections.max(2))
+            .acquire_timeout(timeout)
+            .connect_lazy_with(options);
+        Ok(Self { pool, timeout })
+    }
+}
+
+impl Store for Postgres {
+    fn prepare(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            session(&self.pool, self.timeout, async |db| {
+                sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *db).await?;
+                sqlx::raw_sql(
+                    "CREATE TABLE IF NOT EXISTS schema_migration
+                     (version bigint PRIMARY KEY, name text NOT NULL, hash text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
+                )
+                .execute(&mut *db)
+                .await?;
+                let applied = sqlx::query_as::<_, (i64, String)>("SELECT version, hash FROM schema_migration ORDER BY version")
+                    .fetch_all(&mut *db)
+                    .await?;
+                for step in schema::pending(schema::POSTGRES, &applied)? {
+                    sqlx::raw_sql(step.sql).execute(&mut *db).await?;
+                    sqlx::query("INSERT INTO schema_migration (version, name, hash) VALUES ($1, $2, $3)")
+                        .bind(step.version)
+                        .bind(step.name)
+                        .bind(step.hash())
+                        .execute(&mut *db)
+                        .await?;
+                    tracing::info!(version = step.version, name = step.name, "applied a migration");
+                }
+                Ok(())
+            })
+            .await
+        })
+    }
+
+    fn lead(&self, address: String, lease: Duration) -> Answer<'_, Bid> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            let row = sqlx::query(
+                "SELECT address, greatest(extract(epoch FROM expires_at - clock_timestamp()), 0)::double precision
+                 FROM leader_lease WHERE expires_at > clock_timestamp() FOR UPDATE",
+            )
+            .fetch_optional(&mut *db)
+            .await?;
+            if let Some(row) = row {
+                let remaining = Duration::try_from_secs_f64(row.try_get(1)?).unwrap_or_default();
+                return Ok(Bid::Held { address: row.try_get(0)?, remaining });
+            }
+            // Two bidders may both have found nobody: the row's lock decides, the second finds it taken.
+            let term: Option<i64> = sqlx::query_scalar(
+                "UPDATE leader_lease SET term = term + 1, address = $1,
+                        expires_at = clock_timestamp() + make_interval(secs => $2)
+                 WHERE expires_at <= clock_timestamp() RETURNING term",
+            )
+            .bind(&address)
+            .bind(lease.as_secs_f64())
+            .fetch_optional(&mut *db)
+            .await?;
+            let Some(term) = term else {
+                return Ok(Bid::Held { address: String::new(), remaining: lease });
+            };
+            // Waits for a transaction that the term before may still have under way, and fences all later ones.
+            sqlx::query("UPDATE leader SET term = $1").bind(term).execute(&mut *db).await?;
+            Ok(Bid::Won(Term(unsigned(term)?)))
+        }))
+    }
+
+    fn renew(&self, term: Term, lease: Duration) -> Answer<'_, ()> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            let renewed = sqlx::query(
+                "UPDATE leader_lease SET expires_at = clock_timestamp() + make_interval(secs => $2) WHERE term = $1",
+            )
+            .bind(signed(term.0)?)
+            .bind(lease.as_secs_f64())
+            .execute(&mut *db)
+            .await?;
+            if renewed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced.into()) }
+        }))
+    }
+
+    fn resign(&self, term: Term) -> Answer<'_, ()> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            sqlx::query("UPDATE leader_lease SET expires_at = '-infinity' WHERE term = $1")
+                .bind(signed(term.0)?)
+                .execute(&mut *db)
+                .await?;
+            Ok(())
+        }))
+    }
+
+    fn load(&self, term: Term) -> Answer<'_, Snapshot> {
+        // A large database takes its time; the bound of ordinary calls would keep anyone from ever leading it.
+        Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| {
+            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *db).await?;
+            let leader = sqlx::query("SELECT revision, epoch FROM leader WHERE term = $1 FOR UPDATE")
+                .bind(signed(term.0)?)
+                .fetch_optional(&mut *db)
+                .await?
+                .ok_or(StoreError::Fenced)?;
+            Ok(Snapshot {
+                revision: Revision(unsigned(leader.try_get(0)?)?),
+                epoch: Epoch(unsigned(leader.try_get(1)?)?),
+                pods: rows::pods(db).await?,
+                assignments: rows::assignments(db).await?,
+            })
+        }))
+    }
+
+    fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed> {
+        Box::pin(async move {
+            check_size(&batch)?;
+            session(&self.pool, self.timeout, async |db| write(db, term, &batch).await).await
+        })
+    }
+
+    fn changes(&self, after: Revision, limit: usize) -> Answer<'_, Log> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            let after = signed(after.0)?;
+            // One statement, one snapshot of the database: the bounds and the rows belong together.
+            let found = sqlx::query(
+                "SELECT l.revision, (SELECT min(revision) FROM change), c.body
+                 FROM leader l LEFT JOIN (SELECT revision, body FROM change WHERE revision > $1 ORDER BY revision LIMIT $2) c ON true
+                 ORDER BY c.revision",
+            )
+            .bind(after)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *db)
+            .await?;
+            let mut changes = Vec::with_capacity(found.len());
+            for row in found {
+                let (newest, oldest): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+                let covered = after == newest || (after < newest && oldest.is_some_and(|oldest| oldest <= after + 1));
+                if !covered {
+                    return Ok(Log::Gone);
+                }
+                if let Some(body) = row.try_get::<Option<String>, _>(2)? {
+                    changes.push(decode(&body)?);
+                }
+            }
+            Ok(Log::Changes(changes))
+        }))
+    }
+
+    fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            advance(db, term, 0, 0, Epoch(0)).await?;
+            let trimmed = sqlx::query(
+                "DELETE FROM change WHERE revision IN
+                 (SELECT revision FROM change WHERE revision <= $1 ORDER BY revision LIMIT $2)",
+            )
+            .bind(signed(up_to.0)?)
+            .bind(TRIM_ROWS)
+            .execute(&mut *db)
+            .await?;
+            Ok(trimmed.rows_affected())
+        }))
+    }
+}
+
+/// Checks the term and takes `revisions` and `epochs` from the counters. Its row lock is held until the transaction ends.
+async fn advance(
+    db: &mut PgConnection,
+    term: Term,
+    revisions: usize,
+    epochs: usize,
+    floor: Epoch,
+) -> Result<(Revision, Epoch, u64), Failure> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "UPDATE leader SET revision = revision + $2, epoch = greatest(epoch, $4) + $3 WHERE term = $1
+         RETURNING revision, epoch, {NOW_MS}"
+    )))
+    .bind(signed(term.0)?)
+    .bind(signed(revisions as u64)?)
+    .bind(signed(epochs as u64)?)
+    .bind(signed(floor.0)?)
+    .fetch_optional(db)
+    .await?
+    .ok_or(StoreError::Fenced)?;
+    Ok((Revision(unsigned(row.try_get(0)?)?), Epoch(unsigned(row.try_get(1)?)?), unsigned(row.try_get(2)?)?))
+}
+
+async fn write(db: &mut PgConnection, term: Term, batch: &Batch) -> Result<Committed, Failure> {
+    let (revision, epoch, now_ms) = advance(db, term, batch.writes.len(), batch.epochs(), batch.floor()).await?;
+    let changes = batch.stamp(revision, epoch, now_ms);
+    rows::write(db, batch, &changes).await?;
+    rows::log(db, &changes, now_ms).await?;
+    rows::audit(db, batch, revision, now_ms).await?;
+    Ok(Committed { revision, epoch, changes })
+}

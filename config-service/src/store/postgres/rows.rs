@@ -1,0 +1,233 @@
+//! The rows of PostgreSQL's tables: writing a batch, with what each write expects, and reading everything. Whole columns
+//! travel as arrays, so that a batch of thousands is a handful of statements.
+
+use super::super::{encode, name};
+use super::{StoreError, session::Failure, signed, unsigned};
+use crate::domain::{Batch, Change, PodRecord, Write};
+use futures_util::TryStreamExt;
+use shared::wire::control::{Assignment, PodInfo};
+use shared::{Epoch, LeaseId, Revision};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+pub(super) async fn pods(db: &mut PgConnection) -> Result<Vec<PodRecord>, Failure> {
+    let rows = sqlx::query(
+        "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision
+         FROM pod ORDER BY name",
+    )
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(pod).collect()
+}
+
+fn pod(row: &PgRow) -> Result<PodRecord, Failure> {
+    let info = PodInfo {
+        pod: name(row.try_get(0)?)?,
+        incarnation: name(row.try_get(1)?)?,
+        address: row.try_get(2)?,
+        zone: row.try_get(3)?,
+        capacity: row.try_get(4)?,
+        revision: Revision(unsigned(row.try_get(9)?)?),
+    };
+    Ok(PodRecord {
+        info,
+        lease_id: LeaseId(unsigned(row.try_get(5)?)?),
+        schema: u32::try_from(row.try_get::<i64, _>(6)?).unwrap_or(u32::MAX),
+        version: row.try_get(7)?,
+        loss_accepted: row.try_get(8)?,
+    })
+}
+
+pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>, Failure> {
+    let mut rows =
+        sqlx::query("SELECT target, pod, epoch, revision, parent, reason, since_ms FROM assignment ORDER BY target")
+            .fetch(db);
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let parent: Option<&str> = row.try_get(4)?;
+        all.push(Assignment {
+            target: name(row.try_get(0)?)?,
+            pod: name(row.try_get(1)?)?,
+            epoch: Epoch(unsigned(row.try_get(2)?)?),
+            revision: Revision(unsigned(row.try_get(3)?)?),
+            parent: parent.map(name).transpose()?,
+            reason: row.try_get(5)?,
+            since_ms: unsigned(row.try_get(6)?)?,
+        });
+    }
+    Ok(all)
+}
+
+/// The columns of assignments to be written.
+#[derive(Default)]
+struct Columns {
+    target: Vec<String>,
+    pod: Vec<String>,
+    epoch: Vec<i64>,
+    revision: Vec<i64>,
+    parent: Vec<Option<String>>,
+    reason: Vec<String>,
+    since_ms: Vec<i64>,
+    expected_pod: Vec<String>,
+    expected_epoch: Vec<i64>,
+}
+
+impl Columns {
+    fn push(&mut self, assignment: &Assignment) -> Result<(), StoreError> {
+        self.target.push(assignment.target.to_string());
+        self.pod.push(assignment.pod.to_string());
+        self.epoch.push(signed(assignment.epoch.0)?);
+        self.revision.push(signed(assignment.revision.0)?);
+        self.parent.push(assignment.parent.as_ref().map(ToString::to_string));
+        self.reason.push(assignment.reason.clone());
+        self.since_ms.push(signed(assignment.since_ms)?);
+        Ok(())
+    }
+}
+
+/// Writes what `changes` say, each under the expectation of its write in `batch`.
+pub(super) async fn write(db: &mut PgConnection, batch: &Batch, changes: &[Change]) -> Result<(), Failure> {
+    let (mut new, mut moved) = (Columns::default(), Columns::default());
+    for (write, change) in batch.writes.iter().zip(changes) {
+        match (write, change) {
+            (Write::Pod { expected, .. }, Change::Pod(record)) => write_pod(db, record, *expected).await?,
+            (Write::Assign { expected: None, .. }, Change::Assignment { assignment, .. }) => new.push(assignment)?,
+            (Write::Assign { expected: Some((pod, epoch)), .. }, Change::Assignment { assignment, .. }) => {
+                moved.push(assignment)?;
+                moved.expected_pod.push(pod.to_string());
+                moved.expected_epoch.push(signed(epoch.0)?);
+            }
+            _ => return Err(StoreError::Rejected("a change does not belong to its write".to_owned()).into()),
+        }
+    }
+    insert(db, new).await?;
+    update(db, moved).await
+}
+
+async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<LeaseId>) -> Result<(), Failure> {
+    let info = &record.info;
+    let statement = match expected {
+        None => {
+            "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $11 = 0 ON CONFLICT (name) DO NOTHING"
+        }
+        Some(_) => {
+            "UPDATE pod SET incarnation = $2, address = $3, zone = $4, capacity = $5, lease_id = $6, schema_version = $7,
+                    version = $8, loss_accepted = $9, revision = $10
+             WHERE name = $1 AND lease_id = $11"
+        }
+    };
+    let written = sqlx::query(statement)
+        .bind(info.pod.as_str())
+        .bind(info.incarnation.as_str())
+        .bind(&info.address)
+        .bind(&info.zone)
+        .bind(info.capacity)
+        .bind(signed(record.lease_id.0)?)
+        .bind(i64::from(record.schema))
+        .bind(&record.version)
+        .bind(record.loss_accepted)
+        .bind(signed(info.revision.0)?)
+        .bind(signed(expected.unwrap_or_default().0)?)
+        .execute(db)
+        .await?;
+    if written.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Conflict(format!("pod {} has another lease than expected", info.pod)).into())
+}
+
+async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> {
+    let count = columns.target.len() as u64;
+    if count == 0 {
+        return Ok(());
+    }
+    let written = sqlx::query(
+        "INSERT INTO assignment (target, pod, epoch, revision, parent, reason, since_ms)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[])
+         ON CONFLICT (target) DO NOTHING",
+    )
+    .bind(columns.target)
+    .bind(columns.pod)
+    .bind(columns.epoch)
+    .bind(columns.revision)
+    .bind(columns.parent)
+    .bind(columns.reason)
+    .bind(columns.since_ms)
+    .execute(db)
+    .await?;
+    if written.rows_affected() == count {
+        return Ok(());
+    }
+    Err(StoreError::Conflict("a target that is to be placed has an owner already".to_owned()).into())
+}
+
+async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> {
+    let count = columns.target.len() as u64;
+    if count == 0 {
+        return Ok(());
+    }
+    let written = sqlx::query(
+        "UPDATE assignment a SET pod = n.pod, epoch = n.epoch, revision = n.revision, parent = n.parent,
+                reason = n.reason, since_ms = n.since_ms
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
+                     $8::text[], $9::bigint[])
+              AS n (target, pod, epoch, revision, parent, reason, since_ms, expected_pod, expected_epoch)
+         WHERE a.target = n.target AND a.pod = n.expected_pod AND a.epoch = n.expected_epoch AND n.epoch > a.epoch",
+    )
+    .bind(columns.target)
+    .bind(columns.pod)
+    .bind(columns.epoch)
+    .bind(columns.revision)
+    .bind(columns.parent)
+    .bind(columns.reason)
+    .bind(columns.since_ms)
+    .bind(columns.expected_pod)
+    .bind(columns.expected_epoch)
+    .execute(db)
+    .await?;
+    if written.rows_affected() == count {
+        return Ok(());
+    }
+    Err(StoreError::Conflict("a target has another owner or epoch than expected".to_owned()).into())
+}
+
+/// Appends the changes to the log.
+pub(super) async fn log(db: &mut PgConnection, changes: &[Change], now_ms: u64) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let revisions = changes.iter().map(|change| signed(change.revision().0)).collect::<Result<Vec<_>, _>>()?;
+    let bodies = changes.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+    sqlx::query(
+        "INSERT INTO change (revision, at_ms, body) SELECT r, $2, b FROM unnest($1::bigint[], $3::text[]) AS n (r, b)",
+    )
+    .bind(revisions)
+    .bind(signed(now_ms)?)
+    .bind(bodies)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Appends the audit entries.
+pub(super) async fn audit(
+    db: &mut PgConnection,
+    batch: &Batch,
+    revision: Revision,
+    now_ms: u64,
+) -> Result<(), Failure> {
+    for audit in &batch.audits {
+        sqlx::query(
+            "INSERT INTO audit (at_ms, actor, action, subject, reason, revision) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(signed(now_ms)?)
+        .bind(audit.actor)
+        .bind(audit.action)
+        .bind(&audit.subject)
+        .bind(&audit.reason)
+        .bind(signed(revision.0)?)
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
+}

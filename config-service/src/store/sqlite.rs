@@ -1,0 +1,257 @@
+//! The embedded store: one SQLite file, one process. The lock on the file beside it is leadership, so a bid always wins;
+//! terms fence all the same. All work happens on one thread of its own, which owns the connection.
+
+mod rows;
+mod thread;
+
+use super::{Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, decode, schema, signed, unsigned};
+use crate::domain::{Batch, Snapshot};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use shared::{Epoch, Revision, Term};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use thread::Thread;
+
+/// The milliseconds of the database's clock.
+const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    /// Holds the lock as long as the store lives: no second process leads on this file.
+    thread: Thread,
+}
+
+impl Sqlite {
+    /// Opens or creates the file. `queue` bounds the calls that wait for the thread.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when another process uses the file, it cannot be opened, or it is of a newer Berth.
+    pub fn open(path: &Path, queue: usize) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|why| cannot_open(path, &why))?;
+        }
+        let lock = lock(path)?;
+        let mut connection = Connection::open(path).map_err(|why| cannot_open(path, &why))?;
+        configure(&mut connection).map_err(|why| cannot_open(path, &why))?;
+        migrate(&mut connection)?;
+        let thread = Thread::start(connection, lock, queue).map_err(|why| cannot_open(path, &why))?;
+        Ok(Self { thread })
+    }
+
+    /// Runs `work` in a transaction on the thread.
+    fn transaction<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(self.thread.run(move |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(rejected)?;
+            let value = work(&transaction)?;
+            transaction.commit().map_err(|why| StoreError::Uncertain(why.to_string()))?;
+            Ok(value)
+        }))
+    }
+}
+
+fn cannot_open(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unusable(format!("cannot open the store {}: {why}", path.display()))
+}
+
+fn rejected(why: rusqlite::Error) -> StoreError {
+    match why.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::Conflict(why.to_string()),
+        _ => StoreError::Rejected(why.to_string()),
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = File::options().create(true).truncate(false).write(true).open(&name);
+    let file = file.map_err(|why| cannot_open(&name, &why))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unusable(format!(
+            "another config-service uses the store {}; stop it, or name another file with --store (BERTH_CONFIG_STORE)",
+            path.display()
+        ))),
+        Err(TryLockError::Error(why)) => Err(cannot_open(&name, &why)),
+    }
+}
+
+fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.busy_timeout(Duration::from_secs(2))
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(rejected)?;
+    transaction
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS schema_migration
+             (version INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) STRICT",
+        )
+        .map_err(rejected)?;
+    let applied = {
+        let mut rows =
+            transaction.prepare("SELECT version, hash FROM schema_migration ORDER BY version").map_err(rejected)?;
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(rejected)?;
+        rows.collect::<rusqlite::Result<Vec<(i64, String)>>>().map_err(rejected)?
+    };
+    for step in schema::pending(schema::SQLITE, &applied)? {
+        transaction.execute_batch(step.sql).map_err(rejected)?;
+        transaction
+            .execute(
+                "INSERT INTO schema_migration (version, name, hash) VALUES (?1, ?2, ?3)",
+                params![step.version, step.name, step.hash()],
+            )
+            .map_err(rejected)?;
+        tracing::info!(version = step.version, name = step.name, "applied a migration");
+    }
+    transaction.commit().map_err(|why| StoreError::Uncertain(why.to_string()))
+}
+
+impl Store for Sqlite {
+    fn prepare(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn lead(&self, address: String, lease: Duration) -> Answer<'_, Bid> {
+        self.transaction(move |db| {
+            let term: i64 = db
+                .query_row(
+                    &format!(
+                        "UPDATE leader_lease SET term = term + 1, address = ?1, expires_ms = {NOW_MS} + ?2 RETURNING term"
+                    ),
+                    params![address, millis(lease)],
+                    |row| row.get(0),
+                )
+                .map_err(rejected)?;
+            db.execute("UPDATE leader SET term = ?1", [term]).map_err(rejected)?;
+            Ok(Bid::Won(Term(unsigned(term)?)))
+        })
+    }
+
+    fn renew(&self, term: Term, lease: Duration) -> Answer<'_, ()> {
+        self.transaction(move |db| {
+            let renewed = db
+                .execute(
+                    &format!("UPDATE leader_lease SET expires_ms = {NOW_MS} + ?2 WHERE term = ?1"),
+                    params![signed(term.0)?, millis(lease)],
+                )
+                .map_err(rejected)?;
+            if renewed == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+        })
+    }
+
+    fn resign(&self, term: Term) -> Answer<'_, ()> {
+        self.transaction(move |db| {
+            db.execute("UPDATE leader_lease SET expires_ms = 0 WHERE term = ?1", [signed(term.0)?])
+                .map_err(rejected)?;
+            Ok(())
+        })
+    }
+
+    fn load(&self, term: Term) -> Answer<'_, Snapshot> {
+        self.transaction(move |db| {
+            let (revision, epoch): (i64, i64) = db
+                .query_row("SELECT revision, epoch FROM leader WHERE term = ?1", [signed(term.0)?], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()
+                .map_err(rejected)?
+                .ok_or(StoreError::Fenced)?;
+            Ok(Snapshot {
+                revision: Revision(unsigned(revision)?),
+                epoch: Epoch(unsigned(epoch)?),
+                pods: rows::pods(db)?,
+                assignments: rows::assignments(db)?,
+            })
+        })
+    }
+
+    fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed> {
+        self.transaction(move |db| {
+            check_size(&batch)?;
+            let (revision, epoch, now_ms) = advance(db, term, batch.writes.len(), batch.epochs(), batch.floor())?;
+            let changes = batch.stamp(revision, epoch, now_ms);
+            rows::write(db, &batch, &changes)?;
+            rows::log(db, &changes, now_ms)?;
+            rows::audit(db, &batch, revision, now_ms)?;
+            Ok(Committed { revision, epoch, changes })
+        })
+    }
+
+    fn changes(&self, after: Revision, limit: usize) -> Answer<'_, Log> {
+        self.transaction(move |db| {
+            let after = signed(after.0)?;
+            let (newest, oldest): (i64, Option<i64>) = db
+                .query_row("SELECT revision, (SELECT min(revision) FROM change) FROM leader", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .map_err(rejected)?;
+            let covered = after == newest || (after < newest && oldest.is_some_and(|oldest| oldest <= after + 1));
+            if !covered {
+                return Ok(Log::Gone);
+            }
+            let mut rows = db
+                .prepare_cached("SELECT body FROM change WHERE revision > ?1 ORDER BY revision LIMIT ?2")
+                .map_err(rejected)?;
+            let bodies = rows
+                .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get::<_, String>(0))
+                .map_err(rejected)?;
+            let changes = bodies.map(|body| decode(&body.map_err(rejected)?)).collect::<Result<Vec<_>, _>>()?;
+            Ok(Log::Changes(changes))
+        })
+    }
+
+    fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64> {
+        self.transaction(move |db| {
+            advance(db, term, 0, 0, Epoch(0))?;
+            let trimmed = db
+                .execute(
+                    "DELETE FROM change WHERE revision IN
+                     (SELECT revision FROM change WHERE revision <= ?1 ORDER BY revision LIMIT ?2)",
+                    params![signed(up_to.0)?, TRIM_ROWS],
+                )
+                .map_err(rejected)?;
+            Ok(trimmed as u64)
+        })
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Checks the term and takes `revisions` and `epochs` from the counters.
+fn advance(
+    db: &Transaction<'_>,
+    term: Term,
+    revisions: usize,
+    epochs: usize,
+    floor: Epoch,
+) -> Result<(Revision, Epoch, u64), StoreError> {
+    let (revision, epoch, now_ms): (i64, i64, i64) = db
+        .query_row(
+            &format!(
+                "UPDATE leader SET revision = revision + ?2, epoch = max(epoch, ?4) + ?3 WHERE term = ?1
+                 RETURNING revision, epoch, {NOW_MS}"
+            ),
+            params![signed(term.0)?, signed(revisions as u64)?, signed(epochs as u64)?, signed(floor.0)?],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .optional()
+        .map_err(rejected)?
+        .ok_or(StoreError::Fenced)?;
+    Ok((Revision(unsigned(revision)?), Epoch(unsigned(epoch)?), unsigned(now_ms)?))
+}
+
+#[cfg(test)]
+mod tests;

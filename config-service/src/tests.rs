@@ -1,0 +1,7 @@
+//! Stories of the whole service: a real listener, the embedded store, leases on a clock moved by hand.
+
+mod harness;
+mod leases;
+mod placing;
+mod walls;
+mod watching;

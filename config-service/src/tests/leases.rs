@@ -1,0 +1,130 @@
+use super::harness::*;
+use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, PodStatus};
+use shared::wire::control::PodState;
+use shared::{Epoch, LeaseId, Revision};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_grant_answers_exactly_the_heartbeat_that_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    node.ready("gateway-1", 1).await;
+    let pod = node.ready("gateway-0", 0).await;
+    let grant = pod.beat(&node).await.expect("granted");
+    assert_eq!((grant.nonce, grant.lease_id, &grant.incarnation), (77, pod.lease, &pod.incarnation));
+    assert_eq!(grant.witnesses.pods, ["gateway-1".parse().expect("valid")]);
+
+    let wrong = |change: &dyn Fn(&mut shared::wire::control::Heartbeat)| {
+        let mut beat = pod.heartbeat();
+        change(&mut beat);
+        beat
+    };
+    for (beat, refusal) in [
+        (wrong(&|beat| beat.incarnation = incarnation(9)), "incarnation-mismatch"),
+        (wrong(&|beat| beat.lease_id = LeaseId(pod.lease.0 + 1)), "lease-superseded"),
+        (wrong(&|beat| beat.revision = Revision(1_000)), "revision-ahead"),
+    ] {
+        assert_eq!(code(pod.send(&node, &beat).await), refusal);
+    }
+    let mut stranger = pod.heartbeat();
+    stranger.lease_id = LeaseId(1);
+    let unknown = node.service().post::<serde_json::Value>("/v1/pods/gateway-9/heartbeat", &stranger).await;
+    assert_eq!(code(unknown), "unknown-pod");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_in_the_same_folder_gets_a_new_lease_at_once_and_ends_the_old_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let before = node.ready("gateway-0", 0).await;
+    let after = node.registered("gateway-0", 0).await.expect("at once");
+    assert!(after.lease > before.lease);
+    assert_eq!(code(before.beat(&node).await), "lease-superseded");
+    after.beat(&node).await.expect("granted");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn another_folder_under_the_same_name_never_serves_a_target_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let pod = node.ready("gateway-0", 0).await;
+    let first = node.place(&["discord:guild:1"]).await.expect("placed").assignments.remove(0);
+    assert_eq!(code(node.registered("gateway-0", 5).await), "lease-held");
+    let accept = AcceptDataLoss { reason: "the disk burnt".into() };
+    let path = "/v1/pods/gateway-0/accept-data-loss";
+    assert_eq!(code(node.admin().post::<DataLossAccepted>(path, &accept).await), "lease-held");
+
+    node.clock.advance(Duration::from_secs(7));
+    assert_eq!(code(node.registered("gateway-0", 5).await), "incarnation-mismatch");
+    assert_eq!(code(node.service().post::<DataLossAccepted>(path, &accept).await), "unauthorized");
+    let empty = AcceptDataLoss { reason: " ".into() };
+    assert_eq!(code(node.admin().post::<DataLossAccepted>(path, &empty).await), "bad-request");
+    let accepted: DataLossAccepted = node.admin().post(path, &accept).await.expect("accepted");
+    assert_eq!(accepted.targets, 1);
+
+    assert_eq!(code(pod.beat(&node).await), "incarnation-mismatch", "the old life is over");
+    let next = node.registered("gateway-0", 5).await.expect("registers");
+    next.beat(&node).await.expect("granted");
+    let now = node.place(&["discord:guild:1"]).await.expect("known").assignments.remove(0);
+    assert!(now.pod == first.pod && now.epoch > first.epoch, "the same pod, under a new epoch");
+    assert_eq!(now.reason, "data-loss-accepted");
+    node.clock.advance(Duration::from_secs(7));
+    assert_eq!(code(node.registered("gateway-0", 0).await), "incarnation-mismatch", "the word counted once");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_leader_trusts_no_silence_of_the_time_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    node.ready("gateway-0", 0).await;
+    node.stop().await;
+    let node = Node::start(&folder).await;
+    assert_eq!(code(node.registered("gateway-0", 5).await), "lease-held", "the leader before may just have granted");
+    node.clock.advance(Duration::from_secs(7));
+    node.registered("gateway-0", 5).await.expect("it has no targets");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn epochs_go_on_above_what_any_pod_has_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let seen = Epoch(Epoch::first(1).0 + 5_000);
+    let mut restored = register("gateway-0", 0);
+    restored.highest_epoch = seen;
+    let answer: shared::wire::control::Registered =
+        node.service().post("/v1/pods/register", &restored).await.expect("registers");
+    assert_eq!(answer.generation, 1);
+    let pod = Pod { pod: restored.pod.clone(), incarnation: restored.incarnation.clone(), lease: answer.lease_id };
+    pod.beat(&node).await.expect("granted");
+    let placed = node.place(&["discord:guild:1"]).await.expect("placed");
+    assert!(placed.assignments[0].epoch > seen);
+    restored.highest_epoch = Epoch::first(2);
+    let refused = node.service().post::<serde_json::Value>("/v1/pods/register", &restored).await;
+    assert_eq!(code(refused), "generation-ahead");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn the_state_of_a_pod_follows_its_heartbeats() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let state = async || node.admin().get::<PodStatus>("/v1/pods/gateway-0").await.expect("known");
+    let pod = node.registered("gateway-0", 0).await.expect("registers");
+    assert_eq!(state().await.state, PodState::Joining);
+    pod.beat(&node).await.expect("granted");
+    let ready = state().await;
+    assert_eq!((ready.state, ready.lease_age_ms, ready.lease_remaining_ms), (PodState::Ready, Some(0), 7_000));
+    node.clock.advance(Duration::from_millis(3_001));
+    assert_eq!(state().await.state, PodState::Suspect);
+    let mut goodbye = pod.heartbeat();
+    goodbye.leaving = true;
+    pod.send(&node, &goodbye).await.expect("granted");
+    assert_eq!(state().await.state, PodState::Restarting);
+    node.clock.advance(Duration::from_secs(7));
+    assert_eq!(state().await.state, PodState::Expired);
+    node.stop().await;
+}
