@@ -106,6 +106,3 @@ impl Drop for Agent {
         self.stop.cancel();
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -124,3 +124,6 @@ impl Running {
         tracing::info!("gateway stopped");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,6 +174,3 @@ impl Announcer {
         tracing::info!(pod = %ownership.pod(), count = ownership.count(), revision = %ownership.revision(), "assigned guilds");
     }
 }
-
-#[cfg(test)]
-mod tests;

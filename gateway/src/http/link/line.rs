@@ -85,7 +85,8 @@ pub(crate) struct Line<S, A> {
     requests: TaskTracker,
     /// Requests at work, those nobody waits for included.
     at_work: usize,
-    done: (mpsc::UnboundedSender<(u32, Outcome)>, mpsc::UnboundedReceiver<(u32, Outcome)>),
+    done: mpsc::UnboundedSender<(u32, Outcome)>,
+    finished: mpsc::UnboundedReceiver<(u32, Outcome)>,
     input: BytesMut,
     out: BytesMut,
 }
@@ -98,8 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
         // Said before anything is heard, so that a peer of another version learns why it is cut off.
         encode(&Frame::Hello { hello: Hello::CURRENT, name, window: bounds.window }, &mut out);
         let talk = Conversation::new(bounds.window);
-        let done = mpsc::unbounded_channel();
-        Self { reader, writer, bounds, talk, door, requests, at_work: 0, done, input: BytesMut::new(), out }
+        let (done, finished) = mpsc::unbounded_channel();
+        Self { reader, writer, bounds, talk, door, requests, at_work: 0, done, finished, input: BytesMut::new(), out }
     }
 
     /// Runs the link to its end. Returns how it ended, and who was at the other end if it said so.
@@ -132,26 +133,29 @@ impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
             if self.input.capacity() - self.input.len() < CHUNK / 8 {
                 self.input.reserve(CHUNK);
             }
+            // In this order: replies leave first, and after a pause of the whole machine what has come meanwhile counts
+            // before the silence does.
             tokio::select! {
-                Some((stream, outcome)) = self.done.1.recv() => self.finish(stream, outcome).await,
-                read = self.reader.read_buf(&mut self.input), if listening => {
-                    if read? == 0 {
-                        return Err(End::Closed);
-                    }
-                    heard = Instant::now();
-                    self.take_in()?;
-                }
+                biased;
                 written = self.writer.write_buf(&mut self.out), if self.out.has_remaining() => {
                     if written? == 0 {
                         return Err(End::Closed);
                     }
                     taken = Instant::now();
                 }
+                Some((stream, outcome)) = self.finished.recv() => self.finish(stream, outcome).await,
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     if let Some(frame) = self.talk.stop() {
                         encode(&frame, &mut self.out);
                     }
+                }
+                read = self.reader.read_buf(&mut self.input), if listening => {
+                    if read? == 0 {
+                        return Err(End::Closed);
+                    }
+                    heard = Instant::now();
+                    self.take_in()?;
                 }
                 () = tokio::time::sleep_until(heard.min(taken) + self.bounds.silence) => {
                     return Err(End::Silent(self.bounds.silence));
@@ -170,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
                 Step::Nothing => {}
                 Step::Send(frame) => encode(&frame, &mut self.out),
                 Step::Work(stream, request) => {
-                    let (answer, done) = (self.door.answer(*request), self.done.0.clone());
+                    let (answer, done) = (self.door.answer(*request), self.done.clone());
                     self.at_work += 1;
                     self.requests.spawn(async move {
                         // The link may be gone by then; nobody waits any more.
@@ -190,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
             if let Some(frame) = self.talk.answer(stream, outcome) {
                 encode(&frame, &mut self.out);
             }
-            next = self.done.1.try_recv().ok();
+            next = self.finished.try_recv().ok();
         }
     }
 }
