@@ -11,6 +11,10 @@ use shared::{
     shutdown::{Shutdown, on_signals},
     telemetry::{LogArgs, init_logs},
 };
+use std::time::Duration;
+
+/// How long a role may take to stop when nobody is there to kill it; longer than a supervisor's grace.
+const ORPHAN_GRACE: Duration = Duration::from_secs(20);
 
 /// A role's flags, and what to do with them.
 #[derive(Debug, clap::Args)]
@@ -85,10 +89,21 @@ where
 {
     init_logs(log).map_err(Failure::error)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::error)?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let shutdown = on_signals(with_parent).map_err(Failure::error)?;
-        role(shutdown).await.map_err(|why| Failure::error(format!("{why:#}")))
-    })
+        tokio::select! {
+            done = role(shutdown.clone()) => done.map_err(|why| Failure::error(format!("{why:#}"))),
+            () = overdue(shutdown), if with_parent => Err(Failure::error("did not stop in time after its supervisor")),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+/// Ends some time after `shutdown`. A supervisor that is gone can no longer kill a child that hangs while it stops.
+async fn overdue(shutdown: Shutdown) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(ORPHAN_GRACE).await;
 }
 
 fn print_config(matches: &ArgMatches) -> Result<(), Failure> {

@@ -1,7 +1,10 @@
 //! The one screen `up` prints when everything is ready: where things are and what to try next. Every line to try works
 //! when it is pasted where `up` was started.
 
-use crate::home::{Cluster, Home};
+use crate::{
+    home::{Cluster, Home},
+    secrets::DEMO,
+};
 use std::path::Path;
 
 /// How the user called this program, so that lines to paste call it the same way.
@@ -19,6 +22,15 @@ impl Invocation {
     }
 }
 
+/// What to send first, and which target it is for, by the setting whose secret `up` must have made for it to work.
+const FIRST: [(&str, &str, &str); 5] = [
+    ("BERTH_DISCORD_PUBLIC_KEY", "discord --guild 123 --command stats", "discord:guild:123"),
+    ("BERTH_TELEGRAM_SECRETS", "telegram --chat -100123 --text /stats", "telegram:channel:-100123"),
+    ("BERTH_SLACK_SIGNING_SECRET", "slack --team T123 --command stats", "slack:guild:T123"),
+    ("BERTH_STANDARD_SECRETS", "standard --target 123 --command stats", "webhook:key:demo.123"),
+    ("BERTH_GITHUB_SECRET", "github --repository 123", "github:key:repository.123"),
+];
+
 /// Returns the screen.
 pub(super) fn screen(cluster: &Cluster, home: &Home, invocation: &Invocation) -> String {
     let Cluster { http_url, config_url, gateways, .. } = cluster;
@@ -27,29 +39,35 @@ pub(super) fn screen(cluster: &Cluster, home: &Home, invocation: &Invocation) ->
     let berth = &invocation.0;
     let data =
         if home.is_default() { String::new() } else { format!(" --data {}", quoted(&home.path().to_string_lossy())) };
-    format!(
+    let named = |setting, made: &'static str, given: &'static str| if cluster.gave(setting) { given } else { made };
+    let bot = named("BERTH_TELEGRAM_SECRETS", DEMO, "BOT");
+    let source = named("BERTH_STANDARD_SECRETS", DEMO, "SOURCE");
+    let mut text = format!(
         "\
 berth is up: config-service, {count} gateway{s}, http-service
 
-  webhooks   {http_url}/webhooks/discord, /discord/events, /telegram/demo, /slack, /standard/demo, /github
+  webhooks   {http_url}/webhooks/discord, /discord/events, /telegram/{bot}, /slack, /standard/{source}, /github
   admin API  {config_url}/v1/targets   reads are open; writes take the token in the data folder
   gateways   {pods}
   data       {whole}   secrets.json, logs/, one folder per process
 
 Try in another terminal:
 
-  {berth} send discord --guild 123 --command stats{data}
-  {berth} target where discord:guild:123{data}
-  {berth} status{data}
-  curl -s {config_url}/v1/targets/discord:guild:123/state
-
-Ctrl-C stops everything; the data stays.
 ",
         count = gateways.len(),
         s = if gateways.len() == 1 { "" } else { "s" },
         pods = pods.join("\n             "),
         whole = whole.display(),
-    )
+    );
+    let mut line = |line: String| text.push_str(&format!("  {line}\n"));
+    if let Some((_, send, target)) = FIRST.iter().find(|(setting, ..)| !cluster.gave(setting)) {
+        line(format!("{berth} send {send}{data}"));
+        line(format!("{berth} target where {target}{data}"));
+        line(format!("curl -s {config_url}/v1/targets/{target}/state"));
+    }
+    line(format!("{berth} status{data}"));
+    text.push_str("\nCtrl-C stops everything; the data stays.\n");
+    text
 }
 
 /// Quotes a word for a shell where it needs it.
@@ -98,6 +116,14 @@ mod tests {
         assert!(text.contains("\n  berth target where discord:guild:123 --data '/tmp/my data'\n"), "{text}");
         assert!(text.contains("1 gateway,"), "{text}");
         assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_not_proposed() {
+        let given = ["BERTH_DISCORD_PUBLIC_KEY", "BERTH_TELEGRAM_SECRETS"].map(str::to_owned).to_vec();
+        let text = screen(&Cluster { given, ..cluster() }, &Home::at(Path::new("./.berth")), &Invocation::of("berth"));
+        assert!(!text.contains("send discord") && !text.contains("telegram/demo"), "{text}");
+        assert!(text.contains("\n  berth send slack --team T123 --command stats\n"), "{text}");
     }
 
     #[test]
