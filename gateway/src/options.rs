@@ -1,4 +1,4 @@
-//! The flags of `berth gateway`, and of every bot that runs its handler with [`crate::run`].
+//! The flags of `berth gateway`, and of every bot that runs its handler with [`crate::run()`].
 
 use clap::Args;
 use shared::{PodId, http::ServeLimits, settings::duration, telemetry::LogArgs};

@@ -67,7 +67,6 @@ impl Changes {
 pub struct Staged {
     changes: Changes,
     completes: Option<Revision>,
-    restarts: bool,
 }
 
 impl Staged {
@@ -256,18 +255,16 @@ impl Ownership {
     pub fn stage(&self, message: Watch) -> Staged {
         let mut state = self.write();
         let completes = message.completes();
-        let (changes, restarts) = match message {
-            Watch::Snapshot { first, more, assignments, .. } => {
-                (state.snapshot(&self.0.pod, first, more, assignments), true)
-            }
-            Watch::Delta { assignments, .. } => (state.delta(&self.0.pod, assignments), false),
-            Watch::Bookmark { .. } => (Changes::default(), false),
+        let changes = match message {
+            Watch::Snapshot { first, more, assignments, .. } => state.snapshot(&self.0.pod, first, more, assignments),
+            Watch::Delta { assignments, .. } => state.delta(&self.0.pod, assignments),
+            Watch::Bookmark { .. } => Changes::default(),
             Watch::Resync { .. } => {
                 state.arriving = None;
-                (Changes::default(), false)
+                Changes::default()
             }
         };
-        Staged { changes, completes, restarts }
+        Staged { changes, completes }
     }
 
     /// Makes what was staged count: acquired targets are served, the revision is known.
@@ -278,8 +275,7 @@ impl Ownership {
             state.owned.insert(target, epoch);
         }
         if let Some(revision) = staged.completes {
-            // A whole snapshot is the truth, also when the log it comes from is younger than the one known before.
-            state.revision = if staged.restarts { revision } else { state.revision.max(revision) };
+            state.revision = state.revision.max(revision);
             self.0.revision.send_replace(state.revision);
         }
     }

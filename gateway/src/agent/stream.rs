@@ -5,6 +5,7 @@ use super::nag::Nag;
 use crate::ownership::{Ownership, Staged};
 use crate::{Engine, readiness::Readiness};
 use http_body_util::BodyExt;
+use shared::Revision;
 use shared::backoff::Backoff;
 use shared::http::Client;
 use shared::shutdown::Shutdown;
@@ -56,12 +57,17 @@ enum Left {
     Message(#[from] serde_json::Error),
     #[error("config-service asks to start over: {0}")]
     Resync(String),
+    #[error(
+        "config-service's log ends at revision {theirs}, this pod has seen {ours}: an older copy of its database, or \
+         another one; bring back the newest one, or restart the pods to go by this one"
+    )]
+    Older { theirs: Revision, ours: Revision },
 }
 
 impl Left {
     /// Whether the position in the log is worth nothing any more.
     fn starts_over(&self) -> bool {
-        matches!(self, Self::Resync(_) | Self::Message(_) | Self::TooLarge(_))
+        matches!(self, Self::Resync(_) | Self::Older { .. } | Self::Message(_) | Self::TooLarge(_))
     }
 }
 
@@ -114,9 +120,7 @@ impl Stream {
             let Some(chunk) = frame.data_ref() else { continue };
             for event in reader.push(chunk)? {
                 let message: Watch = serde_json::from_str(&event.data)?;
-                if let Watch::Resync { reason } = message {
-                    return Err(Left::Resync(reason));
-                }
+                self.refuse(&message)?;
                 if message.completes().is_some() {
                     *whole = true;
                     if nag.over() {
@@ -131,6 +135,17 @@ impl Stream {
                 self.ownership.admit(staged);
                 self.readiness.refresh();
             }
+        }
+    }
+
+    /// Some messages are not to be followed.
+    fn refuse(&self, message: &Watch) -> Result<(), Left> {
+        let ours = self.ownership.revision();
+        match message {
+            Watch::Resync { reason } => Err(Left::Resync(reason.clone())),
+            // What this pod has seen was committed; a log without it knows less of who owns what.
+            Watch::Snapshot { revision, .. } if *revision < ours => Err(Left::Older { theirs: *revision, ours }),
+            _ => Ok(()),
         }
     }
 

@@ -284,6 +284,21 @@ async fn a_stream_that_is_told_to_start_over_asks_for_everything() {
 }
 
 #[tokio::test]
+async fn an_older_copy_of_the_control_planes_database_takes_no_target_away() {
+    let control = Control::start().await;
+    control.assign("slack:guild:T2", "gateway-1", 1);
+    control.assign(GUILD, "gateway-0", 7);
+    let pod = Pod::start(&control, &[]).await;
+    pod.ready().await;
+    let mut link = pod.link().await;
+    assert!(committed(&link.ask("a", 7).await));
+    control.replace(1);
+    control.tell(&Watch::Resync { reason: "the position is newer than the database".to_owned() });
+    assert_eq!(control.watches(3).await[..3], [None, None, None]);
+    assert!(committed(&link.ask("b", 7).await));
+}
+
+#[tokio::test]
 async fn a_stopping_pod_says_goaway_to_routers_and_goodbye_to_config_service() {
     let control = Control::start().await;
     let pod = Pod::start(&control, &[]).await;

@@ -91,6 +91,11 @@ impl Control {
         self.tell(&message);
     }
 
+    /// Becomes another database, without assignments, whose log ends at `revision`.
+    pub(super) fn replace(&self, revision: u64) {
+        self.with(|seen| (seen.revision, seen.assignments) = (revision, vec![]));
+    }
+
     /// Sends a message to every open watch.
     pub(super) fn tell(&self, message: &Watch) {
         let text = written(message);
