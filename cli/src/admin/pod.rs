@@ -99,13 +99,17 @@ pub(super) const fn state(state: PodState) -> &'static str {
 
 async fn get(args: One) -> Result<(), Failure> {
     let found: Result<PodStatus, Failure> = args.common.api()?.get(&format!("/v1/pods/{}", args.pod)).await;
-    let pod = found.map_err(|why| match why.code {
-        Code::NotFound => Failure::new(Code::NotFound, format!("no pod {} has registered", args.pod)),
-        _ => why,
-    })?;
+    let pod = found.map_err(|why| unknown(why, &args.pod))?;
     match args.common.output {
         Format::Table => output::print(&sheet(&pod)),
         format => output::rows(format, &pod, std::slice::from_ref(&pod), &HEAD, cells),
+    }
+}
+
+fn unknown(why: Failure, pod: &PodId) -> Failure {
+    match why.code {
+        Code::NotFound => Failure::new(Code::NotFound, format!("no pod {pod} has registered")),
+        _ => why,
     }
 }
 
@@ -133,7 +137,8 @@ fn sheet(pod: &PodStatus) -> String {
 async fn accept_data_loss(args: Accept) -> Result<(), Failure> {
     let api = args.one.common.api()?;
     let path = format!("/v1/pods/{}/accept-data-loss", args.one.pod);
-    let done: DataLossAccepted = api.post(&path, &AcceptDataLoss { reason: args.reason }).await?;
+    let done: DataLossAccepted =
+        api.post(&path, &AcceptDataLoss { reason: args.reason }).await.map_err(|why| unknown(why, &args.one.pod))?;
     match args.one.common.output {
         Format::Json => output::print(&output::json(&done)),
         Format::Jsonl => output::rows(Format::Jsonl, &(), &[done], &[], |_| Vec::new()),

@@ -37,9 +37,8 @@ pub(super) fn take(home: &Home) -> Result<FolderLock, Failure> {
         let mut holder = String::new();
         file.read_to_string(&mut holder).map_err(cannot)?;
         let (data, holder) = (home.path().display(), holder.trim());
-        let text = format!(
-            "berth up already runs in {data} (process {holder}); stop it, or choose another folder with --data"
-        );
+        let text =
+            format!("another one runs in {data} (process {holder}); stop it, or choose another folder with --data");
         return Err(Failure::new(Code::Conflict, text));
     }
     let write = |file: &mut File| {
