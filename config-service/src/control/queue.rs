@@ -21,6 +21,8 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Request {
     wanted: Vec<Wanted>,
+    /// How many of them are still without an answer.
+    open: usize,
     refused: HashMap<TargetId, Refused>,
     reply: Reply<Placed>,
 }
@@ -33,14 +35,15 @@ impl Queue {
 
     /// Takes a request; answers it at once when all of its targets have a home, or the queue is full.
     pub(super) fn push(&mut self, model: &Model, wanted: Vec<Wanted>, reply: Reply<Placed>) {
-        let request = Request { wanted, refused: HashMap::new(), reply };
-        if request.is_settled(model) {
+        let mut request = Request { wanted, open: 0, refused: HashMap::new(), reply };
+        request.look(model);
+        if request.open == 0 {
             request.answer(model);
-        } else if self.waiting + request.wanted.len() > self.limit {
+        } else if self.waiting + request.open > self.limit {
             // Whoever asked may be gone already.
             let _ = request.reply.send(Err(ControlError::PlaceQueueFull));
         } else {
-            self.waiting += request.wanted.len();
+            self.waiting += request.open;
             self.requests.push_back(request);
         }
     }
@@ -66,14 +69,15 @@ impl Queue {
         next
     }
 
-    /// Notes refusals, and answers every request that is settled now. Returns how many targets still wait.
-    pub(super) fn settle(&mut self, model: &Model, refused: &HashMap<TargetId, Refused>) -> usize {
+    /// Notes refusals, and answers every request that is settled now.
+    pub(super) fn settle(&mut self, model: &Model, refused: &HashMap<TargetId, Refused>) {
         let mut open = VecDeque::new();
         for mut request in self.requests.drain(..) {
             let here = request.wanted.iter().filter_map(|want| refused.get_key_value(&want.target));
             let here: Vec<_> = here.map(|(target, why)| (target.clone(), *why)).collect();
             request.refused.extend(here);
-            if request.is_settled(model) {
+            request.look(model);
+            if request.open == 0 {
                 request.answer(model);
             } else {
                 open.push_back(request);
@@ -81,7 +85,6 @@ impl Queue {
         }
         self.requests = open;
         self.count();
-        self.waiting
     }
 
     /// Answers every request with an error.
@@ -98,15 +101,15 @@ impl Queue {
     }
 
     fn count(&mut self) {
-        self.waiting = self.requests.iter().map(|request| request.wanted.len()).sum();
+        self.waiting = self.requests.iter().map(|request| request.open).sum();
     }
 }
 
 impl Request {
-    fn is_settled(&self, model: &Model) -> bool {
-        let settled =
-            |want: &Wanted| model.assignment(&want.target).is_some() || self.refused.contains_key(&want.target);
-        self.wanted.iter().all(settled)
+    fn look(&mut self, model: &Model) {
+        let open =
+            |want: &&Wanted| model.assignment(&want.target).is_none() && !self.refused.contains_key(&want.target);
+        self.open = self.wanted.iter().filter(open).count();
     }
 
     fn answer(self, model: &Model) {

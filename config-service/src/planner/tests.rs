@@ -101,7 +101,8 @@ proptest! {
             scored.max_by(|a, b| a.0.total_cmp(&b.0)).expect("not empty").1
         };
         let (before, after) = (first(pods), first(pods + 1));
-        prop_assert!(after == before || after.as_str() == format!("gateway-{pods}"));
+        let newcomer = format!("gateway-{pods}");
+        prop_assert!(after == before || after.as_str() == newcomer);
     }
 
     #[test]

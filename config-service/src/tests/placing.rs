@@ -1,4 +1,5 @@
 use super::harness::*;
+use shared::TargetId;
 use shared::wire::admin::{Health, TargetList};
 use shared::wire::control::{Assignment, Place, PlaceTarget, Placed};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,14 +83,14 @@ async fn a_channel_gets_the_pod_of_its_guild() {
     for n in 0..3 {
         node.ready(&format!("gateway-{n}"), n).await;
     }
-    let guild = "discord:guild:7".parse().expect("valid");
+    let guild: TargetId = "discord:guild:7".parse().expect("valid");
     let place = |target: &str, parent| Place {
         targets: vec![PlaceTarget { target: target.parse().expect("valid"), parent: Some(parent) }],
     };
     for n in 0..5 {
-        let channel = place(&format!("discord:channel:{n}"), guild);
+        let channel = place(&format!("discord:channel:{n}"), guild.clone());
         let placed: Placed = node.service().post("/v1/targets/place", &channel).await.expect("placed");
-        guild = placed.assignments[0].parent.clone().expect("kept");
+        assert_eq!(placed.assignments[0].parent.as_ref(), Some(&guild));
         let home = node.place(&["discord:guild:7"]).await.expect("placed").assignments.remove(0);
         assert_eq!(placed.assignments[0].pod, home.pod);
     }

@@ -48,7 +48,7 @@ async fn what_cannot_be_is_refused_with_a_problem() {
         ("/v1/targets?colour=blue", "bad-request"),
         ("/v1/pods/GATEWAY", "bad-request"),
         ("/v1/pods/gateway-404", "not-found"),
-        ("/v1/targets/place", "bad-request"),
+        ("/v1/targets/place", "method-not-allowed"),
         ("/v1/pods/gateway-0/heartbeat", "method-not-allowed"),
     ] {
         assert_eq!(code(admin.get::<Value>(path).await), expected, "{path}");
