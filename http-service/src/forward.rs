@@ -47,7 +47,7 @@ pub(crate) enum NoShare {
     /// The pod's window is used up.
     #[error("the pod's window is used up")]
     Full,
-    /// The request is larger than the pod's whole window or than a frame may be. Waiting does not help.
+    /// The request is larger than a frame may be. Waiting does not help.
     #[error("the request is too large for the link")]
     TooLarge,
 }

@@ -72,9 +72,13 @@ impl Session {
         self.bytes.close();
     }
 
+    /// Returns what a request costs of the window. One that is larger than the whole window takes all of it: a pod lets
+    /// a request in that is alone, so that a small window makes nothing impossible.
     fn size(&self, bytes: usize) -> Result<u32, NoShare> {
-        let fits = |size: &u32| *size <= self.window.bytes && bytes <= self.max_frame && self.window.requests > 0;
-        u32::try_from(bytes).ok().filter(fits).ok_or(NoShare::TooLarge)
+        if bytes > self.max_frame || self.window.requests == 0 {
+            return Err(NoShare::TooLarge);
+        }
+        Ok(u32::try_from(bytes).unwrap_or(u32::MAX).min(self.window.bytes))
     }
 
     /// Takes a share if there is one now.
