@@ -3,7 +3,7 @@
 -- One row. Every transaction that changes something updates it first, `WHERE term = …`: the lock orders commits, so that
 -- revisions appear in the order in which they become visible, and an old leader finds no row.
 CREATE TABLE leader (
-    only smallint PRIMARY KEY DEFAULT 1 CHECK (only = 1),
+    singleton smallint PRIMARY KEY DEFAULT 1 CHECK (singleton = 1),
     term bigint NOT NULL,
     revision bigint NOT NULL,
     epoch bigint NOT NULL -- the last one issued: cluster generation << 40 | counter
@@ -12,7 +12,7 @@ INSERT INTO leader (term, revision, epoch) VALUES (0, 0, 1::bigint << 40);
 
 -- One row, apart from `leader`: renewing a term, and checking it for a heartbeat, never waits for a running transaction.
 CREATE TABLE leader_lease (
-    only smallint PRIMARY KEY DEFAULT 1 CHECK (only = 1),
+    singleton smallint PRIMARY KEY DEFAULT 1 CHECK (singleton = 1),
     term bigint NOT NULL,
     address text NOT NULL,
     expires_at timestamptz NOT NULL
