@@ -73,8 +73,14 @@ pub(crate) const LAYERS: &[Rule] = &[
     Rule {
         subject: "http-service/src/routes",
         but: &[],
-        words: &["crate::forward", "crate::ingress", "crate::http"],
-        why: "the table knows neither senders nor links",
+        words: &["crate::ingress", "crate::router", "crate::http"],
+        why: "the table knows no senders and nobody who looks into it",
+    },
+    Rule {
+        subject: "http-service/src/forward",
+        but: &[],
+        words: &["crate::ingress", "crate::routes", "crate::router", "crate::http"],
+        why: "a link carries what it is given",
     },
 ];
 
@@ -173,7 +179,7 @@ pub(crate) fn check(rules: &[Rule], source: &Source) -> Vec<String> {
     for rule in rules.iter().filter(|rule| under(&source.path, rule.subject)) {
         let free = rule.but.iter().any(|module| under(&source.path, module));
         // A module's own tests may drive it with whatever they need.
-        if free || source.path.ends_with("tests.rs") || source.path.contains("/tests/") {
+        if free || is_test(&source.path) {
             continue;
         }
         for (number, line) in code.lines().enumerate() {
@@ -185,6 +191,11 @@ pub(crate) fn check(rules: &[Rule], source: &Source) -> Vec<String> {
     broken
 }
 
+/// Returns whether a source is a module's own tests.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/src/") && path.contains("/tests/") || path.ends_with("/testing.rs")
+}
+
 /// Returns what is wrong with the look of `source`.
 pub(crate) fn shape(source: &Source) -> Vec<String> {
     let mut broken = Vec::new();
@@ -192,8 +203,8 @@ pub(crate) fn shape(source: &Source) -> Vec<String> {
     if source.path.ends_with("/mod.rs") {
         say("modules are foo.rs beside foo/, not foo/mod.rs");
     }
-    // A sibling tests.rs decides nothing; its names say what is promised.
-    if !source.text.starts_with("//!") && !source.path.ends_with("/tests.rs") {
+    // Tests decide nothing; their names say what is promised.
+    if !source.text.starts_with("//!") && !is_test(&source.path) {
         say("begins without //! that says what it decides");
     }
     let lines = source.text.lines().count();
