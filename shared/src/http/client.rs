@@ -178,11 +178,16 @@ impl Client {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         }
         let request = request.body(Full::new(body)).map_err(|_| ClientError::Url(url.to_owned()))?;
-        self.inner.request(request).await.map_err(|why| {
-            let cause = std::error::Error::source(&why).map_or_else(|| why.to_string(), ToString::to_string);
-            ClientError::Unreachable { url: url.to_owned(), detail: cause }
-        })
+        self.inner
+            .request(request)
+            .await
+            .map_err(|why| ClientError::Unreachable { url: url.to_owned(), detail: root_cause(&why) })
     }
+}
+
+/// Returns what really happened: the outer errors only say in which part of the client.
+fn root_cause(why: &dyn std::error::Error) -> String {
+    why.source().map_or_else(|| why.to_string(), root_cause)
 }
 
 async fn read(body: Incoming, url: &str) -> Result<Bytes, ClientError> {
