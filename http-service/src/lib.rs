@@ -14,6 +14,8 @@ mod metrics;
 mod options;
 mod router;
 mod routes;
+#[cfg(test)]
+mod testing;
 
 pub use app::run;
 pub use options::{Options, SourceArgs};

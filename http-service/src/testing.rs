@@ -1,0 +1,169 @@
+//! What the stories stand on: a gateway's end of the link, written by hand over a real socket, and a config-service that
+//! says what it is told. The real services meet in the tests crate; these are for what the real ones do rarely.
+
+use crate::forward::{LinkOptions, Links};
+use bytes::BytesMut;
+use shared::event::{Answer, Event, EventKind};
+use shared::settings::Secret;
+use shared::shutdown::Shutdown;
+use shared::wire::Hello;
+use shared::wire::control::{Assignment, PodInfo};
+use shared::wire::link::{Frame, Outcome, Request, Window, decode, encode};
+use shared::{Epoch, PodId, Revision, TargetId};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+/// The longest a story waits for anything.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+pub(crate) const WIDE: Window = Window { requests: 100, bytes: 1 << 20 };
+
+pub(crate) fn pod(name: &str) -> PodId {
+    name.parse().expect("a pod")
+}
+
+pub(crate) fn target(name: &str) -> TargetId {
+    name.parse().expect("a target")
+}
+
+pub(crate) fn pod_info(name: &str, address: &str, revision: u64) -> PodInfo {
+    PodInfo {
+        pod: pod(name),
+        address: address.to_owned(),
+        incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("a UUID"),
+        zone: None,
+        capacity: 1.0,
+        revision: Revision(revision),
+    }
+}
+
+pub(crate) fn assignment(name: &str, owner: &str, epoch: u64, revision: u64) -> Assignment {
+    Assignment {
+        target: target(name),
+        pod: pod(owner),
+        epoch: Epoch(epoch),
+        revision: Revision(revision),
+        parent: None,
+        reason: "first-contact".to_owned(),
+        since_ms: 0,
+    }
+}
+
+pub(crate) fn request(id: &str, body: usize) -> Request {
+    let event = Event {
+        target: target("github:key:repository.1"),
+        parent: None,
+        platform: shared::Platform::Github,
+        kind: EventKind::GithubEvent,
+        source: "github".to_owned(),
+        id: id.to_owned(),
+        received_at: 0,
+        headers: vec![],
+        body: vec![b'x'; body].into(),
+    };
+    Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 5_000 }
+}
+
+pub(crate) fn committed(body: &str) -> Outcome {
+    let answer = Answer { status: 202, headers: vec![("x-berth".into(), "1".into())], body: body.to_owned().into() };
+    Outcome::Committed { answer, duplicate: false }
+}
+
+pub(crate) fn links(timeout: Duration) -> (Links, Shutdown) {
+    let options = LinkOptions { token: Secret::new("token"), name: "router".to_owned(), timeout, max_frame: 1 << 20 };
+    let shutdown = Shutdown::new();
+    (Links::new(options, TaskTracker::new(), shutdown.clone()), shutdown)
+}
+
+/// A pod's port.
+#[derive(Debug)]
+pub(crate) struct FakePod {
+    listener: TcpListener,
+    pub(crate) address: String,
+}
+
+impl FakePod {
+    pub(crate) async fn bind() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        Self { listener, address }
+    }
+
+    /// Waits for the next upgrade request and returns it with its connection, unanswered.
+    pub(crate) async fn knock(&self) -> (String, TcpStream) {
+        let accepted = timeout(SOON, self.listener.accept()).await.expect("soon");
+        let (mut stream, _) = accepted.expect("a connection");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(timeout(SOON, stream.read_u8()).await.expect("soon").expect("a head"));
+        }
+        (String::from_utf8(head).expect("ascii"), stream)
+    }
+
+    /// Accepts a link as a gateway does.
+    pub(crate) async fn accept(&self, window: Window) -> PodEnd {
+        let (_, stream) = self.knock().await;
+        let mut end = PodEnd { stream, buffer: BytesMut::new() };
+        end.raw(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: berth-link\r\n\r\n").await;
+        end.send(&Frame::Hello { hello: Hello::CURRENT, name: "pod".to_owned(), window }).await;
+        assert!(matches!(end.frame().await, Some(Frame::Hello { .. })));
+        end
+    }
+}
+
+/// A pod's end of an open link.
+#[derive(Debug)]
+pub(crate) struct PodEnd {
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+impl PodEnd {
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("written");
+    }
+
+    pub(crate) async fn send(&mut self, frame: &Frame) {
+        let mut out = BytesMut::new();
+        encode(frame, &mut out);
+        self.raw(&out).await;
+    }
+
+    pub(crate) async fn reply(&mut self, stream: u32, outcome: Outcome) {
+        self.send(&Frame::Reply { stream, outcome: Box::new(outcome) }).await;
+    }
+
+    /// Returns the next frame, pings included; `None` when the router has closed the link.
+    pub(crate) async fn frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = decode(&mut self.buffer, 1 << 22).expect("well formed") {
+                return Some(frame);
+            }
+            let read = timeout(SOON, self.stream.read_buf(&mut self.buffer)).await.expect("soon");
+            if read.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// Returns the next frame that is no ping; pings are answered.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        loop {
+            match self.frame().await {
+                Some(Frame::Ping) => self.send(&Frame::Pong).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Returns the next request.
+    pub(crate) async fn request(&mut self) -> (u32, Request) {
+        match self.next().await {
+            Some(Frame::Request { stream, request }) => (stream, *request),
+            other => panic!("expected a request, got {other:?}"),
+        }
+    }
+}
