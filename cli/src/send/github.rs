@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// The installation of the app
     #[arg(long, value_name = "ID")]
     installation: Option<u64>,
+    /// A comment, for events that carry one: `--event issue_comment --action created --comment /stats`
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
     /// Who did it
     #[arg(long, default_value = "user-1", value_name = "LOGIN")]
     user: String,
@@ -41,24 +44,51 @@ impl Args {
         let said = keyring::first(self.secret.as_deref());
         let secret = keys.secret(said, "BERTH_GITHUB_SECRET", "--secret", |made| &made.github_secret)?;
         let body = moment.body.clone().unwrap_or_else(|| {
-            delivery(self.repository, self.installation, self.action.as_deref(), &self.user).to_string().into()
+            let said = Said {
+                repository: self.repository,
+                installation: self.installation,
+                action: self.action.as_deref(),
+                comment: self.comment.as_deref(),
+                user: &self.user,
+            };
+            delivery(&said).to_string().into()
         });
         Ok(sign(&secret, &self.event, &moment.id(), body))
     }
 }
 
+/// What a delivery says.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// The repository.
+    pub repository: Option<u64>,
+    /// The installation of the app.
+    pub installation: Option<u64>,
+    /// What happened.
+    pub action: Option<&'a str>,
+    /// A comment.
+    pub comment: Option<&'a str>,
+    /// Who did it.
+    pub user: &'a str,
+}
+
 /// Returns the body of a delivery.
-pub fn delivery(repository: Option<u64>, installation: Option<u64>, action: Option<&str>, user: &str) -> Value {
-    let mut body = json!({"sender": {"id": 1, "login": user, "type": "User"}, "ref": "refs/heads/main"});
-    if let Some(id) = repository {
-        body["repository"] =
-            json!({"id": id, "name": format!("repository-{id}"), "full_name": format!("{user}/repository-{id}")});
+pub fn delivery(said: &Said<'_>) -> Value {
+    let user = said.user;
+    let mut body = json!({"sender": {"id": 1, "login": user, "type": "User"}});
+    if let Some(id) = said.repository {
+        let name = format!("repository-{id}");
+        body["repository"] = json!({"id": id, "name": name, "full_name": format!("{user}/{name}")});
     }
-    if let Some(id) = installation {
+    if let Some(id) = said.installation {
         body["installation"] = json!({"id": id});
     }
-    if let Some(action) = action {
-        body["action"] = json!(action);
+    match said.action {
+        Some(action) => body["action"] = json!(action),
+        None => body["ref"] = json!("refs/heads/main"),
+    }
+    if let Some(comment) = said.comment {
+        body["comment"] = json!({"id": 1, "body": comment, "user": {"id": 1, "login": user}});
     }
     body
 }

@@ -65,7 +65,7 @@ pub fn message(target: Option<&str>, command: Option<&str>, user: &str, text: &s
             body["command"] = json!(command);
             body["args"] = json!(text);
         }
-        None => body["text"] = json!(text),
+        None => body["message"] = json!(text),
     }
     body
 }

@@ -83,6 +83,7 @@ fn cases(made: &Made, moment: &Moment) -> Result<Vec<Case>, Failure> {
     let (team, other_team) = (format!("T{n}"), format!("T{}", n.wrapping_add(1)));
     let (key_name, repository) = (format!("check-{n}"), format!("{n}"));
     let slack_said = |team| slack::Said { team, channel: "C1", user: "U1", text: "hello" };
+    let pushed = github::Said { repository: Some(n), installation: None, action: None, comment: None, user: "user-1" };
     let event_id = format!("Ev{n}");
     let json = |value: Value| Bytes::from(value.to_string());
     let standard_id = format!("msg_{n}");
@@ -135,7 +136,7 @@ fn cases(made: &Made, moment: &Moment) -> Result<Vec<Case>, Failure> {
         Case {
             what: "github delivery",
             target: target(Platform::Github, Kind::Key, &["repository", &repository])?,
-            webhook: github::sign(&made.github_secret, "push", &id, json(github::delivery(Some(n), None, None, "user-1"))),
+            webhook: github::sign(&made.github_secret, "push", &id, json(github::delivery(&pushed))),
             answer: Expected::Status(202),
             event_id: Some(id.clone()),
         },
