@@ -9,5 +9,6 @@ mod kill;
 mod leases;
 mod load;
 mod outbox;
+mod store_contract;
 mod up;
 mod vectors;

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod double;
 pub mod fixtures;
 pub mod pod_data;
+pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod role;

@@ -1,0 +1,453 @@
+//! What a store promises, told once and held by both: PostgreSQL and the embedded SQLite.
+
+use berth_tests::postgres::Postgres;
+use config_service::domain::{Audit, Batch, Change, Model, PodRecord, Snapshot, Write};
+use config_service::store::{self, Bid, Log, Store, StoreError};
+use shared::backoff::Rng;
+use shared::wire::control::PodInfo;
+use shared::{Epoch, LeaseId, PodId, Revision, TargetId, Term};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tempfile::TempDir;
+
+/// How long a term lasts here.
+const LEASE: Duration = Duration::from_millis(400);
+
+/// One database, and a way to reach it once more.
+enum World {
+    Sqlite { store: Arc<store::Sqlite>, _folder: TempDir },
+    Postgres { url: String, server: Postgres },
+}
+
+impl World {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store::Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
+        Self::Sqlite { store: Arc::new(store), _folder: folder }
+    }
+
+    async fn postgres() -> Self {
+        let server = Postgres::start().await;
+        Self::Postgres { url: server.database().await, server }
+    }
+
+    /// A store as another process would have it; the embedded store has one process only.
+    async fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite { store, .. } => store.clone(),
+            Self::Postgres { url, .. } => {
+                let store = store::Postgres::new(url, 8, Duration::from_secs(5)).expect("a URL");
+                store.prepare().await.expect("the schema");
+                Arc::new(store)
+            }
+        }
+    }
+
+    /// A store that leads, with three pods known.
+    async fn leading(&self) -> (Arc<dyn Store>, Term) {
+        let store = self.store().await;
+        let term = take_over(&*store).await;
+        let pods = Batch { writes: (0..3).map(pod).collect(), audits: vec![] };
+        store.commit(term, pods).await.expect("committed");
+        (store, term)
+    }
+}
+
+/// Runs each story on both databases.
+macro_rules! on_both {
+    ($($story:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                super::$story(super::World::sqlite()).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                super::$story(super::World::postgres().await).await;
+            })+
+        }
+    };
+}
+
+on_both![
+    a_takeover_begins_a_new_term_and_fences_the_old_one_everywhere,
+    nothing_of_an_old_term_is_committed_after_a_takeover,
+    revisions_appear_in_the_order_of_commits,
+    what_is_read_back_is_what_was_committed,
+    a_batch_whose_expectation_fails_changes_nothing,
+    two_first_contacts_of_one_target_give_one_owner,
+    epochs_grow_above_every_floor,
+    the_log_says_where_it_begins_and_ends,
+];
+
+async fn take_over(store: &dyn Store) -> Term {
+    let deadline = LEASE * 20;
+    let bid = async {
+        loop {
+            match store.lead("10.0.0.1:3001".into(), LEASE).await.expect("a bid") {
+                Bid::Won(term) => return term,
+                Bid::Held { .. } => tokio::time::sleep(LEASE / 10).await,
+            }
+        }
+    };
+    tokio::time::timeout(deadline, bid).await.expect("the term before it ends")
+}
+
+fn name(n: u64) -> PodId {
+    format!("gateway-{n}").parse().expect("valid")
+}
+
+fn record(n: u64, lease: u64) -> PodRecord {
+    PodRecord {
+        info: PodInfo {
+            pod: name(n),
+            address: format!("10.0.0.{n}:3002"),
+            incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
+            zone: (n == 1).then(|| "zone-ä".to_owned()),
+            capacity: 1.5,
+            revision: Revision(0),
+        },
+        lease_id: LeaseId(lease),
+        schema: 3,
+        version: "0.1.0".into(),
+        loss_accepted: n == 2,
+    }
+}
+
+fn pod(n: u64) -> Write {
+    Write::Pod { record: record(n, 1), expected: None, floor: Epoch(0) }
+}
+
+fn target(n: u64) -> TargetId {
+    format!("discord:guild:{n}").parse().expect("valid")
+}
+
+fn first(n: u64, to: u64) -> Write {
+    let parent = (n % 7 == 0).then(|| target(n + 1_000_000));
+    Write::Assign { target: target(n), parent, pod: name(to), expected: None, reason: "first-contact" }
+}
+
+fn batch(writes: Vec<Write>) -> Batch {
+    Batch { writes, audits: vec![] }
+}
+
+async fn a_takeover_begins_a_new_term_and_fences_the_old_one_everywhere(world: World) {
+    let (old, before) = world.leading().await;
+    old.renew(before, LEASE).await.expect("its own term");
+    let new = world.store().await;
+    let after = take_over(&*new).await;
+    assert!(after > before);
+    let state = new.load(after).await.expect("read");
+    assert!(matches!(old.renew(before, LEASE).await, Err(StoreError::Fenced)));
+    assert!(matches!(old.load(before).await, Err(StoreError::Fenced)));
+    assert!(matches!(old.trim(before, Revision(9)).await, Err(StoreError::Fenced)));
+    assert!(matches!(old.commit(before, batch(vec![first(1, 0)])).await, Err(StoreError::Fenced)));
+    assert_eq!(new.load(after).await.expect("read"), state, "nothing has changed");
+    old.resign(before).await.expect("of no consequence");
+    new.renew(after, LEASE).await.expect("still in force");
+}
+
+async fn nothing_of_an_old_term_is_committed_after_a_takeover(world: World) {
+    let (old, before) = world.leading().await;
+    let committing = tokio::spawn(async move {
+        let mut last = Revision(0);
+        for n in 0.. {
+            match old.commit(before, batch((0..20).map(|i| first(n * 20 + i, 0)).collect())).await {
+                Ok(committed) => last = committed.revision,
+                Err(StoreError::Fenced) => break,
+                Err(why) => panic!("{why}"),
+            }
+        }
+        last
+    });
+    let new = world.store().await;
+    let after = take_over(&*new).await;
+    let seen = new.load(after).await.expect("read");
+    let last = committing.await.expect("ends fenced");
+    assert_eq!(last, seen.revision, "the new leader has read the last thing the old one committed");
+    assert_eq!(new.load(after).await.expect("read"), seen);
+}
+
+async fn revisions_appear_in_the_order_of_commits(world: World) {
+    let (store, term) = world.leading().await;
+    let start = store.load(term).await.expect("read").revision;
+    let (writers, each) = (6, 15);
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..writers {
+        let store = world.store().await;
+        tasks.spawn(async move {
+            let mut rng = Rng::seeded(writer);
+            for n in 0..each {
+                let size = 1 + rng.next_u64() % 8;
+                let from = (writer * each + n) * 10;
+                let writes = (from..from + size).map(|n| first(n, n % 3)).collect();
+                store.commit(term, batch(writes)).await.expect("committed");
+            }
+        });
+    }
+    // A watcher that reads along never sees a revision before all earlier ones.
+    let reader = world.store().await;
+    let (mut position, mut epochs) = (start, Vec::new());
+    let mut writing = true;
+    while writing {
+        writing = !tasks.is_empty();
+        while let Some(done) = tasks.try_join_next() {
+            done.expect("no panic");
+        }
+        loop {
+            let Log::Changes(changes) = reader.changes(position, 7).await.expect("read") else { panic!("in the log") };
+            if changes.is_empty() {
+                break;
+            }
+            for change in changes {
+                assert_eq!(change.revision().0, position.0 + 1, "no gap");
+                position = change.revision();
+                if let Change::Assignment { assignment, .. } = change {
+                    epochs.push(assignment.epoch);
+                }
+            }
+        }
+    }
+    let end = store.load(term).await.expect("read");
+    assert_eq!((position, epochs.len()), (end.revision, end.assignments.len()));
+    assert!(epochs.is_sorted() && epochs.iter().collect::<BTreeSet<_>>().len() == epochs.len(), "each epoch once");
+}
+
+async fn what_is_read_back_is_what_was_committed(world: World) {
+    let (store, term) = world.leading().await;
+    let mut model = Model::new(store.load(term).await.expect("read"));
+    let mut rng = Rng::seeded(11);
+    for round in 0..12_u64 {
+        let mut writes: Vec<_> = (0..40).map(|n| first(round * 100 + n, rng.next_u64() % 3)).collect();
+        let moved = model.assignments(None).filter(|_| rng.next_u64() % 3 == 0);
+        writes.extend(moved.map(|assignment| Write::Assign {
+            target: assignment.target.clone(),
+            parent: assignment.parent.clone(),
+            pod: name(2),
+            expected: Some((assignment.pod.clone(), assignment.epoch)),
+            reason: "move",
+        }));
+        let again = record(1, 2 + round);
+        writes.push(Write::Pod { record: again, expected: Some(LeaseId(1 + round)), floor: Epoch(0) });
+        let audit = Audit { actor: "admin", action: "test", subject: "gateway-1".into(), reason: "it's \"so\"".into() };
+        let committed = store.commit(term, Batch { writes, audits: vec![audit] }).await.expect("committed");
+        for change in committed.changes {
+            model.apply(change);
+        }
+        model.issued(committed.epoch);
+    }
+    let read = world.store().await.load(term).await.expect("read");
+    let kept = Snapshot {
+        revision: model.revision(),
+        epoch: model.epoch(),
+        pods: model.pods().cloned().collect(),
+        assignments: model.assignments(None).cloned().collect(),
+    };
+    assert_eq!(read, kept);
+}
+
+async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {
+    let (store, term) = world.leading().await;
+    store.commit(term, batch(vec![first(1, 0)])).await.expect("committed");
+    let before = store.load(term).await.expect("read");
+    let owned = before.assignments[0].clone();
+    let moved = |pod: u64, epoch: Epoch| Write::Assign {
+        target: owned.target.clone(),
+        parent: None,
+        pod: name(1),
+        expected: Some((name(pod), epoch)),
+        reason: "move",
+    };
+    for (why, write) in [
+        ("it has an owner", first(1, 1)),
+        ("another epoch", moved(0, owned.epoch.next())),
+        ("another owner", moved(2, owned.epoch)),
+        (
+            "nobody's",
+            Write::Assign {
+                target: target(99),
+                parent: None,
+                pod: name(1),
+                expected: Some((name(0), owned.epoch)),
+                reason: "move",
+            },
+        ),
+        ("a pod nobody knows", first(2, 77)),
+        ("the pod is known", pod(0)),
+        ("another lease", Write::Pod { record: record(0, 9), expected: Some(LeaseId(8)), floor: Epoch(0) }),
+    ] {
+        let refused = store.commit(term, batch(vec![first(50, 0), write, first(51, 0)])).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{why}: {refused:?}");
+        assert_eq!(store.load(term).await.expect("read"), before, "{why}");
+    }
+    let large = batch((0..5_001).map(|n| first(n, 0)).collect());
+    assert!(matches!(store.commit(term, large).await, Err(StoreError::Rejected(_))));
+    assert_eq!(store.load(term).await.expect("read"), before);
+}
+
+async fn two_first_contacts_of_one_target_give_one_owner(world: World) {
+    let (_, term) = world.leading().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let store = world.store().await;
+        tasks.spawn(async move { store.commit(term, batch(vec![first(1, n % 3)])).await });
+    }
+    let answers = tasks.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(StoreError::Conflict(_)))));
+}
+
+async fn epochs_grow_above_every_floor(world: World) {
+    let (store, term) = world.leading().await;
+    let issued = store.commit(term, batch(vec![first(1, 0)])).await.expect("committed").epoch;
+    assert_eq!(issued, Epoch::first(1));
+    let floor = Epoch(issued.0 + 1_000);
+    let seen = Write::Pod { record: record(0, 2), expected: Some(LeaseId(1)), floor };
+    store.commit(term, batch(vec![seen, first(2, 0)])).await.expect("committed");
+    let lower = Write::Pod { record: record(0, 3), expected: Some(LeaseId(2)), floor: issued };
+    store.commit(term, batch(vec![lower, first(3, 0)])).await.expect("committed");
+    let read = store.load(term).await.expect("read");
+    let epochs: Vec<_> = read.assignments.iter().map(|assignment| assignment.epoch.0).collect();
+    assert_eq!(epochs, [issued.0, floor.0 + 1, floor.0 + 2]);
+}
+
+async fn the_log_says_where_it_begins_and_ends(world: World) {
+    let (store, term) = world.leading().await;
+    store.commit(term, batch((0..20).map(|n| first(n, 0)).collect())).await.expect("committed");
+    let end = store.load(term).await.expect("read").revision;
+    assert_eq!(end, Revision(23));
+    let positions = async |after: u64, limit: usize| match store.changes(Revision(after), limit).await.expect("read") {
+        Log::Changes(changes) => Some(changes.iter().map(|change| change.revision().0).collect::<Vec<_>>()),
+        Log::Gone => None,
+    };
+    assert_eq!(positions(20, 2).await, Some(vec![21, 22]));
+    assert_eq!(positions(23, 9).await, Some(vec![]), "the end is a position too");
+    assert_eq!(positions(24, 9).await, None, "beyond the end");
+    assert_eq!(store.trim(term, Revision(10)).await.expect("trimmed"), 10);
+    assert_eq!(positions(9, 9).await, None, "10 is gone");
+    assert_eq!(positions(10, 1).await, Some(vec![11]));
+    assert_eq!(store.trim(term, Revision(10)).await.expect("trimmed"), 0);
+    store.trim(term, end).await.expect("trimmed");
+    assert_eq!((positions(22, 9).await, positions(23, 9).await), (None, Some(vec![])));
+}
+
+/// What only a server between processes can do wrong.
+mod only_on_postgres {
+    use super::*;
+    use sqlx::{Connection, PgConnection, Row};
+
+    async fn parts(world: &World) -> (PgConnection, Arc<dyn Store>, Term) {
+        let (store, term) = world.leading().await;
+        let World::Postgres { url, .. } = world else { panic!("made with PostgreSQL") };
+        (PgConnection::connect(url).await.expect("the server answers"), store, term)
+    }
+
+    #[tokio::test]
+    async fn a_term_in_force_is_not_taken_over() {
+        let world = World::postgres().await;
+        let (first, second) = (world.store().await, world.store().await);
+        let long = Duration::from_secs(60);
+        let Bid::Won(term) = first.lead("10.0.0.1:3001".into(), long).await.expect("a bid") else {
+            panic!("nobody leads")
+        };
+        let Bid::Held { address, remaining } = second.lead("10.0.0.2:3001".into(), long).await.expect("a bid") else {
+            panic!("two leaders")
+        };
+        assert_eq!(address, "10.0.0.1:3001");
+        assert!(remaining > long / 2 && remaining <= long);
+        first.resign(term).await.expect("given up");
+        assert!(matches!(second.lead("10.0.0.2:3001".into(), long).await, Ok(Bid::Won(next)) if next > term));
+    }
+
+    #[tokio::test]
+    async fn of_many_bids_at_once_one_wins() {
+        let world = World::postgres().await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..8 {
+            let store = world.store().await;
+            tasks.spawn(async move {
+                store.lead(format!("10.0.0.{n}:3001"), Duration::from_secs(60)).await.expect("a bid")
+            });
+        }
+        let bids = tasks.join_all().await;
+        assert_eq!(bids.iter().filter(|bid| matches!(bid, Bid::Won(_))).count(), 1, "{bids:?}");
+    }
+
+    #[tokio::test]
+    async fn a_renewal_never_waits_for_a_running_transaction() {
+        let world = World::postgres().await;
+        let (mut other, store, term) = parts(&world).await;
+        let mut running = other.begin().await.expect("begins");
+        sqlx::raw_sql("UPDATE leader SET revision = revision").execute(&mut *running).await.expect("locked");
+        let renewed = tokio::time::timeout(Duration::from_secs(2), store.renew(term, LEASE)).await;
+        renewed.expect("at once").expect("renewed");
+        running.rollback().await.expect("ends");
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_is_cut_off_is_uncertain_and_a_refused_one_is_not() {
+        let world = World::postgres().await;
+        let (mut other, store, term) = parts(&world).await;
+        sqlx::raw_sql(
+            "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON assignment DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION cut()",
+        )
+        .execute(&mut other)
+        .await
+        .expect("a trigger");
+        let cut = store.commit(term, batch(vec![first(1, 0)])).await;
+        assert!(matches!(cut, Err(StoreError::Uncertain(_))), "{cut:?}");
+        sqlx::raw_sql(
+            "ALTER TRIGGER cut ON assignment RENAME TO early; ALTER TABLE assignment DISABLE TRIGGER early;
+             CREATE TRIGGER now AFTER INSERT ON assignment FOR EACH ROW EXECUTE FUNCTION cut()",
+        )
+        .execute(&mut other)
+        .await
+        .expect("another trigger");
+        let refused = store.commit(term, batch(vec![first(1, 0)])).await;
+        assert!(matches!(refused, Err(StoreError::Rejected(_))), "{refused:?}");
+        sqlx::raw_sql("DROP TRIGGER now ON assignment").execute(&mut other).await.expect("dropped");
+        store.commit(term, batch(vec![first(1, 0)])).await.expect("the pool has healed");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_was_away_is_used_again() {
+        let mut world = World::postgres().await;
+        let (store, term) = world.leading().await;
+        let World::Postgres { server, .. } = &mut world else { panic!("made with PostgreSQL") };
+        server.halt();
+        let refused = store.commit(term, batch(vec![first(1, 0)])).await;
+        assert!(matches!(refused, Err(StoreError::Rejected(_))), "{refused:?}");
+        server.resume().await;
+        store.commit(term, batch(vec![first(1, 0)])).await.expect("committed");
+    }
+
+    #[tokio::test]
+    async fn a_password_in_a_broken_url_is_not_shown() {
+        let why = store::Postgres::new("postgres://u:hunter2@[/x", 8, LEASE).expect_err("no URL").to_string();
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn the_schema_is_made_once_by_whoever_comes_first() {
+        let server = Postgres::start().await;
+        let url = server.database().await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let store = store::Postgres::new(&url, 2, Duration::from_secs(5)).expect("a URL");
+            tasks.spawn(async move { store.prepare().await });
+        }
+        for done in tasks.join_all().await {
+            done.expect("prepared");
+        }
+        let mut other = PgConnection::connect(&url).await.expect("the server answers");
+        let rows = sqlx::query("SELECT count(*) FROM schema_migration").fetch_one(&mut other).await.expect("a row");
+        assert_eq!(rows.get::<i64, _>(0), 1);
+        sqlx::raw_sql("UPDATE schema_migration SET hash = 'other'").execute(&mut other).await.expect("changed");
+        let store = store::Postgres::new(&url, 2, Duration::from_secs(5)).expect("a URL");
+        assert!(matches!(store.prepare().await, Err(StoreError::Unusable(_))));
+    }
+}
