@@ -23,4 +23,4 @@ pub use verdict::{Ignored, Reason, Verdict, VerifiedEvent};
 pub use verifiers::{Source, Verifiers};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

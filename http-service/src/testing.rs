@@ -2,17 +2,28 @@
 //! says what it is told. The real services meet in the tests crate; these are for what the real ones do rarely.
 
 use crate::forward::{LinkOptions, Links};
-use bytes::BytesMut;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use hyper::body::Frame as BodyFrame;
+use shared::Problem;
 use shared::event::{Answer, Event, EventKind};
+use shared::http::{Client, ServeLimits, bind, serve};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
 use shared::wire::Hello;
-use shared::wire::control::{Assignment, PodInfo};
+use shared::wire::control::{Assignment, Place, Placed, PodInfo, Watch};
 use shared::wire::link::{Frame, Outcome, Request, Window, decode, encode};
 use shared::{Epoch, PodId, Revision, TargetId};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -165,5 +176,120 @@ impl PodEnd {
             Some(Frame::Request { stream, request }) => (stream, *request),
             other => panic!("expected a request, got {other:?}"),
         }
+    }
+}
+
+/// A config-service that hands every call to the story.
+#[derive(Debug)]
+pub(crate) struct FakeConfig {
+    pub(crate) url: String,
+    watches: mpsc::UnboundedReceiver<WatchCall>,
+    places: mpsc::UnboundedReceiver<PlaceCall>,
+    stop: Shutdown,
+}
+
+/// A watch that has been asked for.
+#[derive(Debug)]
+pub(crate) struct WatchCall {
+    pub(crate) headers: HeaderMap,
+    answer: mpsc::UnboundedSender<Bytes>,
+}
+
+impl WatchCall {
+    pub(crate) fn say(&self, message: &Watch) {
+        let id = message.completes().map(|revision| revision.0);
+        let data = serde_json::to_string(message).expect("plain data");
+        self.raw(&shared::wire::sse::write(message.name(), id, &data));
+    }
+
+    pub(crate) fn raw(&self, text: &str) {
+        self.answer.send(Bytes::copy_from_slice(text.as_bytes())).expect("somebody listens");
+    }
+
+    /// Waits until the other side has hung up.
+    pub(crate) async fn closed(&self) {
+        timeout(SOON, self.answer.closed()).await.expect("soon");
+    }
+}
+
+/// A placement that has been asked for.
+#[derive(Debug)]
+pub(crate) struct PlaceCall {
+    pub(crate) place: Place,
+    answer: oneshot::Sender<Result<Placed, Problem>>,
+}
+
+impl PlaceCall {
+    pub(crate) fn answer(self, revision: u64, assignments: Vec<Assignment>) {
+        self.settle(Ok(Placed { revision: Revision(revision), assignments, refused: vec![] }));
+    }
+
+    pub(crate) fn settle(self, answer: Result<Placed, Problem>) {
+        self.answer.send(answer).expect("somebody waits");
+    }
+}
+
+type Hooks = (mpsc::UnboundedSender<WatchCall>, mpsc::UnboundedSender<PlaceCall>);
+
+impl FakeConfig {
+    pub(crate) async fn start() -> Self {
+        let bound = bind("127.0.0.1:0".parse().expect("an address"), "").await.expect("a port");
+        let url = format!("http://{}", bound.address);
+        let ((watching, watches), (placing, places)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let stop = Shutdown::new();
+        let router = axum::Router::new()
+            .route("/v1/watch", get(watch))
+            .route("/v1/targets/place", post(place))
+            .with_state((watching, placing));
+        shared::shutdown::spawn(serve(bound, router, ServeLimits::default(), stop.clone()));
+        Self { url, watches, places, stop }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.url, Some(Secret::new("token")), Duration::from_secs(2)).expect("a URL")
+    }
+
+    pub(crate) async fn watch(&mut self) -> WatchCall {
+        timeout(SOON, self.watches.recv()).await.expect("soon").expect("runs")
+    }
+
+    pub(crate) async fn place(&mut self) -> PlaceCall {
+        timeout(SOON, self.places.recv()).await.expect("soon").expect("runs")
+    }
+}
+
+impl Drop for FakeConfig {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn watch(State((hook, _)): State<Hooks>, headers: HeaderMap) -> Response {
+    let (answer, chunks) = mpsc::unbounded_channel();
+    let _ = hook.send(WatchCall { headers, answer });
+    Response::new(Body::new(Chunks(chunks)))
+}
+
+async fn place(
+    State((_, hook)): State<Hooks>,
+    axum::Json(place): axum::Json<Place>,
+) -> Result<axum::Json<Placed>, Problem> {
+    let (answer, settled) = oneshot::channel();
+    let _ = hook.send(PlaceCall { place, answer });
+    settled.await.unwrap_or_else(|_| Err(Problem::internal())).map(axum::Json)
+}
+
+/// A body that is written while it is read.
+struct Chunks(mpsc::UnboundedReceiver<Bytes>);
+
+impl hyper::body::Body for Chunks {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|chunk| chunk.map(|chunk| Ok(BodyFrame::data(chunk))))
     }
 }

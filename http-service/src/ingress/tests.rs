@@ -10,13 +10,13 @@ use proptest::prelude::*;
 use shared::event::{Event, EventKind};
 use std::time::Duration;
 
-pub(super) const NOW_S: u64 = 1_800_000_000;
+pub(crate) const NOW_S: u64 = 1_800_000_000;
 
 pub(super) fn discord_key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-pub(super) fn settings() -> SourceArgs {
+pub(crate) fn settings() -> SourceArgs {
     SourceArgs {
         discord_public_key: Some(hex::encode(discord_key().verifying_key().as_bytes())),
         telegram_secrets: Some("guard=Token_one,guard=Token-two,other=Token_three".to_owned()),
@@ -28,11 +28,11 @@ pub(super) fn settings() -> SourceArgs {
     }
 }
 
-pub(super) fn verifiers() -> Verifiers {
+pub(crate) fn verifiers() -> Verifiers {
     Verifiers::from_settings(&settings(), Duration::from_secs(300)).expect("well formed")
 }
 
-pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+pub(crate) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in pairs {
         map.append(HeaderName::try_from(*name).expect("a name"), HeaderValue::from_str(value).expect("a value"));
@@ -46,7 +46,7 @@ pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-pub(super) fn signed(source: &Source, body: &[u8]) -> HeaderMap {
+pub(crate) fn signed(source: &Source, body: &[u8]) -> HeaderMap {
     let stamp = NOW_S.to_string();
     let stamp = stamp.as_str();
     match source {
@@ -83,7 +83,7 @@ pub(super) fn judge_with(source: &Source, headers: &HeaderMap, body: &[u8]) -> V
 }
 
 /// Judges a body that its platform has signed rightly.
-pub(super) fn judge(source: &Source, body: &[u8]) -> Verdict {
+pub(crate) fn judge(source: &Source, body: &[u8]) -> Verdict {
     judge_with(source, &signed(source, body), body)
 }
 
