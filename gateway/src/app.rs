@@ -11,7 +11,7 @@ use crate::{
     Engine, Handler, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
 };
 use anyhow::Context;
-use shared::clock::BootClock;
+use shared::clock::{BootClock, Clock};
 use shared::http::{BoundListener, Probes, Tokens, bind};
 use shared::lease::LeaseTerms;
 use shared::settings::{Secret, SettingError, value_or_file};
@@ -26,13 +26,23 @@ use std::sync::Arc;
 /// When it cannot start: a setting is missing, a port is taken, the data folder is in use or cannot be opened. Later only
 /// when a part of it failed for good.
 pub async fn serve(options: Options, handler: impl Handler, shutdown: Shutdown) -> anyhow::Result<()> {
+    serve_by(Arc::new(BootClock), options, handler, shutdown).await
+}
+
+/// The same by a clock of the caller's.
+async fn serve_by(
+    clock: Arc<dyn Clock>,
+    options: Options,
+    handler: impl Handler,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let (tokens, token) = tokens(&options)?;
     let folder = Folder::take(&options.data, &options.pod)?;
     let bound = bind(options.listen, "--listen (BERTH_GATEWAY_LISTEN)").await?;
     let card = Card::new(&options, bound.address)?;
     tracing::info!(pod = %options.pod, listen = %bound.address, address = card.address, data = %folder.path().display(), same_boot = folder.same_boot(), "gateway starts");
 
-    let ownership = Ownership::new(options.pod.clone(), Arc::new(BootClock), LeaseTerms::default());
+    let ownership = Ownership::new(options.pod.clone(), clock, LeaseTerms::default());
     let (metrics, probes) = (Metrics::new(), Probes::new());
     let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
     let engine_stop = Shutdown::new();

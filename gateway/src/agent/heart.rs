@@ -28,7 +28,8 @@ pub(crate) struct Heart {
     pub(crate) engine: Engine,
     /// Open while the pod is registered.
     pub(crate) registered: Latch,
-    /// Told when it is registered for the first time: the assignment stream waits for it.
+    /// Told when the pod is registered for the first time, and when config-service answers again: the assignment stream
+    /// waits for it.
     pub(crate) known: watch::Sender<bool>,
     /// What else readiness hangs on.
     pub(crate) readiness: Readiness,
@@ -199,6 +200,7 @@ impl Heart {
             }
             Input::Granted(_) => {
                 if nag.over() {
+                    self.known.send_replace(true);
                     tracing::info!("config-service answers again");
                 }
             }

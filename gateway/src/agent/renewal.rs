@@ -16,7 +16,7 @@ use shared::{Incarnation, LeaseId, Mono, Problem, Revision};
 use std::time::Duration;
 
 /// The shortest and the longest wait between two attempts to register.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// Why a call to config-service brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

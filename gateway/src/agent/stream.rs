@@ -30,7 +30,7 @@ pub(crate) struct Stream {
     pub(crate) ownership: Ownership,
     /// Who keeps the targets' rows.
     pub(crate) engine: Engine,
-    /// True once the pod is registered; nobody has assignments for it before.
+    /// True once the pod is registered, nobody has assignments for it before; told again when config-service is back.
     pub(crate) known: watch::Receiver<bool>,
     /// What readiness hangs on: a lease counts only when this stream has caught up with it.
     pub(crate) readiness: Readiness,
@@ -98,7 +98,20 @@ impl Stream {
             if nag.tell(clock.now(), &left.to_string()) {
                 tracing::warn!(error = %left, "the assignment stream was left, opening it again");
             }
-            tokio::time::sleep(backoff.next_wait()).await;
+            self.pause(backoff.next_wait()).await;
+        }
+    }
+
+    /// Waits before the stream is opened again: for `wait`, or until heartbeats are answered again.
+    async fn pause(&mut self, wait: Duration) {
+        let answered = async {
+            if self.known.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = answered => {}
         }
     }
 

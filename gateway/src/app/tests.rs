@@ -8,7 +8,8 @@ use shared::event::EventKind;
 use shared::wire::Hello;
 use shared::wire::control::{TargetState, Watch};
 use shared::wire::link::{Frame, Outcome, Request, decode, encode};
-use shared::{Epoch, Problem, Revision};
+use shared::{Epoch, Mono, Problem, Revision};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,6 +28,23 @@ impl Handler for Bot {
     }
 }
 
+/// The machine's clocks, moved by the test.
+#[derive(Debug, Clone, Default)]
+struct Moved {
+    wall_ms: Arc<AtomicU64>,
+    boot_ms: Arc<AtomicU64>,
+}
+
+impl Clock for Moved {
+    fn now(&self) -> Mono {
+        BootClock.now().after(Duration::from_millis(self.boot_ms.load(Ordering::SeqCst)))
+    }
+
+    fn wall_ms(&self) -> u64 {
+        BootClock.wall_ms() + self.wall_ms.load(Ordering::SeqCst)
+    }
+}
+
 #[derive(Debug, clap::Parser)]
 struct Flags {
     #[command(flatten)]
@@ -42,6 +60,7 @@ fn options(data: &TempDir, more: &[&str]) -> Options {
 /// A gateway at work.
 struct Pod {
     address: SocketAddr,
+    clock: Moved,
     stop: Shutdown,
     role: JoinHandle<anyhow::Result<()>>,
     _data: TempDir,
@@ -51,10 +70,10 @@ impl Pod {
     async fn start(control: &Control, more: &[&str]) -> Self {
         let (data, before) = (tempfile::tempdir().expect("a folder"), control.registered());
         let flags = [&["--service-tokens", "secret", "--config-url", &control.url][..], more].concat();
-        let (options, stop) = (options(&data, &flags), Shutdown::new());
-        let role = shared::shutdown::spawn(serve(options, Bot, stop.clone()));
+        let (options, clock, stop) = (options(&data, &flags), Moved::default(), Shutdown::new());
+        let role = shared::shutdown::spawn(serve_by(Arc::new(clock.clone()), options, Bot, stop.clone()));
         let address = control.registrations(before + 1).await[before].address.parse().expect("an address");
-        Self { address, stop, role, _data: data }
+        Self { address, clock, stop, role, _data: data }
     }
 
     async fn ready(&self) {
@@ -256,6 +275,34 @@ async fn a_grant_for_another_heartbeat_does_not_make_a_pod_ready() {
     assert!(metrics.contains("berth_lease_remaining_seconds{pod=\"gateway-0\"} 0.0"), "{metrics}");
     control.mood(Mood::Grant);
     pod.ready().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_slept_serves_nothing_before_it_was_granted_a_lease_again() {
+    let control = Control::start().await;
+    control.assign(GUILD, "gateway-0", 7);
+    let pod = Pod::start(&control, &[]).await;
+    pod.ready().await;
+    control.mood(Mood::Silent);
+    let mut link = pod.link().await;
+    for clock in [&pod.clock.boot_ms, &pod.clock.wall_ms] {
+        clock.fetch_add(3_600_000, Ordering::SeqCst);
+    }
+    assert!(matches!(link.ask("a", 7).await, Outcome::NotServing { .. }));
+    assert_eq!(pod.get("/readyz", "").await.0, 503);
+    control.mood(Mood::Grant);
+    pod.outcome(&mut link, "a", 7, committed).await;
+}
+
+#[tokio::test]
+async fn clocks_that_drift_apart_cost_the_lease_and_the_pod_registers_anew() {
+    let control = Control::start().await;
+    control.assign(GUILD, "gateway-0", 7);
+    let pod = Pod::start(&control, &[]).await;
+    pod.ready().await;
+    pod.clock.wall_ms.fetch_add(1_500, Ordering::SeqCst);
+    control.registrations(2).await;
+    pod.outcome(&mut pod.link().await, "a", 7, committed).await;
 }
 
 #[tokio::test]
