@@ -1,16 +1,43 @@
-//! The engine's handle: everything a pod does with a target's events goes through here. It decides nothing; the writer
-//! thread behind it owns the database and the mailboxes.
+//! The engine's handle: everything a pod does with a target's events goes through here. It decides nothing but how much
+//! may wait and until when; the writer thread behind it owns the database and the mailboxes.
+
+mod load;
+
+pub(crate) use load::{Rate, Shared};
 
 use crate::{
     Options,
+    dispatch::{
+        Command, Commands, Submitted,
+        admission::Admission,
+        writer::{Settings, Writer},
+    },
     handlers::Handler,
+    meters::{Meters, Verdict},
+    outbox::{Allowed, Note, Outbox},
     ownership::{Guard, Ownership},
+    store::{DeadCall, DeadEvent, Reader, Store, StoreError, checkpoint::Checkpointer},
 };
 use shared::{
-    Epoch, Incarnation, Mono, TargetId, event::Event, shutdown::Shutdown, telemetry::Metrics, wire::control::Load,
-    wire::link::Outcome,
+    Epoch, Incarnation, Mono, TargetId,
+    event::{Event, EventKind},
+    platform,
+    shutdown::Shutdown,
+    telemetry::Metrics,
+    wire::{control::Load, link::Outcome},
 };
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+/// What an answer is given for its way back to the router.
+const TRAVEL: Duration = Duration::from_millis(300);
+/// What an event takes in memory beside its body and headers, in bytes.
+const EVENT_OVERHEAD: usize = 512;
+/// When a sender may come back to a full pod, in milliseconds.
+const BUSY_MS: u32 = 500;
 
 /// Why the engine cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +45,15 @@ pub enum EngineError {
     /// It has stopped, or is stopping.
     #[error("the engine has stopped")]
     Stopped,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The client for outgoing calls cannot be made.
+    #[error("cannot set up outgoing calls: {0}")]
+    Client(Box<dyn std::error::Error + Send + Sync>),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// What the database holds of a target.
@@ -39,33 +75,98 @@ pub struct TargetRow {
 
 /// The engine. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
-pub struct Engine {
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     incarnation: Incarnation,
+    commands: Commands,
+    ownership: Ownership,
+    admission: Admission,
+    reader: Arc<Reader>,
+    shared: Arc<Shared>,
+    meters: Meters,
+    notes: UnboundedSender<Note>,
+    /// Taken by whoever stops the engine first.
+    outbox: Mutex<Option<Outbox>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Dropped without being stopped: nothing is finished, and the writer ends when its last sender is gone.
+        if let Some(outbox) = self.outbox.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            outbox.abort();
+        }
+    }
 }
 
 impl Engine {
-    /// Opens (or creates) `berth.db` in the data folder, whose lock the caller holds, and starts the writer.
+    /// Opens (or creates) `berth.db` in the data folder, whose lock the caller holds, and starts the writer. `shutdown`
+    /// ends the outbox; the writer goes on until [`Engine::stop`].
     ///
     /// # Errors
-    /// When the database cannot be opened or migrated.
+    /// When the database cannot be opened or migrated, or outgoing calls cannot be set up.
     pub async fn open(
-        _options: &Options,
-        _ownership: Ownership,
-        _handler: Arc<dyn Handler>,
-        _metrics: &Metrics,
-        _shutdown: Shutdown,
+        options: &Options,
+        ownership: Ownership,
+        handler: Arc<dyn Handler>,
+        metrics: &Metrics,
+        shutdown: Shutdown,
     ) -> Result<Self, EngineError> {
-        Err(EngineError::Stopped)
+        let (folder, clock) = (options.data.clone(), Arc::clone(ownership.clock()));
+        let opened = tokio::task::spawn_blocking(move || {
+            let store = Store::open(&folder, clock)?;
+            let incarnation = store.incarnation()?;
+            Ok::<_, StoreError>((store, incarnation, Reader::open(&folder)?, Checkpointer::start(&folder)?))
+        });
+        let (store, incarnation, reader, checkpoints) = opened.await.map_err(|_| EngineError::Stopped)??;
+        let meters = Meters::register(metrics);
+        let allowed = Arc::new(Allowed::new(&options.outbox_hosts, &options.discord_api, options.outbox_private));
+        let (commands, inbox) = Commands::channel();
+        let outbox = Outbox::start(
+            options,
+            Arc::clone(&allowed),
+            ownership.clone(),
+            commands.clone(),
+            meters.clone(),
+            shutdown.child_token(),
+        )?;
+        let shared = Arc::new(Shared::default());
+        let notes = outbox.notes();
+        let writer = Writer::new(
+            store,
+            checkpoints,
+            handler,
+            ownership.clone(),
+            Settings::new(options),
+            allowed,
+            notes.clone(),
+            inbox,
+            meters.clone(),
+            Arc::clone(&shared),
+        );
+        std::thread::Builder::new().name("berth-writer".to_owned()).spawn(move || writer.run())?;
+        Ok(Self(Arc::new(Inner {
+            incarnation,
+            commands,
+            ownership,
+            admission: Admission::new(options.mailbox_total, options.mailbox_bytes),
+            reader: Arc::new(reader),
+            shared,
+            meters,
+            notes,
+            outbox: Mutex::new(Some(outbox)),
+        })))
     }
 
     /// Returns the life of this database: made once with it.
     pub fn incarnation(&self) -> &Incarnation {
-        &self.incarnation
+        &self.0.incarnation
     }
 
     /// Returns the version of the database's schema.
     pub fn schema(&self) -> u32 {
-        1
+        Store::schema()
     }
 
     /// Returns the highest epoch the database has seen, over all targets.
@@ -73,43 +174,164 @@ impl Engine {
     /// # Errors
     /// When it cannot be read.
     pub async fn highest_epoch(&self) -> Result<Epoch, EngineError> {
-        Err(EngineError::Stopped)
+        self.read(Reader::highest_epoch).await
     }
 
     /// Returns what the pod carries.
     pub fn load(&self) -> Load {
-        Load::default()
+        Load {
+            targets: self.0.ownership.count() as u64,
+            events_per_second: self.0.shared.rate(),
+            bytes: self.0.reader.size(),
+        }
     }
 
-    /// Takes targets into service: what they have left unfinished is loaded and goes before everything new.
+    /// Takes targets into service: what they have left unfinished is loaded and goes before everything new. A target in
+    /// service already only gets its new epoch.
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub async fn acquired(&self, _targets: Vec<(TargetId, Epoch)>) -> Result<(), EngineError> {
-        Err(EngineError::Stopped)
+    pub async fn acquired(&self, targets: Vec<(TargetId, Epoch)>) -> Result<(), EngineError> {
+        let (done, finished) = oneshot::channel();
+        self.0.commands.send(Command::Acquire { targets, done })?;
+        Ok(finished.await.map_err(|_| EngineError::Stopped)??)
     }
 
-    /// Takes targets out of service.
-    pub async fn released(&self, _targets: Vec<TargetId>) {}
+    /// Takes targets out of service. Who waits for one of their events is told that the pod is not the owner.
+    pub async fn released(&self, targets: Vec<TargetId>) {
+        let (done, finished) = oneshot::channel();
+        if self.0.commands.send(Command::Release { targets, done }).is_ok() {
+            // Without a writer nothing is in service.
+            let _ = finished.await;
+        }
+    }
 
     /// Puts an event into its target's mailbox and waits for what becomes of it, at most until `answer_by`.
-    pub async fn submit(&self, _guard: Guard, _event: Event, _answer_by: Mono) -> Outcome {
-        Outcome::Late
+    pub async fn submit(&self, guard: Guard, event: Event, answer_by: Mono) -> Outcome {
+        let (now, platform) = (self.0.ownership.clock().now(), event.platform);
+        let Some(permit) = self.0.admission.admit(size(&event)) else {
+            self.0.meters.event(platform, Verdict::Busy);
+            return Outcome::Busy { retry_after_ms: BUSY_MS };
+        };
+        let (reply, outcome) = oneshot::channel();
+        let submitted = Submitted {
+            key: event.key(),
+            payload_hash: event.payload_hash(),
+            defer_at: defer_at(event.kind, now, answer_by),
+            answer_by,
+            guard,
+            event,
+            permit,
+            reply,
+        };
+        let stopping = || Outcome::NotServing { detail: "this pod is stopping".to_owned() };
+        if self.0.commands.send(Command::Submit(Box::new(submitted))).is_err() {
+            return stopping();
+        }
+        match tokio::time::timeout(answer_by.since(now), outcome).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| stopping()),
+            Err(_) => Outcome::Late,
+        }
     }
 
     /// Returns what the database holds of a target.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn state(&self, _target: &TargetId) -> Result<Option<TargetRow>, EngineError> {
-        Err(EngineError::Stopped)
+    pub async fn state(&self, target: &TargetId) -> Result<Option<TargetRow>, EngineError> {
+        let target = target.clone();
+        self.read(move |reader| reader.target(&target)).await
+    }
+
+    /// Returns at most `most` events that were put aside as dead, ordered by target and place.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn dead_events(&self, most: usize) -> Result<Vec<DeadEvent>, EngineError> {
+        self.read(move |reader| reader.dead_events(most)).await
+    }
+
+    /// Returns at most `most` outgoing calls that were put aside as dead or uncertain, ordered by target and place.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn dead_calls(&self, most: usize) -> Result<Vec<DeadCall>, EngineError> {
+        self.read(move |reader| reader.dead_calls(most)).await
     }
 
     /// Returns whether the last commit succeeded.
     pub fn writable(&self) -> bool {
-        true
+        self.0.shared.is_writable()
     }
 
     /// Finishes what is being committed, answers the rest, and closes the database.
-    pub async fn stop(self) {}
+    pub async fn stop(self) {
+        let outbox = self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(outbox) = outbox {
+            outbox.stop().await;
+        }
+        let (done, finished) = oneshot::channel();
+        if self.0.commands.send(Command::Stop { done }).is_ok() {
+            // An error means that the writer has ended already.
+            let _ = finished.await;
+        }
+    }
+
+    /// Ends the engine as a crash would: nothing is finished, nobody is answered.
+    pub(crate) async fn abandon(self) {
+        if let Some(outbox) = self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            outbox.abort();
+        }
+        let (done, finished) = oneshot::channel();
+        if self.0.commands.send(Command::Abandon { done }).is_ok() {
+            // An error means that the writer has ended already.
+            let _ = finished.await;
+        }
+    }
+
+    /// Tells the engine that a clock which is moved by hand has been moved.
+    pub(crate) fn wake(&self) {
+        // Without a writer or an outbox there is nobody to wake.
+        let _ = self.0.commands.send(Command::Wake);
+        let _ = self.0.notes.send(Note::Wake);
+    }
+
+    /// Lets a test meddle with the writer's connection.
+    #[cfg(test)]
+    pub(crate) async fn meddle(&self, with: fn(&Store)) {
+        let (done, finished) = oneshot::channel();
+        self.0.commands.send(Command::Meddle(with, done)).expect("running");
+        finished.await.expect("running");
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let reader = Arc::clone(&self.0.reader);
+        let done = tokio::task::spawn_blocking(move || read(&reader)).await;
+        Ok(done.map_err(|_| EngineError::Stopped)??)
+    }
 }
+
+/// Returns when an event is accepted instead of waited for: when its platform wants it, counted from its arrival at the
+/// HTTP tier (what the router has used is known by what it has left), and in time for the answer to travel back.
+fn defer_at(kind: EventKind, now: Mono, answer_by: Mono) -> Mono {
+    let (whole, after) = (platform::deadline(kind), platform::defer_after(kind));
+    let left = answer_by.since(now);
+    // Where there is more time, the router's own bound is the nearer one.
+    let used = if whole <= Duration::from_secs(3) {
+        platform::park(kind, Duration::MAX).saturating_sub(left)
+    } else {
+        Duration::ZERO
+    };
+    now.after(after.saturating_sub(used)).min(answer_by.before(TRAVEL)).max(now)
+}
+
+fn size(event: &Event) -> usize {
+    let headers: usize = event.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    EVENT_OVERHEAD + event.body.len() + headers
+}
+
+#[cfg(test)]
+mod tests;

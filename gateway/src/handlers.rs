@@ -1,14 +1,16 @@
 //! What a bot author writes: a [`Handler`], called with one event for one target that this pod owns, and what it may do
 //! there ([`Target`]). Everything a call does is kept or lost as one with the event. Knows no lease and no queue.
 
+mod command;
 mod reply;
 mod target;
 
-
+pub use command::{Command, EventExt, Message};
 pub use reply::Reply;
 pub use shared::TargetId;
 pub use shared::event::{Answer, Event, EventKind, OutboxCall};
-pub use target::Target;
+pub(crate) use target::Effects;
+pub use target::{Kv, Outbox, Target, Timers};
 
 /// Why a handler did not do what the event asked for. Nothing it wrote is kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

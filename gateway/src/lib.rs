@@ -2,18 +2,24 @@
 
 mod agent;
 mod app;
+mod dispatch;
 pub mod engine;
 mod folder;
 pub mod handlers;
 mod http;
+mod meters;
 mod metrics;
 mod options;
+mod outbox;
 pub mod ownership;
 mod readiness;
 mod run;
+mod store;
+pub mod testing;
 
 pub use app::serve;
 pub use engine::{Engine, EngineError, TargetRow};
 pub use handlers::{Handler, HandlerError, Reply, Target, Timer};
 pub use options::Options;
 pub use run::run;
+pub use store::{DeadCall, DeadEvent, StoreError};

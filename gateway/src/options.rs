@@ -79,6 +79,9 @@ pub struct Options {
     /// How long events are remembered, so that none is applied twice
     #[arg(long, env = "BERTH_INBOX_RETENTION", default_value = "7days", value_parser = duration, value_name = "TIME")]
     pub inbox_retention: Duration,
+    /// How long the payloads of applied events are kept
+    #[arg(long, env = "BERTH_JOURNAL_RETENTION", default_value = "1day", value_parser = duration, value_name = "TIME")]
+    pub journal_retention: Duration,
     /// Hosts that handlers' outgoing calls may reach, with their ports where not 443
     #[arg(
         long,

@@ -1,0 +1,85 @@
+//! The way of an event from the door to its commit. One thread, the writer, owns the mailboxes and the database's writing
+//! connection; everybody else sends it [`Command`]s.
+//!
+//! ```text
+//! submit ─→ mailbox ─→ group: BEGIN │ event: guard · inbox · SAVEPOINT handler · journal │ … │ guards · COMMIT ─→ answers
+//!              ↑  └─ failed: stays first, after a wait ─┘                                    └─→ outbox, timers
+//!              └─ not done when its time to answer comes: written down as accepted, answered deferred
+//! ```
+
+pub(crate) mod admission;
+mod apply;
+mod group;
+pub(crate) mod mailbox;
+mod timers;
+pub(crate) mod writer;
+
+use crate::{
+    engine::EngineError,
+    ownership::Guard,
+    store::{Claimed, Settled, StoreError},
+};
+use admission::Permit;
+use shared::{
+    Epoch, Mono, TargetId,
+    event::{Event, EventKey},
+    wire::link::Outcome,
+};
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// An event at the door, with everything that could be worked out before the writer gets it.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    pub(crate) guard: Guard,
+    pub(crate) event: Event,
+    pub(crate) key: EventKey,
+    pub(crate) payload_hash: [u8; 16],
+    /// When it is accepted instead of waited for.
+    pub(crate) defer_at: Mono,
+    /// When the router gives up.
+    pub(crate) answer_by: Mono,
+    pub(crate) permit: Permit,
+    pub(crate) reply: oneshot::Sender<Outcome>,
+}
+
+/// What the writer is asked to do. A dropped answer channel means: it was not committed.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Apply an event.
+    Submit(Box<Submitted>),
+    /// Begin to serve targets.
+    Acquire { targets: Vec<(TargetId, Epoch)>, done: oneshot::Sender<Result<(), StoreError>> },
+    /// Stop serving targets.
+    Release { targets: Vec<TargetId>, done: oneshot::Sender<()> },
+    /// Mark a call as being made, and say what it is.
+    Claim { guard: Guard, seq: u64, done: oneshot::Sender<Option<Claimed>> },
+    /// Write down what became of a call.
+    Settle { guard: Guard, seq: u64, settled: Settled, done: oneshot::Sender<()> },
+    /// Time may have passed.
+    Wake,
+    /// End as a crash would, with nothing finished and nobody answered.
+    Abandon { done: oneshot::Sender<()> },
+    /// Finish.
+    Stop { done: oneshot::Sender<()> },
+    /// Meddle with the database.
+    #[cfg(test)]
+    Meddle(fn(&crate::store::Store), oneshot::Sender<()>),
+}
+
+/// The writer's mailbox.
+#[derive(Debug, Clone)]
+pub(crate) struct Commands(mpsc::Sender<Command>);
+
+impl Commands {
+    /// Makes a channel to a writer.
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Asks the writer for something.
+    pub(crate) fn send(&self, command: Command) -> Result<(), EngineError> {
+        self.0.send(command).map_err(|_| EngineError::Stopped)
+    }
+}

@@ -1,0 +1,376 @@
+//! A group commit: what many targets' events write becomes durable with one flush. Nothing is acknowledged before COMMIT
+//! has returned and the lease has been looked at again; when the group fails, it is as if it had not been begun.
+
+use super::{
+    apply::Tried,
+    mailbox::{SlotNo, Stage, Waiter, Waiting},
+    writer::Writer,
+};
+use crate::{
+    meters::Verdict,
+    outbox::Note,
+    ownership::Guard,
+    store::{Claimed, Delta, OpenCall, Settled, Store, StoreError},
+};
+use shared::{
+    Mono,
+    event::{Answer, EventKind},
+    lease::Use,
+    platform,
+    wire::link::Outcome,
+};
+use std::{collections::HashMap, time::Duration};
+use tokio::sync::oneshot;
+
+/// How long a group takes events in. Those that come later wait for the next.
+const GROUP_TIME: Duration = Duration::from_millis(20);
+/// How long what is durable already waits after the disk has failed.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a group came to nothing.
+#[derive(Debug)]
+pub(super) enum Abort {
+    /// The database failed: nothing of the group is acknowledged.
+    Disk(StoreError),
+    /// One event spoiled it, or ownership has changed: the rest is done again at once.
+    Redo,
+}
+
+impl From<StoreError> for Abort {
+    fn from(why: StoreError) -> Self {
+        Self::Disk(why)
+    }
+}
+
+/// What the outbox and duplicates need written along with the events.
+#[derive(Debug)]
+pub(super) enum Job {
+    Claim { guard: Guard, no: SlotNo, seq: u64, done: oneshot::Sender<Option<Claimed>> },
+    Settle { guard: Guard, no: SlotNo, seq: u64, settled: Settled, done: oneshot::Sender<()> },
+    Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer },
+}
+
+#[derive(Debug)]
+enum JobDone {
+    Claimed(oneshot::Sender<Option<Claimed>>, Option<Claimed>),
+    Settled(oneshot::Sender<()>),
+    Duplicate(Guard, SlotNo, Waiter, Answer),
+}
+
+#[derive(Debug)]
+struct Handled {
+    no: SlotNo,
+    waiting: Waiting,
+    guard: Guard,
+    answer: Answer,
+    duplicate: bool,
+}
+
+/// What has been written and is not committed yet.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    begun: bool,
+    deltas: HashMap<SlotNo, Delta>,
+    handled: Vec<Handled>,
+    jobs: Vec<JobDone>,
+    /// Events that were written down as accepted, by ticket.
+    pub(super) accepted: Vec<(SlotNo, u64, Guard)>,
+    /// Calls to hand to the outbox.
+    pub(super) calls: Vec<(SlotNo, Vec<OpenCall>)>,
+    /// Targets whose timers have changed.
+    pub(super) timers: Vec<SlotNo>,
+}
+
+impl Group {
+    /// Begins the transaction, if that has not been done.
+    pub(super) fn begin(&mut self, store: &Store) -> Result<(), Abort> {
+        if !self.begun {
+            self.begun = true;
+            store.begin()?;
+        }
+        Ok(())
+    }
+
+    /// Returns what the group adds to a target's row.
+    pub(super) fn delta(&mut self, no: SlotNo) -> &mut Delta {
+        self.deltas.entry(no).or_default()
+    }
+}
+
+impl Writer {
+    /// Commits one group of what waits.
+    pub(super) fn commit_group(&mut self) {
+        let mut group = Group::default();
+        let begun = self.clock.now();
+        let written = self.write_group(&mut group, begun).and_then(|()| self.commit(&mut group));
+        let gone = std::mem::take(&mut self.gone_timers);
+        match written {
+            Ok(()) => self.committed(group, begun),
+            Err(abort) => self.undo(group, abort),
+        }
+        for no in gone {
+            self.timer_over(no);
+        }
+    }
+
+    fn write_group(&mut self, group: &mut Group, begun: Mono) -> Result<(), Abort> {
+        self.write_jobs(group)?;
+        let mut taken = 0;
+        while taken < self.settings.group
+            && let Some((no, waiting)) = self.boxes.next(self.clock.now())
+        {
+            taken += 1;
+            self.try_event(group, no, waiting)?;
+            if self.clock.now().since(begun) > GROUP_TIME {
+                break;
+            }
+        }
+        let now = self.clock.now();
+        while let Some((no, ticket)) = self.boxes.next_deferred(now) {
+            self.accept_up_to(group, no, ticket)?;
+        }
+        Ok(())
+    }
+
+    fn try_event(&mut self, group: &mut Group, no: SlotNo, mut waiting: Waiting) -> Result<(), Abort> {
+        let tried = self.apply(group, no, &mut waiting);
+        match tried {
+            Ok(Tried::Written { guard, answer, duplicate }) => {
+                group.handled.push(Handled { no, waiting, guard, answer, duplicate });
+            }
+            Ok(Tried::Refused(outcome)) => self.refuse(waiting, &outcome),
+            Ok(Tried::Gone) => self.gone_timers.push(no),
+            Ok(Tried::Waits) => self.boxes.put_back(no, waiting),
+            Err(abort) => {
+                if let Some(waiting) = self.after(&abort, waiting) {
+                    self.boxes.put_back(no, waiting);
+                }
+                self.boxes.turn_over(no);
+                return Err(abort);
+            }
+        }
+        self.boxes.turn_over(no);
+        Ok(())
+    }
+
+    /// Writes down as accepted what has to be answered now, and whatever stands before it: acknowledged events keep the
+    /// order of acceptance through a crash.
+    fn accept_up_to(&mut self, group: &mut Group, no: SlotNo, ticket: u64) -> Result<(), Abort> {
+        let mut queue = std::mem::take(&mut self.boxes.slot_mut(no).queue);
+        let mut kept = std::collections::VecDeque::with_capacity(queue.len());
+        let mut result = Ok(());
+        while let Some(mut waiting) = queue.pop_front() {
+            if waiting.ticket > ticket || waiting.stage != Stage::Fresh || result.is_err() {
+                kept.push_back(waiting);
+                continue;
+            }
+            match self.try_accept(group, no, &mut waiting) {
+                Ok(Tried::Waits) => kept.push_back(waiting),
+                Ok(Tried::Written { guard, answer, duplicate }) => {
+                    group.handled.push(Handled { no, waiting, guard, answer, duplicate });
+                }
+                Ok(Tried::Refused(outcome)) => self.refuse(waiting, &outcome),
+                Ok(Tried::Gone) => self.gone_timers.push(no),
+                Err(abort) => {
+                    kept.extend(self.after(&abort, waiting));
+                    result = Err(abort);
+                }
+            }
+        }
+        self.boxes.slot_mut(no).queue = kept;
+        result
+    }
+
+    fn try_accept(&self, group: &mut Group, no: SlotNo, waiting: &mut Waiting) -> Result<Tried, Abort> {
+        let not_before = waiting.not_before;
+        let right = self.right_to_act(no, waiting, self.clock.now());
+        waiting.not_before = not_before;
+        let guard = match right {
+            Ok(guard) => guard,
+            Err(tried) => return Ok(tried),
+        };
+        group.begin(&self.store)?;
+        if let Some(answer) = self.known(group, no, waiting)? {
+            return Ok(Tried::Written { guard, answer, duplicate: true });
+        }
+        self.accept(group, no, waiting, guard)?;
+        Ok(Tried::Waits)
+    }
+
+    fn write_jobs(&mut self, group: &mut Group) -> Result<(), Abort> {
+        for job in std::mem::take(&mut self.jobs) {
+            let (guard, no) = match &job {
+                Job::Claim { guard, no, .. } | Job::Settle { guard, no, .. } | Job::Duplicate { guard, no, .. } => {
+                    (guard.clone(), *no)
+                }
+            };
+            if let Err(denied) = self.ownership.check(&guard, Use::Act) {
+                if let Job::Duplicate { waiter, .. } = job {
+                    let _ = waiter.reply.send(self.denied(&guard, &denied));
+                }
+                continue;
+            }
+            group.begin(&self.store)?;
+            let local = self.boxes.slot(no).local;
+            let done = match job {
+                Job::Claim { seq, done, .. } => JobDone::Claimed(done, self.store.outbox_claim(local, seq)?),
+                Job::Settle { seq, settled, done, .. } => {
+                    self.store.outbox_settle(local, seq, &settled)?;
+                    JobDone::Settled(done)
+                }
+                Job::Duplicate { waiter, answer, .. } => {
+                    group.delta(no).duplicates += 1;
+                    JobDone::Duplicate(guard, no, waiter, answer)
+                }
+            };
+            group.jobs.push(done);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, group: &mut Group) -> Result<(), Abort> {
+        if !group.begun {
+            return Ok(());
+        }
+        for (no, delta) in &group.deltas {
+            if *delta != Delta::default() {
+                self.store.count(self.boxes.slot(*no).local, delta)?;
+            }
+        }
+        // The last look before the point of no return: a handler may have outlasted the lease.
+        let held = self.ownership.check_lease(Use::Act).is_ok()
+            && group.handled.iter().all(|handled| self.ownership.check(&handled.guard, Use::Act).is_ok())
+            && group.accepted.iter().all(|(_, _, guard)| self.ownership.check(guard, Use::Act).is_ok());
+        if !held && !(group.handled.is_empty() && group.accepted.is_empty()) {
+            self.meters.fenced();
+            return Err(Abort::Redo);
+        }
+        self.store.commit()?;
+        Ok(())
+    }
+
+    fn committed(&mut self, group: Group, begun: Mono) {
+        if !group.begun {
+            return;
+        }
+        self.is_writable(None);
+        self.meters.group(group.handled.len(), self.clock.now().since(begun));
+        for (no, delta) in group.deltas {
+            let slot = self.boxes.slot_mut(no);
+            slot.journal_seq += delta.journal;
+            slot.outbox_seq += delta.outbox;
+            self.rate.add(delta.applied);
+        }
+        for (no, calls) in group.calls {
+            let target = self.boxes.slot(no).target.clone();
+            // The outbox ends before the writer only when the pod stops; the rows stay.
+            let _ = self.notes.send(Note::Open { target, calls });
+        }
+        for Handled { no, mut waiting, guard, answer, duplicate } in group.handled {
+            self.acknowledge(&mut waiting, &guard, answer, duplicate);
+            if waiting.event.kind == EventKind::Timer && waiting.stage == Stage::Fresh {
+                self.timer_over(no);
+            }
+        }
+        for (no, ticket, guard) in group.accepted {
+            self.acknowledge_accepted(no, ticket, &guard);
+        }
+        for job in group.jobs {
+            match job {
+                JobDone::Claimed(done, claimed) => drop(done.send(claimed)),
+                JobDone::Settled(done) => {
+                    // Whoever asked may be gone.
+                    let _ = done.send(());
+                }
+                JobDone::Duplicate(guard, no, waiter, answer) => {
+                    let may = self.ownership.check(&guard, Use::Act).is_ok();
+                    self.meters.duplicate(self.boxes.slot(no).target.platform());
+                    let outcome = if may { Outcome::Committed { answer, duplicate: true } } else { Outcome::Late };
+                    drop(waiter.reply.send(outcome));
+                }
+            }
+        }
+        for no in group.timers {
+            self.arm(no);
+        }
+        self.checkpoints.committed();
+    }
+
+    /// Answers those who wait for a committed event. Without a lease nothing is said to be done: they send it again.
+    fn acknowledge(&mut self, waiting: &mut Waiting, guard: &Guard, answer: Answer, duplicate: bool) {
+        let platform = waiting.event.platform;
+        for _ in 0..waiting.joined() + u64::from(duplicate && waiting.event.kind != EventKind::Timer) {
+            self.meters.duplicate(platform);
+        }
+        self.meters.event(platform, if duplicate { Verdict::Duplicate } else { Verdict::Applied });
+        if waiting.waiters.is_empty() {
+            return;
+        }
+        let may = self.ownership.check(guard, Use::Act).is_ok();
+        let outcome = if may { Outcome::Committed { answer, duplicate } } else { Outcome::Late };
+        waiting.answer(&outcome);
+    }
+
+    /// Answers those who wait for an event that is written down as accepted. It keeps its place.
+    fn acknowledge_accepted(&mut self, no: SlotNo, ticket: u64, guard: &Guard) {
+        let may = self.ownership.check(guard, Use::Act).is_ok();
+        let queue = &mut self.boxes.slot_mut(no).queue;
+        let Ok(i) = queue.binary_search_by_key(&ticket, |waiting| waiting.ticket) else { return };
+        let waiting = &mut queue[i];
+        // From now on it runs under whatever epoch the pod holds the target by.
+        waiting.guard = None;
+        let answer = platform::deferred(waiting.event.kind);
+        waiting.answer(&if may { Outcome::Committed { answer, duplicate: false } } else { Outcome::Late });
+        let (platform, timer) = (waiting.event.platform, waiting.event.kind == EventKind::Timer);
+        self.meters.event(platform, Verdict::Deferred);
+        if timer {
+            self.timer_over(no);
+        }
+    }
+
+    pub(super) fn refuse(&self, mut waiting: Waiting, outcome: &Outcome) {
+        self.meters.event(waiting.event.platform, Verdict::of(outcome));
+        waiting.answer(outcome);
+    }
+
+    /// Says what becomes of an event whose group came to nothing. On a disk that fails, what is only in memory goes back
+    /// to its sender and what is durable waits; otherwise it is tried again in its place.
+    fn after(&self, abort: &Abort, mut waiting: Waiting) -> Option<Waiting> {
+        if matches!(abort, Abort::Redo) {
+            return Some(waiting);
+        }
+        if waiting.stage == Stage::Fresh && waiting.event.kind != EventKind::Timer {
+            let detail = "the pod cannot write its database; the event is not stored".to_owned();
+            self.refuse(waiting, &Outcome::NotCommitted { detail });
+            return None;
+        }
+        waiting.not_before = waiting.not_before.max(self.clock.now().after(DISK_PAUSE));
+        Some(waiting)
+    }
+
+    /// Makes a group undone.
+    fn undo(&mut self, group: Group, abort: Abort) {
+        self.store.rollback();
+        let now = self.clock.now();
+        for (no, ticket, _) in group.accepted {
+            let queue = &mut self.boxes.slot_mut(no).queue;
+            let Ok(i) = queue.binary_search_by_key(&ticket, |waiting| waiting.ticket) else { continue };
+            queue[i].stage = Stage::Fresh;
+            if matches!(abort, Abort::Redo) {
+                self.boxes.defer(no, ticket, now);
+            } else if let Some(waiting) = self.boxes.slot_mut(no).queue.remove(i)
+                && let Some(waiting) = self.after(&abort, waiting)
+            {
+                self.boxes.slot_mut(no).queue.insert(i, waiting);
+            }
+        }
+        for handled in group.handled.into_iter().rev() {
+            if let Some(waiting) = self.after(&abort, handled.waiting) {
+                self.boxes.put_back(handled.no, waiting);
+            }
+        }
+        if let Abort::Disk(why) = abort {
+            self.is_writable(Some(why));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Calls to the outside: after the commit, at least once, one sender per target, in order per host. The rows are the
+//! truth; this task only knows which of them wait. It decides nothing about targets and holds no payloads.
+
+mod lanes;
+mod policy;
+mod resolve;
+mod send;
+mod verdict;
+
+pub(crate) use policy::Allowed;
+
+use crate::{Options, dispatch::Commands, engine::EngineError, meters::Meters, ownership::Ownership, store::OpenCall};
+use lanes::{Lanes, Queued};
+use send::{Next, Sender};
+use shared::{Clock, TargetId, shutdown::Shutdown};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::{AbortHandle, JoinError, JoinHandle, JoinSet},
+};
+
+/// How long calls that are out may take when the pod stops.
+const GRACE: Duration = Duration::from_secs(3);
+/// The longest sleep, so that a clock that was moved is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// What the writer tells the outbox, after the commit that made it true.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// A target has calls to make.
+    Open {
+        /// The target.
+        target: TargetId,
+        /// Its calls, in order.
+        calls: Vec<OpenCall>,
+    },
+    /// A target is another pod's now.
+    Closed {
+        /// The target.
+        target: TargetId,
+    },
+    /// Time may have passed.
+    Wake,
+}
+
+/// The outbox' handle.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    notes: UnboundedSender<Note>,
+    stop: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Outbox {
+    /// Starts the task.
+    pub(crate) fn start(
+        options: &Options,
+        allowed: Arc<Allowed>,
+        ownership: Ownership,
+        commands: Commands,
+        meters: Meters,
+        stop: Shutdown,
+    ) -> Result<Self, EngineError> {
+        let clock = Arc::clone(ownership.clock());
+        let sender = Arc::new(Sender::new(allowed, ownership, commands, options, meters.clone())?);
+        let (notes, inbox) = unbounded_channel();
+        let run = Run {
+            lanes: Lanes::default(),
+            out: HashMap::new(),
+            tasks: JoinSet::new(),
+            sender,
+            clock,
+            most: options.outbox_concurrency.max(1),
+            meters,
+        };
+        let task = shared::shutdown::spawn(run.run(inbox, stop.clone()));
+        Ok(Self { notes, stop, task })
+    }
+
+    /// Returns where to leave notes.
+    pub(crate) fn notes(&self) -> UnboundedSender<Note> {
+        self.notes.clone()
+    }
+
+    /// Starts no more calls, and ends when those that are out have ended, or the grace is over.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        if self.task.await.is_err() {
+            tracing::error!("the outbox ended with a panic");
+        }
+    }
+
+    /// Ends it without waiting for anything.
+    pub(crate) fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+struct Run {
+    lanes: Lanes,
+    out: HashMap<TargetId, AbortHandle>,
+    tasks: JoinSet<(TargetId, u64, Next)>,
+    sender: Arc<Sender>,
+    clock: Arc<dyn Clock>,
+    most: usize,
+    meters: Meters,
+}
+
+impl Run {
+    async fn run(mut self, mut notes: UnboundedReceiver<Note>, stop: Shutdown) {
+        loop {
+            self.start_calls();
+            let now = self.clock.now();
+            let sleep = self.lanes.next_at().map_or(LONGEST_SLEEP, |at| at.since(now).min(LONGEST_SLEEP));
+            let idle = self.tasks.len() >= self.most || self.lanes.next_at().is_none();
+            tokio::select! {
+                note = notes.recv() => match note {
+                    Some(note) => self.note(note),
+                    None => break,
+                },
+                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                () = tokio::time::sleep(sleep), if !idle => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        let drain = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, drain).await.is_err() {
+            tracing::warn!("outgoing calls were cut off; they are found as interrupted at the next start");
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Open { target, calls } => {
+                let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
+                self.lanes.push(&target, calls.into_iter().map(|call| Queued::new(call, now, wall_ms)));
+            }
+            Note::Closed { target } => {
+                self.lanes.drop_target(&target);
+                if let Some(call) = self.out.remove(&target) {
+                    call.abort();
+                }
+            }
+            Note::Wake => {}
+        }
+        self.meters.outbox_waiting(self.lanes.waiting());
+    }
+
+    fn start_calls(&mut self) {
+        while self.tasks.len() < self.most
+            && let Some((target, queued)) = self.lanes.next(self.clock.now())
+        {
+            let (sender, name, seq) = (Arc::clone(&self.sender), target.clone(), queued.seq);
+            let task = self.tasks.spawn(async move {
+                let next = sender.deliver(name.clone(), queued).await;
+                (name, seq, next)
+            });
+            self.out.insert(target, task);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(TargetId, u64, Next), JoinError>) {
+        match ended {
+            Ok((target, seq, next)) => {
+                self.out.remove(&target);
+                match next {
+                    Next::Over => self.lanes.over(&target, seq),
+                    Next::Again(at) => self.lanes.again(&target, seq, at),
+                }
+                self.meters.outbox_waiting(self.lanes.waiting());
+            }
+            Err(why) if why.is_panic() => tracing::error!(error = %why, "an outgoing call ended with a panic"),
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

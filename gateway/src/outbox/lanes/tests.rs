@@ -1,0 +1,53 @@
+use super::*;
+use std::time::Duration;
+
+const T0: Mono = Mono::from_nanos(1_000_000_000);
+
+fn target(id: u32) -> TargetId {
+    format!("slack:guild:T{id}").parse().expect("valid")
+}
+
+fn call(seq: u64, host: &str) -> Queued {
+    Queued { seq, host: host.into(), not_before: T0, interrupted: false, idempotent: true }
+}
+
+fn take(lanes: &mut Lanes, now: Mono) -> Option<u64> {
+    lanes.next(now).map(|(_, call)| call.seq)
+}
+
+#[test]
+fn a_target_has_one_call_out_at_a_time_and_targets_go_beside_each_other() {
+    let mut lanes = Lanes::default();
+    lanes.push(&target(1), [call(1, "a"), call(2, "a")]);
+    lanes.push(&target(2), [call(1, "a")]);
+    assert!(lanes.next(T0).is_some() && lanes.next(T0).is_some());
+    assert_eq!(take(&mut lanes, T0), None);
+    lanes.over(&target(1), 1);
+    assert_eq!(take(&mut lanes, T0), Some(2));
+    assert_eq!(lanes.waiting(), 2);
+}
+
+#[test]
+fn a_host_that_has_to_wait_holds_up_only_its_own_calls() {
+    let mut lanes = Lanes::default();
+    lanes.push(&target(1), [call(1, "a"), call(2, "a"), call(3, "b")]);
+    assert_eq!(take(&mut lanes, T0), Some(1));
+    let later = T0.after(Duration::from_secs(5));
+    lanes.again(&target(1), 1, later);
+    assert_eq!(take(&mut lanes, T0), Some(3));
+    lanes.over(&target(1), 3);
+    assert_eq!((take(&mut lanes, T0), lanes.next_at()), (None, Some(later)));
+    assert_eq!(take(&mut lanes, later), Some(1));
+    lanes.over(&target(1), 1);
+    assert_eq!(take(&mut lanes, later), Some(2));
+}
+
+#[test]
+fn a_target_that_is_gone_sends_nothing_more() {
+    let mut lanes = Lanes::default();
+    lanes.push(&target(1), [call(1, "a"), call(2, "a")]);
+    assert_eq!(take(&mut lanes, T0), Some(1));
+    lanes.drop_target(&target(1));
+    lanes.over(&target(1), 1);
+    assert_eq!((take(&mut lanes, T0), lanes.waiting(), lanes.next_at()), (None, 0, None));
+}

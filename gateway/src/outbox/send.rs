@@ -1,0 +1,209 @@
+//! Makes one call: claims its row, sends it while the lease lasts, and writes down what became of it.
+
+use super::{
+    lanes::Queued,
+    policy::{Allowed, Refused},
+    resolve::Checked,
+    verdict::{Attempt, verdict},
+};
+use crate::{
+    dispatch::{Command, Commands},
+    engine::EngineError,
+    meters::Meters,
+    ownership::{Denied, Guard, Ownership},
+    store::{Claimed, Settled},
+};
+use reqwest::{Client, Method, header};
+use shared::{Mono, TargetId, lease::Use};
+use std::{error::Error, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// A call starts only with this much of the lease left.
+const START_FLOOR: Duration = Duration::from_secs(1);
+/// How long to wait when the lease, or the disk, does not allow to go on.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Most bytes of an answer that are read, so that its connection can be used again.
+const DRAIN: usize = 64 << 10;
+/// How long an idle connection is kept. Short: the other side closes idle ones too, and a call that crosses with that is
+/// of unknown outcome.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// What becomes of a call in its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It has come to its end.
+    Over,
+    /// It is to be made again.
+    Again(Mono),
+}
+
+/// Makes calls.
+#[derive(Debug)]
+pub(super) struct Sender {
+    client: Client,
+    allowed: Arc<Allowed>,
+    ownership: Ownership,
+    commands: Commands,
+    give_up: Duration,
+    meters: Meters,
+}
+
+impl Sender {
+    pub(super) fn new(
+        allowed: Arc<Allowed>,
+        ownership: Ownership,
+        commands: Commands,
+        options: &crate::Options,
+        meters: Meters,
+    ) -> Result<Self, EngineError> {
+        // Whoever was first has installed the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(options.outbox_timeout)
+            .connect_timeout(options.outbox_timeout.min(Duration::from_secs(5)))
+            .pool_idle_timeout(IDLE)
+            .dns_resolver(Checked(Arc::clone(&allowed)))
+            .user_agent(concat!("berth/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|why| EngineError::Client(why.into()))?;
+        Ok(Self { client, allowed, ownership, commands, give_up: options.outbox_give_up, meters })
+    }
+
+    /// Makes a call, or finds out that it cannot be made now.
+    pub(super) async fn deliver(&self, target: TargetId, queued: Queued) -> Next {
+        let clock = Arc::clone(self.ownership.clock());
+        let Some(guard) = self.may_start(&target) else { return Next::Again(clock.now().after(PAUSE)) };
+        if queued.interrupted && !queued.idempotent {
+            let reason = "the pod stopped while the call was being made".to_owned();
+            return self.settle(&guard, queued.seq, Settled::Uncertain { reason }).await;
+        }
+        let claimed = match self.claim(&guard, queued.seq).await {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => return Next::Over,
+            Err(_) => return Next::Again(clock.now().after(PAUSE)),
+        };
+        let settled = if self.may_start(&target).is_some() {
+            let attempt = tokio::select! {
+                attempt = self.attempt(&target, &claimed) => attempt,
+                () = self.lease_over(&guard) => Attempt::Unknown("the lease ended during the call".to_owned()),
+            };
+            verdict(attempt, &claimed, clock.wall_ms(), self.give_up)
+        } else {
+            Settled::Again { next_ms: clock.wall_ms(), reason: "the lease was about to end".to_owned() }
+        };
+        self.meters.call(&settled);
+        if let Settled::Dead { reason } | Settled::Uncertain { reason } = &settled {
+            tracing::warn!(%target, call = claimed.call.id, reason, "outgoing call put aside");
+        }
+        self.settle(&guard, queued.seq, settled).await
+    }
+
+    /// Returns a guard when the lease is long enough for a call to begin.
+    fn may_start(&self, target: &TargetId) -> Option<Guard> {
+        let guard = self.ownership.guard(target).ok()?;
+        self.ownership.lease().filter(|(_, left)| *left >= START_FLOOR).map(|_| guard)
+    }
+
+    async fn lease_over(&self, guard: &Guard) {
+        while self.ownership.check(guard, Use::Act).is_ok() {
+            let left = self.ownership.lease().map_or(Duration::ZERO, |(_, left)| left);
+            let until = left.saturating_sub(self.ownership.terms().act_floor);
+            tokio::time::sleep(until.clamp(Duration::from_millis(5), PAUSE)).await;
+        }
+    }
+
+    async fn attempt(&self, target: &TargetId, claimed: &Claimed) -> Attempt {
+        let call = &claimed.call;
+        let url = match self.allowed.check_call(call) {
+            Ok(url) => url,
+            Err(why) => return Attempt::Refused(why.to_string()),
+        };
+        let Ok(method) = Method::from_bytes(call.method.to_ascii_uppercase().as_bytes()) else {
+            return Attempt::Refused(Refused::Method.to_string());
+        };
+        let mut request = self.client.request(method, url);
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let key = header_safe(&format!("{target}/{}", call.id));
+        let sent = request.header("idempotency-key", key).body(call.body.clone()).send().await;
+        match sent {
+            Ok(mut answer) => {
+                let status = answer.status().as_u16();
+                let retry_after = answer
+                    .headers()
+                    .get(header::RETRY_AFTER)
+                    .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
+                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                let mut read = 0;
+                while read < DRAIN
+                    && let Ok(Some(chunk)) = answer.chunk().await
+                {
+                    read += chunk.len();
+                }
+                Attempt::Answered { status, retry_after }
+            }
+            Err(why) => failed(&why),
+        }
+    }
+
+    async fn claim(&self, guard: &Guard, seq: u64) -> Result<Option<Claimed>, EngineError> {
+        let (done, claimed) = oneshot::channel();
+        self.commands.send(Command::Claim { guard: guard.clone(), seq, done })?;
+        claimed.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Writes down what became of a call. It stays at it: the row must not stay `sending` while this pod knows better.
+    async fn settle(&self, guard: &Guard, seq: u64, settled: Settled) -> Next {
+        let clock = self.ownership.clock();
+        let next = match &settled {
+            Settled::Again { next_ms, .. } => {
+                Next::Again(clock.now().after(Duration::from_millis(next_ms.saturating_sub(clock.wall_ms()))))
+            }
+            _ => Next::Over,
+        };
+        loop {
+            let (done, written) = oneshot::channel();
+            let command = Command::Settle { guard: guard.clone(), seq, settled: settled.clone(), done };
+            if self.commands.send(command).is_err() || written.await.is_ok() {
+                return next;
+            }
+            if matches!(self.ownership.check(guard, Use::Act), Err(Denied::NotOwner { .. })) {
+                return Next::Over;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// What a failed request means. Only what failed before or while connecting was certainly not sent.
+fn failed(why: &reqwest::Error) -> Attempt {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(why);
+    let mut text = String::new();
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            return Attempt::Refused(refused.to_string());
+        }
+        // The outermost text names the URL, whose path may hold a token.
+        if !std::ptr::addr_eq(error, why as &dyn Error) {
+            text = error.to_string();
+        }
+        cause = error.source();
+    }
+    if why.is_builder() {
+        Attempt::Refused(format!("not a valid request: {text}"))
+    } else if why.is_connect() {
+        Attempt::NotSent(format!("cannot connect: {text}"))
+    } else if why.is_timeout() {
+        Attempt::Unknown("no answer in time".to_owned())
+    } else {
+        Attempt::Unknown(format!("connection failed: {text}"))
+    }
+}
+
+/// Ids of calls may hold what a header may not.
+fn header_safe(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
+}

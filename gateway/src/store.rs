@@ -1,0 +1,239 @@
+//! The pod's database: one SQLite file, in WAL mode, flushed at every commit. This module is the only one that knows SQL;
+//! it decides nothing about leases, order or retries. [`Store`] is the writer's connection and is owned by the writer
+//! thread; [`Reader`] reads beside it; [`checkpoint`] moves the WAL into the file on a thread of its own.
+
+pub(crate) mod checkpoint;
+mod dead;
+mod inbox;
+mod journal;
+mod kv;
+mod migrate;
+mod outbox;
+mod reader;
+mod sweep;
+mod target;
+mod timer;
+
+pub use dead::{DeadCall, DeadEvent};
+pub(crate) use journal::{Entry, State};
+pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
+pub(crate) use reader::Reader;
+pub(crate) use sweep::Retention;
+pub(crate) use target::{Delta, LocalId, Opened};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use shared::{Clock, Incarnation, Mono};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The oldest SQLite without the WAL-reset bug that an external checkpointer triggers.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// The file's name in the data folder.
+pub(crate) const FILE: &str = "berth.db";
+
+/// How many steps of SQLite's virtual machine pass between two looks at the clock: some tens of microseconds.
+const STEPS_PER_LOOK: i32 = 1_000;
+
+/// The size to which the WAL is cut back when it starts over, in bytes. What is longer is waiting for a checkpoint.
+pub(crate) const WAL_KEPT: u64 = 4 << 20;
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's own word.
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The library is too old.
+    #[error(
+        "SQLite {found} is too old; Berth needs 3.51.3 or newer, since older ones can corrupt a WAL under checkpoints"
+    )]
+    TooOld {
+        /// Its version.
+        found: &'static str,
+    },
+    /// The file was written by a newer Berth.
+    #[error("the database has schema {found}, this version knows {known}; run the newer version")]
+    Newer {
+        /// The file's.
+        found: u32,
+        /// The newest this binary knows.
+        known: u32,
+    },
+    /// A migration that ran here is not the one in this binary.
+    #[error("migration {version} of the database is not the one of this version; was the file made by another build?")]
+    Foreign {
+        /// Which.
+        version: u32,
+    },
+    /// A row holds what Berth never writes.
+    #[error("the database holds a broken {0}")]
+    Broken(&'static str),
+    /// The file cannot be reached.
+    #[error("cannot open {path}: {source}")]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Returns whether one statement was refused and the transaction goes on as if it had not been tried.
+    pub(crate) fn is_statement_only(&self) -> bool {
+        let code = match self {
+            Self::Sqlite(why) => why.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(code, Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch))
+    }
+
+    /// Returns whether the time limit ended it.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Sqlite(why) if why.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+    }
+}
+
+/// Until when statements may run; beyond it they are interrupted.
+#[derive(Debug)]
+struct TimeLimit {
+    clock: Arc<dyn Clock>,
+    at: AtomicU64,
+}
+
+/// The writer's connection. One per pod.
+#[derive(Debug)]
+pub(crate) struct Store {
+    conn: Connection,
+    limit: Arc<TimeLimit>,
+}
+
+impl Store {
+    /// Opens or creates the database in `folder` and brings its schema up to date.
+    pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            return Err(StoreError::TooOld { found: rusqlite::version() });
+        }
+        std::fs::create_dir_all(folder).map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
+        let mut conn = Connection::open(folder.join(FILE))?;
+        let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Broken("journal mode: the file system of the data folder cannot do WAL"));
+        }
+        conn.execute_batch(&format!(
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT};
+             PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;"
+        ))?;
+        conn.set_prepared_statement_cache_capacity(64);
+        migrate::run(&mut conn, clock.wall_ms())?;
+        let limit = Arc::new(TimeLimit { clock, at: AtomicU64::new(u64::MAX) });
+        let seen = Arc::clone(&limit);
+        conn.progress_handler(
+            STEPS_PER_LOOK,
+            Some(move || {
+                let at = seen.at.load(Ordering::Relaxed);
+                at != u64::MAX && seen.clock.now().as_nanos() > at
+            }),
+        )?;
+        Ok(Self { conn, limit })
+    }
+
+    /// Returns the life of this database.
+    pub(crate) fn incarnation(&self) -> Result<Incarnation, StoreError> {
+        let text: String = self.conn.query_row("SELECT incarnation FROM meta", [], |row| row.get(0))?;
+        text.parse().map_err(|_| StoreError::Broken("incarnation"))
+    }
+
+    /// Returns the version of the schema.
+    pub(crate) const fn schema() -> u32 {
+        migrate::newest()
+    }
+
+    /// Interrupts statements that run beyond `at`; `None` lifts the limit.
+    pub(crate) fn limit(&self, at: Option<Mono>) {
+        self.limit.at.store(at.map_or(u64::MAX, Mono::as_nanos), Ordering::Relaxed);
+    }
+
+    /// Begins a group commit and counts it.
+    pub(crate) fn begin(&self) -> Result<(), StoreError> {
+        self.run("BEGIN IMMEDIATE")?;
+        self.run("UPDATE meta SET commit_seq = commit_seq + 1")
+    }
+
+    /// Makes the group durable.
+    pub(crate) fn commit(&self) -> Result<(), StoreError> {
+        self.run("COMMIT")
+    }
+
+    /// Undoes the group. Says nothing when SQLite has undone it already.
+    pub(crate) fn rollback(&self) {
+        if self.in_transaction()
+            && let Err(why) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(error = %why, "cannot roll back");
+        }
+    }
+
+    /// Returns whether a transaction is open: SQLite ends it by itself when it is interrupted or the disk fails.
+    pub(crate) fn in_transaction(&self) -> bool {
+        !self.conn.is_autocommit()
+    }
+
+    /// Begins an event's part of the group.
+    pub(crate) fn savepoint(&self) -> Result<(), StoreError> {
+        self.run("SAVEPOINT event")
+    }
+
+    /// Keeps the event's part.
+    pub(crate) fn release(&self) -> Result<(), StoreError> {
+        self.run("RELEASE event")
+    }
+
+    /// Undoes the event's part.
+    pub(crate) fn undo(&self) -> Result<(), StoreError> {
+        self.run("ROLLBACK TO event")?;
+        self.run("RELEASE event")
+    }
+
+    fn run(&self, sql: &str) -> Result<(), StoreError> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    /// Lets a test meddle with the connection: fill the disk, forbid writing.
+    #[cfg(test)]
+    pub(crate) fn pragma(&self, text: &str) {
+        self.conn.execute_batch(text).expect("a pragma of a test");
+    }
+}
+
+/// Opens a connection that only reads.
+fn open_reader(folder: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(folder.join(FILE), flags)?;
+    conn.execute_batch("PRAGMA busy_timeout = 5000;")?;
+    Ok(conn)
+}
+
+/// SQLite's integers are signed; everything Berth counts fits.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Headers as they stand in a row; none is NULL.
+fn headers_text(headers: &[(String, String)]) -> Option<String> {
+    if headers.is_empty() { None } else { serde_json::to_string(headers).ok() }
+}
+
+fn headers_from(text: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
+    text.map_or(Ok(Vec::new()), |text| serde_json::from_str(text).map_err(|_| StoreError::Broken("header row")))
+}
+
+#[cfg(test)]
+mod tests;

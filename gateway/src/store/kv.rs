@@ -1,0 +1,64 @@
+//! Keys and values of a target. Values are JSON; what has expired is as if it were not there.
+
+use super::{LocalId, Store, StoreError, signed};
+use rusqlite::{OptionalExtension, params};
+
+impl Store {
+    /// Returns the value of a key.
+    pub(crate) fn kv_get(&self, target: LocalId, key: &str, now_ms: u64) -> Result<Option<String>, StoreError> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT value FROM kv WHERE target_id = ?1 AND key = ?2 AND (expires_ms IS NULL OR expires_ms > ?3)",
+        )?;
+        Ok(find.query_row(params![target.0, key, signed(now_ms)], |row| row.get(0)).optional()?)
+    }
+
+    /// Sets a key, until `expires_ms` when that is given.
+    pub(crate) fn kv_set(
+        &self,
+        target: LocalId,
+        key: &str,
+        value: &str,
+        expires_ms: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO kv (target_id, key, value, expires_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms",
+        )?;
+        put.execute(params![target.0, key, value, expires_ms.map(signed)])?;
+        Ok(())
+    }
+
+    /// Deletes a key. Returns whether it was there.
+    pub(crate) fn kv_delete(&self, target: LocalId, key: &str) -> Result<bool, StoreError> {
+        let mut delete = self.conn.prepare_cached("DELETE FROM kv WHERE target_id = ?1 AND key = ?2")?;
+        Ok(delete.execute(params![target.0, key])? > 0)
+    }
+
+    /// Returns at most `most` keys that begin with `prefix`, in order, with their values.
+    pub(crate) fn kv_scan(
+        &self,
+        target: LocalId,
+        prefix: &str,
+        most: usize,
+        now_ms: u64,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let mut find = self
+            .conn
+            .prepare_cached("SELECT key, value, expires_ms FROM kv WHERE target_id = ?1 AND key >= ?2 ORDER BY key")?;
+        let mut rows = find.query(params![target.0, prefix])?;
+        let mut all = Vec::new();
+        while all.len() < most
+            && let Some(row) = rows.next()?
+        {
+            let key: String = row.get(0)?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let expires: Option<u64> = row.get(2)?;
+            if expires.is_none_or(|at| at > now_ms) {
+                all.push((key, row.get(1)?));
+            }
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,91 @@
+//! Takes away what has outlived its use, a little at a time, so that no commit waits long for it. The journal is in the
+//! order of time, so its oldest rows are found without an index; the inbox row of an event leaves with its journal row.
+
+use super::{LocalId, Store, StoreError, signed};
+use rusqlite::params;
+use std::time::Duration;
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// Inbox rows with their stored replies, and sent calls.
+    pub(crate) inbox: Duration,
+    /// The payloads in the journal.
+    pub(crate) payload: Duration,
+    /// Most rows at a time, of each table.
+    pub(crate) chunk: usize,
+}
+
+/// What a sweep of one target found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Swept {
+    /// Rows that went, or lost their payload.
+    pub(crate) rows: usize,
+    /// True when there is more of this target.
+    pub(crate) more: bool,
+}
+
+impl Store {
+    /// Sweeps one target, at most a chunk of each table.
+    pub(crate) fn sweep(&self, target: LocalId, now_ms: u64, keep: &Retention) -> Result<Swept, StoreError> {
+        let before = |kept: Duration| now_ms.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+        let counts = [
+            self.sweep_inbox(target, before(keep.inbox), keep.chunk)?,
+            self.sweep_payloads(target, before(keep.payload), keep.chunk)?,
+            self.sweep_calls(target, before(keep.inbox), keep.chunk)?,
+            self.sweep_kv(target, now_ms, keep.chunk)?,
+        ];
+        Ok(Swept { rows: counts.iter().sum(), more: counts.iter().any(|count| *count >= keep.chunk) })
+    }
+
+    fn sweep_inbox(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
+        let mut find =
+            self.conn.prepare_cached("SELECT seq, key, at_ms, state FROM journal WHERE target_id = ?1 ORDER BY seq")?;
+        let mut rows = find.query([target.0])?;
+        let mut old: Vec<(i64, [u8; 16])> = Vec::new();
+        while old.len() < most
+            && let Some(row) = rows.next()?
+        {
+            if row.get::<_, u64>(2)? >= before_ms {
+                break;
+            }
+            // What is not applied, or waits for an operator, stays.
+            if matches!(row.get_ref(3)?.as_str(), Ok("done" | "failed")) {
+                old.push((row.get(0)?, row.get(1)?));
+            }
+        }
+        drop(rows);
+        let mut inbox = self.conn.prepare_cached("DELETE FROM inbox WHERE target_id = ?1 AND key = ?2")?;
+        let mut journal = self.conn.prepare_cached("DELETE FROM journal WHERE target_id = ?1 AND seq = ?2")?;
+        for (seq, key) in &old {
+            inbox.execute(params![target.0, key])?;
+            journal.execute(params![target.0, seq])?;
+        }
+        Ok(old.len())
+    }
+
+    fn sweep_payloads(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
+        let mut update = self.conn.prepare_cached(
+            "UPDATE journal SET body = NULL, headers = NULL WHERE target_id = ?1 AND seq IN (
+               SELECT seq FROM journal WHERE target_id = ?1 AND at_ms < ?2 AND body IS NOT NULL
+               AND state IN ('done', 'failed') ORDER BY seq LIMIT ?3)",
+        )?;
+        Ok(update.execute(params![target.0, signed(before_ms), signed(most as u64)])?)
+    }
+
+    fn sweep_calls(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
+        let mut delete = self.conn.prepare_cached(
+            "DELETE FROM outbox WHERE target_id = ?1 AND seq IN (
+               SELECT seq FROM outbox WHERE target_id = ?1 AND state = 'sent' AND created_ms < ?2 ORDER BY seq LIMIT ?3)",
+        )?;
+        Ok(delete.execute(params![target.0, signed(before_ms), signed(most as u64)])?)
+    }
+
+    fn sweep_kv(&self, target: LocalId, now_ms: u64, most: usize) -> Result<usize, StoreError> {
+        let mut delete = self.conn.prepare_cached(
+            "DELETE FROM kv WHERE target_id = ?1 AND key IN (
+               SELECT key FROM kv WHERE target_id = ?1 AND expires_ms <= ?2 LIMIT ?3)",
+        )?;
+        Ok(delete.execute(params![target.0, signed(now_ms), signed(most as u64)])?)
+    }
+}

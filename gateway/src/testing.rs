@@ -1,0 +1,322 @@
+//! A bench for handlers: the real engine on a database in a temporary folder, a lease that holds, and clocks that are
+//! moved by hand. A bot's tests give it events and read what it says; nothing here is used by a running pod.
+//!
+//! What goes wrong on the bench is a panic: it is made for tests.
+
+use crate::{Engine, Handler, Options, TargetRow, ownership::Ownership};
+use clap::Parser;
+use serde_json::{Value, json};
+use shared::{
+    Clock, Epoch, LeaseId, Mono, Platform, Revision, TargetId,
+    clock::ManualClock,
+    event::{Answer, Event, EventKind},
+    lease::{Lease, LeaseTerms},
+    shutdown::Shutdown,
+    telemetry::Metrics,
+    wire::control::{Assignment, Watch},
+    wire::link::Outcome,
+};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+/// How long the bench waits, in real time, for what has to happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a sender waits, by the bench's clock.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
+/// Wall time at which a bench begins, in milliseconds since the Unix epoch.
+const BEGINS_MS: u64 = 1_700_000_000_000;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// The bench. It owns every target it is asked about.
+#[derive(Debug)]
+pub struct Bench {
+    engine: Option<Engine>,
+    runtime: Runtime,
+    ownership: Ownership,
+    clock: ManualClock,
+    options: Options,
+    handler: Arc<dyn Handler>,
+    metrics: Metrics,
+    next: AtomicU64,
+}
+
+impl std::fmt::Debug for dyn Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
+/// An event that was sent and is waited for.
+#[derive(Debug)]
+pub struct Sent(tokio::task::JoinHandle<Outcome>);
+
+impl Bench {
+    /// Makes a bench for a handler.
+    pub fn new(handler: impl Handler) -> Self {
+        Self::with(handler, |_| {})
+    }
+
+    /// Makes a bench with other settings than the defaults.
+    pub fn with(handler: impl Handler, change: impl FnOnce(&mut Options)) -> Self {
+        let folder = std::env::temp_dir().join(format!("berth-bench-{}", uuid::Uuid::now_v7()));
+        let folder = folder.to_str().expect("the temporary folder has a plain name").to_owned();
+        let mut options = Line::parse_from(["bench", "--pod", "gateway-0", "--data", &folder]).options;
+        change(&mut options);
+        let clock = ManualClock::new(BEGINS_MS);
+        let ownership = Ownership::new(options.pod.clone(), Arc::new(clock.clone()), LeaseTerms::default());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        let mut bench = Self {
+            engine: None,
+            runtime,
+            ownership,
+            clock,
+            options,
+            handler: Arc::new(handler),
+            metrics: Metrics::new(),
+            next: AtomicU64::new(1),
+        };
+        bench.renew_lease();
+        bench.open();
+        bench
+    }
+
+    fn open(&mut self) {
+        let handler = Arc::clone(&self.handler);
+        let opening = Engine::open(&self.options, self.ownership.clone(), handler, &self.metrics, Shutdown::new());
+        self.engine = Some(self.runtime.block_on(opening).expect("the database opens"));
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("the engine is there until the bench is dropped")
+    }
+
+    /// Returns what the pod owns, to take leases and targets away.
+    pub fn ownership(&self) -> &Ownership {
+        &self.ownership
+    }
+
+    /// Returns the clock.
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// Holds a lease for a day from now.
+    pub fn renew_lease(&self) {
+        let valid_until = self.clock.now().after(Duration::from_secs(86_400));
+        self.ownership.hold(Lease { id: LeaseId(1), valid_until }, Revision(0));
+    }
+
+    /// Lets the pod own a target under an epoch.
+    pub fn own(&self, target: &str, epoch: u64) -> TargetId {
+        let target: TargetId = target.parse().expect("a target is written platform:kind:id");
+        if self.ownership.epoch(&target) == Some(Epoch(epoch)) {
+            return target;
+        }
+        let acquired = self.engine().acquired(vec![(target.clone(), Epoch(epoch))]);
+        self.runtime.block_on(acquired).expect("the target's rows can be read");
+        let assignment = Assignment {
+            target: target.clone(),
+            pod: self.ownership.pod().clone(),
+            epoch: Epoch(epoch),
+            revision: Revision(0),
+            parent: None,
+            reason: "first-contact".to_owned(),
+            since_ms: 0,
+        };
+        let revision = self.ownership.revision();
+        let changes = self.ownership.apply(Watch::Delta { revision, pods: vec![], assignments: vec![assignment] });
+        assert!(!changes.is_empty(), "an epoch only grows");
+        target
+    }
+
+    /// Lets time pass, a second at a time at most, and the lease with it be renewed.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        if self.ownership.lease().is_some() {
+            self.renew_lease();
+        }
+        self.engine().wake();
+    }
+
+    /// Makes an event with an id of its own.
+    pub fn event(&self, target: &str, kind: EventKind, body: &str) -> Event {
+        let target: TargetId = target.parse().expect("a target is written platform:kind:id");
+        let id = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        Event {
+            platform: target.platform(),
+            target,
+            parent: None,
+            kind,
+            source: "bench".to_owned(),
+            id,
+            received_at: self.clock.wall_ms(),
+            headers: vec![],
+            body: body.to_owned().into(),
+        }
+    }
+
+    /// Sends an event and returns what became of it.
+    pub fn send(&self, event: Event) -> Outcome {
+        self.post(event).outcome(self)
+    }
+
+    /// Sends an event and does not wait. The target becomes the pod's if it was nobody's.
+    pub fn post(&self, event: Event) -> Sent {
+        if self.ownership.epoch(&event.target).is_none() {
+            self.own(event.target.as_str(), 1);
+        }
+        self.post_within(event, ANSWER_WITHIN)
+    }
+
+    /// Sends an event whose sender waits for `within`, by the bench's clock.
+    pub fn post_within(&self, event: Event, within: Duration) -> Sent {
+        let answer_by: Mono = self.clock.now().after(within);
+        let (engine, ownership) = (self.engine().clone(), self.ownership.clone());
+        let (entered, door) = std::sync::mpsc::channel();
+        let sent = self.runtime.spawn(async move {
+            let guard = match ownership.guard(&event.target) {
+                Ok(guard) => guard,
+                Err(why) => return Outcome::NotServing { detail: why.to_string() },
+            };
+            let submit = std::pin::pin!(engine.submit(guard, event, answer_by));
+            let mut submit = submit;
+            // The first poll puts it into the mailbox: events posted one after another are accepted in that order.
+            let first = std::future::poll_fn(|context| std::task::Poll::Ready(submit.as_mut().poll(context))).await;
+            let _ = entered.send(());
+            match first {
+                std::task::Poll::Ready(outcome) => outcome,
+                std::task::Poll::Pending => submit.await,
+            }
+        });
+        // An error means that it was refused at the door.
+        let _ = door.recv_timeout(PATIENCE);
+        Sent(sent)
+    }
+
+    /// Gives a command as a person on the target's platform would, and returns the text of the answer.
+    pub fn command(&self, target: &str, user: &str, text: &str) -> String {
+        let platform: Platform = target.split(':').next().and_then(|word| word.parse().ok()).expect("a platform");
+        let (name, args) = text.trim_start_matches('/').split_once(' ').unwrap_or((text.trim_start_matches('/'), ""));
+        let event = match platform {
+            Platform::Discord => {
+                let options: Vec<Value> =
+                    args.split_whitespace().map(|word| json!({"name": "x", "value": word})).collect();
+                let body = json!({"data": {"name": name, "options": options}, "member": {"user": {"id": user}}});
+                self.event(target, EventKind::DiscordCommand, &body.to_string())
+            }
+            Platform::Slack => {
+                let form = format!("command=%2F{name}&text={}&user_id={user}", args.replace(' ', "+"));
+                self.event(target, EventKind::SlackCommand, &form)
+            }
+            Platform::Telegram => self.message_event(target, user, &format!("/{name} {args}")),
+            _ => {
+                let body = json!({"command": name, "args": args, "user": user});
+                self.event(target, EventKind::StandardWebhook, &body.to_string())
+            }
+        };
+        match self.send(event) {
+            Outcome::Committed { answer, .. } => text_of(&answer),
+            other => panic!("not committed: {other:?}"),
+        }
+    }
+
+    /// Says something in a Telegram chat.
+    pub fn say(&self, target: &str, user: &str, text: &str) -> Outcome {
+        self.send(self.message_event(target, user, text))
+    }
+
+    fn message_event(&self, target: &str, user: &str, text: &str) -> Event {
+        let from = json!({"id": 1, "username": user});
+        let body = json!({"message": {"message_id": 1, "chat": {"id": -1}, "text": text, "from": from}});
+        self.event(target, EventKind::TelegramUpdate, &body.to_string())
+    }
+
+    /// Returns what the database holds of a target.
+    pub fn state(&self, target: &TargetId) -> TargetRow {
+        self.runtime.block_on(self.engine().state(target)).expect("it can be read").expect("the target is known")
+    }
+
+    /// Waits until something is so.
+    pub fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        let all = async {
+            while !tokio::task::block_in_place(|| is_so(self)) {
+                self.engine().wake();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await });
+        assert!(waited.is_ok(), "still not so: {what}");
+    }
+
+    /// Waits for something that happens elsewhere.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Ends the engine as a crash would, with nothing finished, and opens its database again. The pod owns what it owned.
+    pub fn crash(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            self.runtime.block_on(engine.abandon());
+        }
+        self.open();
+        let targets = self.ownership.targets();
+        self.runtime.block_on(self.engine().acquired(targets)).expect("the targets' rows can be read");
+    }
+
+    /// Returns the folder of the database.
+    pub fn folder(&self) -> &PathBuf {
+        &self.options.data
+    }
+
+    /// Returns the metrics as they would be scraped.
+    pub fn metrics(&self) -> String {
+        self.metrics.render().expect("metrics can be written")
+    }
+}
+
+impl Sent {
+    /// Waits for the outcome.
+    pub fn outcome(self, bench: &Bench) -> Outcome {
+        let waited = bench.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.0).await });
+        waited.expect("an outcome comes").expect("the engine does not panic")
+    }
+
+    /// Returns whether there is an outcome.
+    pub fn is_done(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            self.runtime.block_on(engine.stop());
+        }
+        // What stays behind is in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.options.data);
+    }
+}
+
+/// Returns the text a person reads in an answer; empty when there is none.
+pub fn text_of(answer: &Answer) -> String {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    let text = body.pointer("/data/content").or_else(|| body.get("text"));
+    text.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
