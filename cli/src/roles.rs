@@ -47,26 +47,14 @@ pub(crate) fn config_service(
     }
 }
 
-/// A bot that takes every event and says nothing.
-#[derive(Debug)]
-struct Quiet;
-
-impl gateway::Handler for Quiet {
-    fn handle(
-        &self,
-        _event: &gateway::handlers::Event,
-        _target: &mut gateway::Target<'_>,
-    ) -> Result<gateway::Reply, gateway::HandlerError> {
-        Ok(gateway::Reply::none())
-    }
-}
-
 /// Runs a gateway pod with the moderation bot.
 pub(crate) fn gateway(role: Role<gateway::Options>, matches: &ArgMatches, with_parent: bool) -> Result<(), Failure> {
     let log = role.options.log.clone();
     match role.action {
         Some(Action::Config) => print_config(matches),
-        None => run(&log, with_parent, |shutdown| gateway::serve(role.options, Quiet, shutdown)),
+        None => {
+            run(&log, with_parent, |shutdown| gateway::serve(role.options, moderation_bot::ModerationBot, shutdown))
+        }
     }
 }
 
