@@ -33,7 +33,7 @@ async fn ten_thousand_events_with_duplicates_are_applied_exactly_once_and_in_ord
                     return;
                 }
                 for n in 0..DISTINCT {
-                    let again = (n % 4 == 3).then_some(n - 1 - (i % 3));
+                    let again = (n % 4 == 3).then(|| n - 1 - (i % 3));
                     for n in [Some(n), again].into_iter().flatten() {
                         let planned = plan(&poster.keys, i, n);
                         let reply = poster.post(&planned.delivery, i).await.expect("the router answers");

@@ -294,3 +294,12 @@ impl Cluster {
         panic!("none of 200 chats was placed on {pod}");
     }
 }
+
+impl Drop for Cluster {
+    /// Ends all at once, so that the last lines that a failed story shows are not about each other's end.
+    fn drop(&mut self) {
+        for role in self.gateways.iter_mut().chain(&mut self.routers).chain(std::iter::once(&mut self.config)) {
+            role.process().freeze();
+        }
+    }
+}

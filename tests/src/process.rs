@@ -137,6 +137,13 @@ impl Process {
         eventually(&format!("{} ends", self.name), most, async || self.ended()).await
     }
 
+    /// Stops it from saying anything more; for the end of a story.
+    pub(crate) fn freeze(&mut self) {
+        if self.ended().is_none() {
+            let _ = kill_process(self.pid(), Signal::STOP);
+        }
+    }
+
     /// Ends it as `kill -9` does.
     pub async fn kill(&mut self) {
         self.signal(Signal::KILL);
@@ -149,7 +156,7 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let (out, log) = (self.stdout.tail(20), self.stderr.tail(40));
+            let (out, log) = (self.stdout.tail(20), self.stderr.tail(15));
             eprintln!("---- the last lines of {} ----\n{out}\n{log}\n", self.name);
         }
     }
