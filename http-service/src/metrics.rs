@@ -49,7 +49,11 @@ impl Counters {
                 "Requests to the webhook URLs by what became of them",
                 made.requests.clone(),
             );
-            registry.register("berth_route_lookups", "Lookups in the routing table", made.lookups.clone());
+            registry.register(
+                "berth_route_lookups",
+                "Lookups in the routing table by what it knew; stale is what the owner denied",
+                made.lookups.clone(),
+            );
             registry.register("berth_parked_requests", "Requests that wait for an owner", made.parked.clone());
             registry.register_with_unit(
                 "berth_forward_duration",
@@ -66,7 +70,7 @@ impl Counters {
         self.requests.get_or_create(&Verdict { platform: platform.as_str(), verdict }).inc();
     }
 
-    /// Counts a lookup in the table.
+    /// Counts what the table knew of an event's target.
     pub(crate) fn lookup(&self, result: &'static str) {
         self.lookups.get_or_create(&Lookup { result }).inc();
     }
@@ -88,19 +92,23 @@ impl Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: f64| {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
-        };
         let table = self.routes.summary();
         let (up, down) = self.links.count();
         if let Some(age) = table.age {
-            let help = "Since the routing table last heard from config-service";
-            gauge("berth_route_table_age", help, Some(&Unit::Seconds), age.as_secs_f64())?;
+            let (help, age) =
+                ("Since the routing table last heard from config-service", ConstGauge::new(age.as_secs_f64()));
+            let name = "berth_route_table_age";
+            age.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), age.metric_type())?)?;
         }
-        gauge("berth_route_table_targets", "Targets in the routing table", None, table.targets as f64)?;
-        gauge("berth_route_table_revision", "The revision the table is complete up to", None, table.revision.0 as f64)?;
-        gauge("berth_links_up", "Links to pods that are open", None, up as f64)?;
-        gauge("berth_links_down", "Links to pods that are not open", None, down as f64)
+        for (name, help, count) in [
+            ("berth_route_table_targets", "Targets in the routing table", table.targets as u64),
+            ("berth_route_table_revision", "The revision the table is complete up to", table.revision.0),
+            ("berth_links_up", "Links to pods that are open", up as u64),
+            ("berth_links_down", "Links to pods that are not open", down as u64),
+        ] {
+            let gauge = ConstGauge::new(count);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }

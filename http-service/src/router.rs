@@ -14,7 +14,7 @@ use journey::{Input, Journey, Step};
 use parking::Slot;
 use shared::event::{Answer, Event};
 use shared::platform;
-use shared::wire::link::{Request, request_len};
+use shared::wire::link::{Outcome, Request, request_len};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -56,7 +56,13 @@ impl<U: Upstream> Router<U> {
         let budget = platform::park(kind, self.park_telegram);
         let mut trip = Trip { router: self, event, deadline: arrived + budget, slot: None };
         let mut journey = Journey::new(budget);
-        let mut input = Input::Located(trip.locate());
+        let first = trip.locate();
+        self.counters.lookup(match first {
+            Whereabouts::At(_) => "hit",
+            Whereabouts::Unknown => "unknown",
+            Whereabouts::NotLoaded => "not_loaded",
+        });
+        let mut input = Input::Located(first);
         loop {
             let step = journey.next(input, arrived.elapsed());
             input = match step {
@@ -79,13 +85,7 @@ impl<U: Upstream> Router<U> {
 
 impl<U: Upstream> Trip<'_, U> {
     fn locate(&self) -> Whereabouts {
-        let found = self.router.routes.locate(&self.event.target, self.event.parent.as_ref());
-        self.router.counters.lookup(match found {
-            Whereabouts::At(_) => "hit",
-            Whereabouts::Unknown => "unknown",
-            Whereabouts::NotLoaded => "not_loaded",
-        });
-        found
+        self.router.routes.locate(&self.event.target, self.event.parent.as_ref())
     }
 
     /// Takes a place among those who wait, unless it has one.
@@ -120,6 +120,9 @@ impl<U: Upstream> Trip<'_, U> {
         match timeout_at(self.deadline, upstream.call(share, request)).await {
             Ok(Ok(outcome)) => {
                 self.router.counters.forward.observe(sent_at.elapsed().as_secs_f64());
+                if matches!(outcome, Outcome::NotOwner { .. }) {
+                    self.router.counters.lookup("stale");
+                }
                 Input::Outcome(outcome)
             }
             Ok(Err(Lost { sent })) => Input::Lost { sent, pod },
@@ -133,7 +136,7 @@ impl<U: Upstream> Trip<'_, U> {
         }
         let asked = self.router.placer.place(&self.event.target, self.event.parent.as_ref());
         match timeout_at(self.deadline, asked).await {
-            Ok(Ok(())) => Input::Placed(self.router.routes.locate(&self.event.target, self.event.parent.as_ref())),
+            Ok(Ok(())) => Input::Placed(self.locate()),
             Ok(Err(why)) => Input::Unplaced(why),
             Err(_) => Input::Expired { sent: false },
         }

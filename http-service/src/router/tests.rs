@@ -5,7 +5,7 @@ use crate::testing::*;
 use shared::event::EventKind;
 use shared::telemetry::Metrics;
 use shared::wire::control::Watch;
-use shared::wire::link::{Frame, Outcome};
+use shared::wire::link::Frame;
 use shared::{Epoch, Revision};
 
 /// A router between a config-service and two pods.
