@@ -120,6 +120,11 @@ fn check_size(batch: &Batch) -> Result<(), StoreError> {
     Err(StoreError::Rejected(format!("{} rows in one transaction, at most {}", batch.writes.len(), Batch::MAX_WRITES)))
 }
 
+/// Says whether a log whose oldest entry is `oldest`, of a database at `newest`, continues the position `after`.
+fn covers(newest: i64, oldest: Option<i64>, after: i64) -> bool {
+    after == newest || (after < newest && oldest.is_some_and(|oldest| oldest <= after + 1))
+}
+
 /// How many rows of the log one [`Store::trim`] removes.
 const TRIM_ROWS: i64 = 5_000;
 

@@ -62,6 +62,8 @@ pub(super) struct Desk {
     mutations: VecDeque<Mutation>,
     /// Heartbeats that wait for the next renewal to begin.
     beats: Vec<Beat>,
+    /// Whether the store did not answer the last renewal.
+    away: bool,
     /// Up to where the change log is known to be trimmed.
     trimmed: Revision,
     /// The last snapshot made for watchers; as long as one of them uses it, others may.
@@ -134,6 +136,7 @@ impl Desk {
             places,
             mutations,
             beats,
+            away: false,
             trimmed: Revision(0),
             snapshot: Weak::new(),
         }
@@ -422,11 +425,16 @@ impl Desk {
             if matches!(why, StoreError::Fenced) {
                 return Err(Ended::Fenced);
             }
-            tracing::warn!(error = %why, heartbeats = riding.len(), "cannot renew the term; nothing is granted");
+            if !std::mem::replace(&mut self.away, true) {
+                tracing::warn!(error = %why, "cannot renew the term; nothing is granted or placed until the store answers");
+            }
             for beat in riding {
                 self.refuse_beat(&beat.pod, ControlError::Store, beat.reply);
             }
             return Ok(());
+        }
+        if std::mem::take(&mut self.away) {
+            tracing::info!("the store answers again");
         }
         let now = self.clock.now();
         for Beat { pod, heartbeat, reply } in riding {

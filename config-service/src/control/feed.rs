@@ -114,7 +114,7 @@ impl Feed {
                 Tail::Beyond => {
                     return Some(self.resync("the position is newer than the database: it was replaced or restored"));
                 }
-                Tail::Older if resuming => return self.from_log(position).await,
+                Tail::Older if resuming => return self.read_log(position).await,
                 Tail::Older => return Some(self.resync("the watcher reads too slowly")),
             }
             tokio::select! {
@@ -125,7 +125,7 @@ impl Feed {
         }
     }
 
-    async fn from_log(&mut self, position: Revision) -> Option<Watch> {
+    async fn read_log(&mut self, position: Revision) -> Option<Watch> {
         let read = tokio::select! {
             () = self.hub.closed() => return None,
             read = self.store.changes(position, PART) => read,

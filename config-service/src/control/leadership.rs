@@ -12,7 +12,10 @@ use crate::{
 };
 use shared::{Clock, Term, backoff::Backoff, http::Latch, shutdown::Shutdown};
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 /// Commands that may wait for the leader's task; more wait in their own requests.
 const COMMANDS: usize = 4_096;
@@ -43,12 +46,24 @@ pub(crate) fn lead(
     (control, campaign.run(role, latch))
 }
 
+/// How often it is said again that the store cannot be reached.
+const REPEAT: Duration = Duration::from_secs(10);
+
+/// Says that the store cannot be reached, when that is news or was not said for a while.
+fn complain(why: &StoreError, said: &mut Option<(String, Instant)>) {
+    let text = why.to_string();
+    if said.as_ref().is_none_or(|(before, at)| *before != text || at.elapsed() >= REPEAT) {
+        tracing::warn!(error = text, "cannot reach the store yet");
+        *said = Some((text, Instant::now()));
+    }
+}
+
 impl Campaign {
     async fn run(self, role: watch::Sender<Role>, latch: Latch) -> Result<(), StoreError> {
         // Spread by name: two processes that lost the same database do not ask it in step.
         let seed = self.settings.address.bytes().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(byte));
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2), seed);
-        let mut prepared = false;
+        let (mut prepared, mut said) = (false, None);
         while !self.shutdown.is_cancelled() {
             let bid = self.bid(&mut prepared).await;
             let wait = match bid {
@@ -81,7 +96,7 @@ impl Campaign {
                 Err(StoreError::Unusable(why)) => return Err(StoreError::Unusable(why)),
                 Err(why) => {
                     self.metrics.store_error(&why);
-                    tracing::warn!(error = %why, "cannot reach the store yet");
+                    complain(&why, &mut said);
                     latch.close("the store cannot be reached");
                     backoff.next_wait()
                 }
@@ -105,10 +120,9 @@ impl Campaign {
     /// Leads for one term, and gives it up in the end.
     async fn term(&self, term: Term, role: &watch::Sender<Role>, latch: &Latch) -> Result<Ended, StoreError> {
         let ended = self.serve(term, role, latch).await;
-        if !matches!(ended, Ok(Ended::Fenced) | Err(StoreError::Fenced)) {
-            if let Err(why) = self.store.resign(term).await {
-                tracing::debug!(error = %why, "cannot resign; the term ends by itself");
-            }
+        let fenced = matches!(ended, Ok(Ended::Fenced) | Err(StoreError::Fenced));
+        if !fenced && let Err(why) = self.store.resign(term).await {
+            tracing::debug!(error = %why, "cannot resign; the term ends by itself");
         }
         ended
     }

@@ -4,7 +4,7 @@
 mod rows;
 mod session;
 
-use super::{Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, decode, schema, signed, unsigned};
+use super::{Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, schema, signed, unsigned};
 use crate::domain::{Batch, Snapshot};
 use session::{Failure, session};
 use shared::{Epoch, Revision, Term};
@@ -13,9 +13,13 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{str::FromStr, time::Duration};
+use tokio::sync::Semaphore;
 
 /// The key of the advisory lock under which migrations are applied: `berth` in ASCII.
 const MIGRATION_LOCK: i64 = 0x62_6572_7468;
+
+/// A commit, a renewal and a reader of the log may be under way at once.
+const MIN_CONNECTIONS: u32 = 3;
 
 /// How many times longer than an ordinary call reading everything may take.
 const LOAD_PATIENCE: u32 = 60;
@@ -28,6 +32,8 @@ const NOW_MS: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 pub struct Postgres {
     pool: PgPool,
     timeout: Duration,
+    /// Bounds those who read the log, so that a crowd of returning watchers leaves connections to the leader.
+    log_readers: Semaphore,
 }
 
 impl Postgres {
@@ -52,10 +58,11 @@ impl Postgres {
             ])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(connections.max(2))
+            .max_connections(connections.max(MIN_CONNECTIONS))
             .acquire_timeout(timeout)
             .connect_lazy_with(options);
-        Ok(Self { pool, timeout })
+        let log_readers = Semaphore::new((connections / 2).max(1) as usize);
+        Ok(Self { pool, timeout, log_readers })
     }
 }
 
@@ -169,31 +176,11 @@ impl Store for Postgres {
     }
 
     fn changes(&self, after: Revision, limit: usize) -> Answer<'_, Log> {
-        Box::pin(session(&self.pool, self.timeout, async move |db| {
-            let after = signed(after.0)?;
-            // One statement, one snapshot of the database: the bounds and the rows belong together.
-            let found = sqlx::query(
-                "SELECT l.revision, (SELECT min(revision) FROM change), c.body
-                 FROM leader l LEFT JOIN (SELECT revision, body FROM change WHERE revision > $1 ORDER BY revision LIMIT $2) c ON true
-                 ORDER BY c.revision",
-            )
-            .bind(after)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&mut *db)
-            .await?;
-            let mut changes = Vec::with_capacity(found.len());
-            for row in found {
-                let (newest, oldest): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
-                let covered = after == newest || (after < newest && oldest.is_some_and(|oldest| oldest <= after + 1));
-                if !covered {
-                    return Ok(Log::Gone);
-                }
-                if let Some(body) = row.try_get::<Option<String>, _>(2)? {
-                    changes.push(decode(&body)?);
-                }
-            }
-            Ok(Log::Changes(changes))
-        }))
+        Box::pin(async move {
+            let turn = self.log_readers.acquire().await;
+            let _turn = turn.map_err(|_| StoreError::Rejected("the store is closed".to_owned()))?;
+            session(&self.pool, self.timeout, async |db| rows::changes(db, after, limit).await).await
+        })
     }
 
     fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64> {

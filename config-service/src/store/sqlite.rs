@@ -4,7 +4,9 @@
 mod rows;
 mod thread;
 
-use super::{Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, decode, schema, signed, unsigned};
+use super::{
+    Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, covers, decode, schema, signed, unsigned,
+};
 use crate::domain::{Batch, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use shared::{Epoch, Revision, Term};
@@ -196,8 +198,7 @@ impl Store for Sqlite {
                     Ok((row.get(0)?, row.get(1)?))
                 })
                 .map_err(rejected)?;
-            let covered = after == newest || (after < newest && oldest.is_some_and(|oldest| oldest <= after + 1));
-            if !covered {
+            if !covers(newest, oldest, after) {
                 return Ok(Log::Gone);
             }
             let mut rows = db

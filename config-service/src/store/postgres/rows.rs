@@ -1,7 +1,7 @@
 //! The rows of PostgreSQL's tables: writing a batch, with what each write expects, and reading everything. Whole columns
 //! travel as arrays, so that a batch of thousands is a handful of statements.
 
-use super::super::{encode, name};
+use super::super::{Log, covers, decode, encode, name};
 use super::{StoreError, session::Failure, signed, unsigned};
 use crate::domain::{Batch, Change, PodRecord, Write};
 use futures_util::TryStreamExt;
@@ -230,4 +230,29 @@ pub(super) async fn audit(
         .await?;
     }
     Ok(())
+}
+
+/// Reads a piece of the log. One statement, one snapshot of the database: the bounds and the rows belong together.
+pub(super) async fn changes(db: &mut PgConnection, after: Revision, limit: usize) -> Result<Log, Failure> {
+    let after = signed(after.0)?;
+    let found = sqlx::query(
+        "SELECT l.revision, (SELECT min(revision) FROM change), c.body
+         FROM leader l LEFT JOIN
+              (SELECT revision, body FROM change WHERE revision > $1 ORDER BY revision LIMIT $2) c ON true
+         ORDER BY c.revision",
+    )
+    .bind(after)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(db)
+    .await?;
+    let mut changes = Vec::with_capacity(found.len());
+    for row in found {
+        if !covers(row.try_get(0)?, row.try_get(1)?, after) {
+            return Ok(Log::Gone);
+        }
+        if let Some(body) = row.try_get::<Option<String>, _>(2)? {
+            changes.push(decode(&body)?);
+        }
+    }
+    Ok(Log::Changes(changes))
 }
