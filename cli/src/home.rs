@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     pub(crate) config_url: String,
     /// The gateways, by name.
     pub(crate) gateways: Vec<Gateway>,
+    /// Where assignments are kept, in words: without a password in it.
+    pub(crate) store: String,
     /// Names of the settings whose secrets the user gave, so that they are not in the folder.
     #[serde(default)]
     pub(crate) given: Vec<String>,

@@ -96,9 +96,11 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let _lock = lock::take(home)?;
     let made = Made::load_or_make(home)?;
     let passed = args.secrets.settle(&made, args.check)?;
-    let crashed = home.cluster()?.is_some_and(|cluster| cluster.running);
+    let before = home.cluster()?;
+    same_store(before.as_ref(), args, home)?;
+    let crashed = before.is_some_and(|cluster| cluster.running);
     let Some(ports) = free_ports(args, crashed, &shutdown).await? else { return Ok(()) };
-    let cluster = record(&ports, &passed);
+    let cluster = record(args, &ports, &passed);
     home.record(&cluster)?;
     for pod in screen::left_out(home.path(), args.pods) {
         eprintln!("{pod} has data here but is not started with --pods {}; its targets wait for it", args.pods);
@@ -153,6 +155,30 @@ async fn serve(args: &Args, home: &Home, cluster: &Cluster, made: &Made, shutdow
     Ok(())
 }
 
+/// Refuses a folder whose assignments are elsewhere: its targets would be placed anew, and serve without their state.
+fn same_store(before: Option<&Cluster>, args: &Args, home: &Home) -> Result<(), Failure> {
+    let (now, data) = (store_in_words(args.config_store.as_deref()), home.path().display());
+    match before {
+        Some(before) if before.store != now => {
+            let text = format!(
+                "the assignments of {data} are kept in {}, not in {now}; start it with that store, or another folder with --data",
+                before.store
+            );
+            Err(Failure::new(Code::Conflict, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names a store without its password.
+fn store_in_words(url: Option<&str>) -> String {
+    match url {
+        None => "SQLite in the data folder".to_owned(),
+        Some(url) if url.starts_with("postgres") => "PostgreSQL".to_owned(),
+        Some(url) => url.to_owned(),
+    }
+}
+
 /// A signal is how `up` ends; a check that was cut short has verified nothing.
 fn interrupted(args: &Args) -> Result<(), Failure> {
     if args.check { Err(Failure::new(Code::Interrupted, "the check was interrupted")) } else { Ok(()) }
@@ -167,7 +193,7 @@ async fn free_ports(args: &Args, crashed: bool, shutdown: &Shutdown) -> Result<O
         match args.ports.choose(args.pods, args.check) {
             Err(why) if why.code == Code::Conflict && crashed && begun.elapsed() < LEFTOVERS => {
                 if !said {
-                    eprintln!("the last berth up here did not end in order; waiting for its processes to stop ({why})");
+                    eprintln!("the last berth up here did not end in order; waiting for its processes to stop");
                     said = true;
                 }
             }
@@ -180,7 +206,7 @@ async fn free_ports(args: &Args, crashed: bool, shutdown: &Shutdown) -> Result<O
     }
 }
 
-fn record(ports: &Ports, passed: &[Passed]) -> Cluster {
+fn record(args: &Args, ports: &Ports, passed: &[Passed]) -> Cluster {
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     let gateways = ports.gateways.iter().zip(0_u16..);
     Cluster {
@@ -189,6 +215,10 @@ fn record(ports: &Ports, passed: &[Passed]) -> Cluster {
         http_url: url(ports.http),
         config_url: url(ports.config),
         gateways: gateways.map(|(port, n)| Gateway { pod: format!("gateway-{n}"), url: url(*port) }).collect(),
+        store: store_in_words(args.config_store.as_deref()),
         given: passed.iter().filter(|passed| passed.given).map(|passed| passed.name.to_owned()).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,11 +76,12 @@ async fn probe(url: &str) -> Result<Probe, Failure> {
 fn screen(status: &Status) -> String {
     let health = &status.health;
     let mut text = format!(
-        "{}: {} of {} pods ready, {} targets, term {}, revision {}\n\n",
+        "{}: {} of {} pods ready, {} target{}, term {}, revision {}\n\n",
         output::plain(&health.status),
         health.ready_pods,
         health.pods,
         health.targets,
+        if health.targets == 1 { "" } else { "s" },
         health.term,
         health.revision
     );
