@@ -107,6 +107,7 @@ impl Running {
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             () = self.agent.ended() => Err(anyhow::anyhow!("the agent has ended by itself; the log above has the cause")),
+            () = self.engine.ended() => Err(anyhow::anyhow!("the database's writer has ended by itself; the log above has the cause")),
             served = &mut server => {
                 served.context("the listener's task failed")?.context("the listener failed")?;
                 Err(anyhow::anyhow!("the listener has ended by itself"))

@@ -89,6 +89,8 @@ struct Inner {
     notes: UnboundedSender<Note>,
     /// Taken by whoever stops the engine first.
     outbox: Mutex<Option<Outbox>>,
+    /// Cancelled as soon as the writer has ended, however it ended.
+    ended: Shutdown,
 }
 
 impl Drop for Inner {
@@ -145,7 +147,12 @@ impl Engine {
             meters.clone(),
             Arc::clone(&shared),
         );
-        std::thread::Builder::new().name("berth-writer".to_owned()).spawn(move || writer.run())?;
+        let ended = Shutdown::new();
+        let writer_ends = ended.clone().drop_guard();
+        std::thread::Builder::new().name("berth-writer".to_owned()).spawn(move || {
+            let _ended = writer_ends;
+            writer.run();
+        })?;
         Ok(Self(Arc::new(Inner {
             incarnation,
             commands,
@@ -156,6 +163,7 @@ impl Engine {
             meters,
             notes,
             outbox: Mutex::new(Some(outbox)),
+            ended,
         })))
     }
 
@@ -264,6 +272,11 @@ impl Engine {
         self.0.shared.is_writable()
     }
 
+    /// Completes when the writer has ended. Before it was asked to, that is a defect: nothing can be committed any more.
+    pub(crate) async fn ended(&self) {
+        self.0.ended.cancelled().await;
+    }
+
     /// Finishes what is being committed, answers the rest, and closes the database.
     pub async fn stop(self) {
         let outbox = self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -289,10 +302,12 @@ impl Engine {
         }
     }
 
-    /// Tells the engine that a clock which is moved by hand has been moved.
-    pub(crate) fn wake(&self) {
+    /// Tells the engine that a clock which is moved by hand has been moved, and waits until the writer has looked.
+    pub(crate) async fn wake(&self) {
+        let (done, looked) = oneshot::channel();
         // Without a writer or an outbox there is nobody to wake.
-        let _ = self.0.commands.send(Command::Wake);
+        let _ = self.0.commands.send(Command::Wake { done });
+        let _ = looked.await;
         let _ = self.0.notes.send(Note::Wake);
     }
 
