@@ -1,12 +1,14 @@
 //! The leader's work: one task owns the model and decides; everybody else asks it through [`Control`]. Knows the store by
 //! its trait and no HTTP.
 
+mod beats;
 mod desk;
 mod error;
 mod feed;
 mod fleet;
 mod hub;
 mod leadership;
+mod mutations;
 mod queue;
 mod registration;
 

@@ -123,18 +123,15 @@ impl Metrics {
         self.lease_remaining.get_or_create(&label).set(lease.as_secs_f64());
     }
 
-    pub(crate) fn place_batch(&self, targets: usize) {
+    pub(crate) fn placed(&self, targets: usize, refused: usize) {
         if targets > 0 {
             self.place_batch.observe(targets as f64);
         }
+        self.place_refused.inc_by(refused as u64);
     }
 
     pub(crate) fn place_queue(&self, targets: usize) {
         self.place_queue.set(i64::try_from(targets).unwrap_or(i64::MAX));
-    }
-
-    pub(crate) fn place_refused(&self) {
-        self.place_refused.inc();
     }
 
     pub(crate) fn watchers(&self, count: usize) {

@@ -7,19 +7,17 @@
 //! renewal   ── running ──┤ ├── next, ≥ 100 ms after the one before ──┤
 //! ```
 
-use super::{Command, ControlError, Reply, Settings, View, fleet::Fleet, hub::Hub, queue::Queue, registration::admit};
+use super::{
+    Command, ControlError, Settings, View, beats::Beats, fleet::Fleet, hub::Hub, mutations::Mutations, queue::Queue,
+};
 use crate::{
-    domain::{Audit, Batch, Model, Snapshot, Write},
+    domain::{Batch, Model, Snapshot},
     metrics::Metrics,
-    planner,
     store::{Committed, Store, StoreError},
 };
 use futures_util::future::BoxFuture;
-use shared::wire::admin::DataLossAccepted;
-use shared::wire::control::{Grant, Heartbeat, Register, Registered};
-use shared::{Clock, PodId, Revision, TargetId, Term, shutdown::Shutdown};
+use shared::{Clock, Revision, Term, shutdown::Shutdown};
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -33,9 +31,6 @@ const GATHER: usize = 1_000;
 
 /// How many entries of the change log are trimmed at least, so that it is not done for each.
 const TRIM_STEP: u64 = 1_000;
-
-/// How many assignments of a pod get a new epoch in one transaction when its data is lost.
-const LOSS_CHUNK: usize = 1_000;
 
 /// Why the leader's task ended.
 #[derive(Debug)]
@@ -58,46 +53,13 @@ pub(super) struct Desk {
     pub(super) term: Term,
     model: Model,
     fleet: Fleet,
+    beats: Beats,
+    mutations: Mutations,
     places: Queue,
-    mutations: VecDeque<Mutation>,
-    /// Heartbeats that wait for the next renewal to begin.
-    beats: Vec<Beat>,
-    /// Whether the store did not answer the last renewal.
-    away: bool,
     /// Up to where the change log is known to be trimmed.
     trimmed: Revision,
     /// The last snapshot made for watchers; as long as one of them uses it, others may.
     snapshot: Weak<Snapshot>,
-}
-
-enum Mutation {
-    Register(Register, Reply<Registered>),
-    AcceptLoss(Loss),
-}
-
-/// An operator's word that a pod's data is lost, while it is being carried out.
-struct Loss {
-    pod: PodId,
-    reason: String,
-    /// Targets that still need a new epoch; none before the first transaction.
-    left: Option<VecDeque<TargetId>>,
-    done: u64,
-    reply: Reply<DataLossAccepted>,
-}
-
-struct Beat {
-    pod: PodId,
-    heartbeat: Heartbeat,
-    reply: Reply<Grant>,
-}
-
-/// Who hears of a transaction's outcome.
-#[derive(Default)]
-struct Flight {
-    registrations: Vec<(PodId, Register, Reply<Registered>)>,
-    losses: Vec<Loss>,
-    refused: HashMap<TargetId, planner::Refused>,
-    placed: usize,
 }
 
 type Running<T> = Option<BoxFuture<'static, Result<T, StoreError>>>;
@@ -123,7 +85,8 @@ impl Desk {
         let fleet = Fleet::taken_over(settings.terms, snapshot.pods.iter(), clock.now());
         let places = Queue::new(settings.place_queue);
         let model = Model::new(snapshot);
-        let (mutations, beats) = (VecDeque::new(), Vec::new());
+        let mutations = Mutations::new(settings.terms, metrics.clone());
+        let beats = Beats::new(term, settings.terms.duration, metrics.clone());
         Self {
             store,
             clock,
@@ -136,7 +99,6 @@ impl Desk {
             places,
             mutations,
             beats,
-            away: false,
             trimmed: Revision(0),
             snapshot: Weak::new(),
         }
@@ -147,30 +109,29 @@ impl Desk {
         let mut commit: Running<Committed> = None;
         let mut renewal: Running<()> = None;
         let mut trim: Running<Revision> = None;
-        let (mut flight, mut riding) = (Flight::default(), Vec::new());
         let mut renewed = Instant::now();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         self.show();
         let ended = loop {
-            let renew_at = renewed + if self.beats.is_empty() { self.settings.leader_lease / 3 } else { TICK };
+            let renew_at = renewed + if self.beats.wait() { TICK } else { self.settings.leader_lease / 3 };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break Ended::Stopping,
                 done = outcome(&mut commit) => {
                     commit = None;
-                    if let Err(ended) = self.committed(done, std::mem::take(&mut flight)) {
+                    if let Err(ended) = self.committed(done) {
                         break ended;
                     }
                 }
                 done = outcome(&mut renewal) => {
                     renewal = None;
-                    if let Err(ended) = self.renewed(done, std::mem::take(&mut riding)) {
+                    if let Err(ended) = self.renewed(done) {
                         break ended;
                     }
                 }
                 () = tokio::time::sleep_until(renew_at), if renewal.is_none() => {
                     renewed = Instant::now();
-                    riding = std::mem::take(&mut self.beats);
+                    self.beats.board();
                     let (store, term, lease) = (Arc::clone(&self.store), self.term, self.settings.leader_lease);
                     renewal = Some(Box::pin(async move { store.renew(term, lease).await }));
                 }
@@ -192,39 +153,28 @@ impl Desk {
                 }
             }
             if commit.is_none() {
-                let (batch, next) = self.batch();
-                if batch.writes.is_empty() && batch.audits.is_empty() {
-                    self.places.settle(&self.model, &next.refused);
-                } else {
-                    self.metrics.place_batch(next.placed);
-                    let (store, term) = (Arc::clone(&self.store), self.term);
-                    commit = Some(Box::pin(async move { store.commit(term, batch).await }));
-                    flight = next;
-                }
+                commit = self.begin();
             }
         };
         // What is under way ends before the term is given up: each call of the store bounds its own time.
         if commit.is_some() {
             let done = outcome(&mut commit).await;
             // The service stops, or the term is over: what became of it is told, and nothing follows from it.
-            let _ = self.committed(done, flight);
+            let _ = self.committed(done);
         }
         ended
     }
 
     fn take(&mut self, command: Command) {
         match command {
-            Command::Register(register, reply) => self.mutations.push_back(Mutation::Register(register, reply)),
-            Command::AcceptLoss(pod, reason, reply) => {
-                self.mutations.push_back(Mutation::AcceptLoss(Loss { pod, reason, left: None, done: 0, reply }));
+            Command::Register(register, reply) => self.mutations.register(register, reply),
+            Command::AcceptLoss(pod, reason, reply) => self.mutations.accept_loss(pod, reason, reply),
+            Command::Heartbeat(pod, heartbeat, reply) => {
+                self.beats.push(&self.model, &self.fleet, pod, heartbeat, reply);
             }
-            Command::Heartbeat(pod, heartbeat, reply) => match self.fleet.admits(&self.model, &pod, &heartbeat) {
-                Ok(()) => self.beats.push(Beat { pod, heartbeat, reply }),
-                Err(why) => self.refuse_beat(&pod, why, reply),
-            },
             Command::Place(wanted, reply) => self.places.push(&self.model, wanted, reply),
             Command::Snapshot(reply) => {
-                // Whoever asked may be gone; so it is with every reply here.
+                // Whoever asked may be gone.
                 let _ = reply.send(Ok(self.snapshot()));
             }
             Command::Read(read) => {
@@ -233,130 +183,27 @@ impl Desk {
         }
     }
 
-    /// Puts the next transaction together: registrations and operators' words first, then first contacts.
-    fn batch(&mut self) -> (Batch, Flight) {
-        let (mut batch, mut flight) = (Batch::default(), Flight::default());
-        let (mut named, mut later) = (HashSet::new(), VecDeque::new());
-        while let Some(mutation) = self.mutations.pop_front() {
-            let pod = match &mutation {
-                Mutation::Register(register, _) => register.pod.clone(),
-                Mutation::AcceptLoss(loss) => loss.pod.clone(),
-            };
-            // One change per pod and transaction: the second is decided on what the first has made true.
-            if batch.writes.len() + LOSS_CHUNK >= Batch::MAX_WRITES || !named.insert(pod) {
-                later.push_back(mutation);
-                continue;
-            }
-            match mutation {
-                Mutation::Register(register, reply) => self.register(register, reply, &mut batch, &mut flight),
-                Mutation::AcceptLoss(loss) => self.accept_loss(loss, &mut batch, &mut flight),
-            }
-        }
-        self.mutations = later;
+    /// Puts the next transaction together and begins it: changes of pods first, then first contacts.
+    fn begin(&mut self) -> Running<Committed> {
+        let (mut batch, now) = (Batch::default(), self.clock.now());
+        self.mutations.board(&self.model, &self.fleet, now, &mut batch);
         let room = self.settings.place_batch.clamp(2, Batch::MAX_WRITES).min(Batch::MAX_WRITES - batch.writes.len());
-        let wanted = self.places.next(&self.model, room);
-        if !wanted.is_empty() {
-            self.place(&wanted, &mut batch, &mut flight);
+        let candidates = || self.fleet.candidates(&self.model, now);
+        let (placed, refused) = self.places.board(&self.model, candidates, &self.settings.policy, room, &mut batch);
+        self.metrics.placed(placed, refused);
+        if batch.writes.is_empty() {
+            self.places.settle(&self.model);
+            return None;
         }
-        (batch, flight)
-    }
-
-    fn register(&self, register: Register, reply: Reply<Registered>, batch: &mut Batch, flight: &mut Flight) {
-        match admit(&self.model, &self.fleet, &register, self.clock.now()) {
-            Ok(write) => {
-                if register.highest_epoch > self.model.epoch() {
-                    tracing::warn!(
-                        pod = %register.pod, seen = %register.highest_epoch, issued = %self.model.epoch(),
-                        "a pod has seen a higher epoch than this database issued; going on above it"
-                    );
-                }
-                batch.writes.push(write);
-                flight.registrations.push((register.pod.clone(), register, reply));
-            }
-            Err(why) => {
-                self.metrics.registration("refused");
-                tracing::warn!(pod = %register.pod, incarnation = %register.incarnation, reason = %why, "refused a registration");
-                let _ = reply.send(Err(why));
-            }
-        }
-    }
-
-    fn accept_loss(&self, mut loss: Loss, batch: &mut Batch, flight: &mut Flight) {
-        let now = self.clock.now();
-        let Some(record) = self.model.pod(&loss.pod) else {
-            let _ = loss.reply.send(Err(ControlError::UnknownPod(loss.pod)));
-            return;
-        };
-        let remaining = self.fleet.may_act_for(&loss.pod, now);
-        if !remaining.is_zero() {
-            let _ = loss.reply.send(Err(ControlError::LeaseHeld { pod: loss.pod, remaining }));
-            return;
-        }
-        let model = &self.model;
-        let left = loss.left.get_or_insert_with(|| {
-            let own = model.assignments(None).filter(|assignment| assignment.pod == loss.pod);
-            own.map(|assignment| assignment.target.clone()).collect()
-        });
-        for target in left.drain(..left.len().min(LOSS_CHUNK)) {
-            let Some(assignment) = model.assignment(&target) else { continue };
-            batch.writes.push(Write::Assign {
-                target,
-                parent: assignment.parent.clone(),
-                pod: assignment.pod.clone(),
-                expected: Some((assignment.pod.clone(), assignment.epoch)),
-                reason: "data-loss-accepted",
-            });
-            loss.done += 1;
-        }
-        if left.is_empty() {
-            let mut accepted = record.clone();
-            accepted.loss_accepted = true;
-            batch.writes.push(Write::Pod {
-                record: accepted,
-                expected: Some(record.lease_id),
-                floor: shared::Epoch(0),
-            });
-            batch.audits.push(Audit {
-                actor: "admin",
-                action: "accept-data-loss",
-                subject: loss.pod.to_string(),
-                reason: loss.reason.clone(),
-            });
-        }
-        flight.losses.push(loss);
-    }
-
-    fn place(&self, wanted: &[planner::Wanted], batch: &mut Batch, flight: &mut Flight) {
-        let candidates = self.fleet.candidates(&self.model, self.clock.now());
-        let owner_of = |target: &TargetId| self.model.assignment(target).map(|assignment| &assignment.pod);
-        for (want, decision) in planner::place(&candidates, &self.settings.policy, wanted, owner_of) {
-            match decision {
-                Ok(pod) => {
-                    flight.placed += 1;
-                    batch.writes.push(Write::Assign {
-                        target: want.target,
-                        parent: want.parent,
-                        pod,
-                        expected: None,
-                        reason: "first-contact",
-                    });
-                }
-                Err(why) => {
-                    self.metrics.place_refused();
-                    flight.refused.insert(want.target, why);
-                }
-            }
-        }
+        let (store, term) = (Arc::clone(&self.store), self.term);
+        Some(Box::pin(async move { store.commit(term, batch).await }))
     }
 
     /// Takes a transaction's outcome in, then tells everybody: nobody hears of what is not committed.
-    fn committed(&mut self, done: Result<Committed, StoreError>, flight: Flight) -> Result<(), Ended> {
+    fn committed(&mut self, done: Result<Committed, StoreError>) -> Result<(), Ended> {
         let committed = match done {
             Ok(committed) => committed,
-            Err(why) => {
-                self.metrics.store_error(&why);
-                return self.not_committed(why, flight);
-            }
+            Err(why) => return self.not_committed(why),
         };
         for change in &committed.changes {
             self.model.apply(change.clone());
@@ -364,23 +211,14 @@ impl Desk {
         self.model.issued(committed.epoch);
         self.hub.publish(committed.changes);
         self.metrics.revision(self.model.revision());
-        for (pod, register, reply) in flight.registrations {
-            self.registered(pod, &register, reply);
-        }
-        for loss in flight.losses {
-            self.loss_committed(loss, committed.revision);
-        }
-        self.places.settle(&self.model, &flight.refused);
+        self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
+        self.places.settle(&self.model);
         Ok(())
     }
 
-    fn not_committed(&mut self, why: StoreError, flight: Flight) -> Result<(), Ended> {
-        for (_, _, reply) in flight.registrations {
-            let _ = reply.send(Err(ControlError::Store));
-        }
-        for loss in flight.losses {
-            let _ = loss.reply.send(Err(ControlError::Store));
-        }
+    fn not_committed(&mut self, why: StoreError) -> Result<(), Ended> {
+        self.metrics.store_error(&why);
+        self.mutations.failed();
         self.places.fail(&ControlError::Store);
         match why {
             StoreError::Fenced => Err(Ended::Fenced),
@@ -392,79 +230,19 @@ impl Desk {
         }
     }
 
-    fn registered(&mut self, pod: PodId, register: &Register, reply: Reply<Registered>) {
-        let Some(record) = self.model.pod(&pod) else { return };
-        self.fleet.joined(&pod);
-        self.metrics.registration("ok");
-        tracing::info!(
-            %pod, incarnation = %register.incarnation, address = register.address, lease = %record.lease_id,
-            targets = self.model.targets_of(&pod), "a pod registered"
-        );
-        let _ = reply.send(Ok(Registered {
-            version: shared::wire::Hello::CURRENT.agree(register.hello).unwrap_or_default(),
-            lease_id: record.lease_id,
-            generation: self.model.epoch().generation(),
-            heartbeat_ms: millis(self.settings.terms.heartbeat),
-            lease_ms: millis(self.settings.terms.duration),
-        }));
-    }
-
-    fn loss_committed(&mut self, loss: Loss, revision: Revision) {
-        if loss.left.as_ref().is_some_and(|left| !left.is_empty()) {
-            self.mutations.push_front(Mutation::AcceptLoss(loss));
-            return;
-        }
-        tracing::warn!(pod = %loss.pod, targets = loss.done, "the loss of a pod's data was accepted by an operator");
-        let _ = loss.reply.send(Ok(DataLossAccepted { pod: loss.pod, targets: loss.done, revision }));
-    }
-
-    /// The term was in force after these heartbeats had arrived: their leases are renewed.
-    fn renewed(&mut self, done: Result<(), StoreError>, riding: Vec<Beat>) -> Result<(), Ended> {
-        if let Err(why) = done {
-            self.metrics.store_error(&why);
-            if matches!(why, StoreError::Fenced) {
-                return Err(Ended::Fenced);
+    /// The term was in force after the riding heartbeats had arrived, or nobody knows whether it was.
+    fn renewed(&mut self, done: Result<(), StoreError>) -> Result<(), Ended> {
+        match done {
+            Ok(()) => self.beats.renewed(&self.model, &mut self.fleet, self.clock.now()),
+            Err(why) => {
+                self.metrics.store_error(&why);
+                if matches!(why, StoreError::Fenced) {
+                    return Err(Ended::Fenced);
+                }
+                self.beats.failed(&why);
             }
-            if !std::mem::replace(&mut self.away, true) {
-                tracing::warn!(error = %why, "cannot renew the term; nothing is granted or placed until the store answers");
-            }
-            for beat in riding {
-                self.refuse_beat(&beat.pod, ControlError::Store, beat.reply);
-            }
-            return Ok(());
-        }
-        if std::mem::take(&mut self.away) {
-            tracing::info!("the store answers again");
-        }
-        let now = self.clock.now();
-        for Beat { pod, heartbeat, reply } in riding {
-            // It may have registered anew while it waited.
-            if let Err(why) = self.fleet.admits(&self.model, &pod, &heartbeat) {
-                self.refuse_beat(&pod, why, reply);
-                continue;
-            }
-            let grant = Grant {
-                lease_id: heartbeat.lease_id,
-                incarnation: heartbeat.incarnation.clone(),
-                nonce: heartbeat.nonce,
-                term: self.term,
-                lease_ms: millis(self.settings.terms.duration),
-                revision: self.model.revision(),
-                witnesses: self.fleet.witnesses(&self.model, &pod),
-            };
-            if self.fleet.grant(&pod, &heartbeat, now) {
-                tracing::info!(%pod, lease = %grant.lease_id, leaving = heartbeat.leaving, "the state of a pod changed");
-            }
-            self.metrics.heartbeat("granted");
-            let _ = reply.send(Ok(grant));
         }
         Ok(())
-    }
-
-    fn refuse_beat(&self, pod: &PodId, why: ControlError, reply: Reply<Grant>) {
-        self.metrics.heartbeat("refused");
-        tracing::debug!(%pod, reason = %why, "refused a heartbeat");
-        let _ = reply.send(Err(why));
     }
 
     fn snapshot(&mut self) -> Arc<Snapshot> {
@@ -519,8 +297,4 @@ impl Desk {
             self.metrics.pod(pod, self.model.targets_of(pod), self.fleet.may_act_for(pod, now));
         }
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

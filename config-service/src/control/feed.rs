@@ -178,3 +178,6 @@ impl Feed {
         Watch::Resync { reason: reason.to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! First contacts that wait to be placed. Requests collect while a transaction runs; the next one takes as many targets as
-//! fit. A request is answered when each of its targets has a home or was refused. Pure; bounded in targets.
+//! fit, and the planner says where they go. A request is answered when each of its targets has a home or was refused. Pure;
+//! bounded in targets.
 
 use super::{ControlError, Reply};
 use crate::{
-    domain::Model,
-    planner::{Refused, Wanted},
+    domain::{Batch, Model, Write},
+    planner::{self, Candidate, Policy, Refused, Wanted},
 };
 use shared::TargetId;
 use shared::wire::control::{Placed, Unplaced};
@@ -16,6 +17,8 @@ pub(super) struct Queue {
     limit: usize,
     waiting: usize,
     requests: VecDeque<Request>,
+    /// What the planner refused while the transaction now running was put together.
+    refused: HashMap<TargetId, Refused>,
 }
 
 #[derive(Debug)]
@@ -30,7 +33,7 @@ struct Request {
 impl Queue {
     /// Makes an empty queue of at most `limit` targets.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, waiting: 0, requests: VecDeque::new() }
+        Self { limit, waiting: 0, requests: VecDeque::new(), refused: HashMap::new() }
     }
 
     /// Takes a request; answers it at once when all of its targets have a home, or the queue is full.
@@ -48,9 +51,38 @@ impl Queue {
         }
     }
 
+    /// A transaction is put together: adds first contacts, at most `room` rows. Returns how many were placed, and how many
+    /// refused.
+    pub(super) fn board(
+        &mut self,
+        model: &Model,
+        fleet: impl FnOnce() -> Vec<Candidate>,
+        policy: &Policy,
+        room: usize,
+        batch: &mut Batch,
+    ) -> (usize, usize) {
+        let wanted = self.next(model, room);
+        if wanted.is_empty() {
+            return (0, 0);
+        }
+        let owner_of = |target: &TargetId| model.assignment(target).map(|assignment| &assignment.pod);
+        let before = batch.writes.len();
+        for (Wanted { target, parent }, decision) in planner::place(&fleet(), policy, &wanted, owner_of) {
+            match decision {
+                Ok(pod) => {
+                    batch.writes.push(Write::Assign { target, parent, pod, expected: None, reason: "first-contact" });
+                }
+                Err(why) => {
+                    self.refused.insert(target, why);
+                }
+            }
+        }
+        (batch.writes.len() - before, self.refused.len())
+    }
+
     /// Returns the targets to be placed next, in the order of their requests: together with parents that have no home
     /// either, at most `room` rows. Requests nobody waits for any more are dropped.
-    pub(super) fn next(&mut self, model: &Model, room: usize) -> Vec<Wanted> {
+    fn next(&mut self, model: &Model, room: usize) -> Vec<Wanted> {
         self.requests.retain(|request| !request.reply.is_closed());
         self.count();
         let (mut next, mut seen, mut rows) = (Vec::new(), HashSet::new(), 0);
@@ -69,8 +101,9 @@ impl Queue {
         next
     }
 
-    /// Notes refusals, and answers every request that is settled now.
-    pub(super) fn settle(&mut self, model: &Model, refused: &HashMap<TargetId, Refused>) {
+    /// What was put together is committed: answers every request that is settled now.
+    pub(super) fn settle(&mut self, model: &Model) {
+        let refused = std::mem::take(&mut self.refused);
         let mut open = VecDeque::new();
         for mut request in self.requests.drain(..) {
             let here = request.wanted.iter().filter_map(|want| refused.get_key_value(&want.target));
@@ -89,6 +122,7 @@ impl Queue {
 
     /// Answers every request with an error.
     pub(super) fn fail(&mut self, why: &ControlError) {
+        self.refused.clear();
         for request in self.requests.drain(..) {
             let _ = request.reply.send(Err(why.clone()));
         }
@@ -128,3 +162,6 @@ impl Request {
         let _ = self.reply.send(Ok(placed));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! What changes pods: their registrations, and an operator's word that a pod's data is lost. They wait for the next
+//! transaction, ride in it, and are answered by its outcome.
+
+use super::{ControlError, Reply, fleet::Fleet, registration::admit};
+use crate::{
+    domain::{Audit, Batch, Model, Write},
+    metrics::Metrics,
+};
+use shared::wire::admin::DataLossAccepted;
+use shared::wire::{Hello, control::Register, control::Registered};
+use shared::{Epoch, Mono, PodId, Revision, TargetId, lease::LeaseTerms};
+use std::collections::{HashSet, VecDeque};
+
+/// How many assignments of a pod get a new epoch in one transaction when its data is lost.
+const LOSS_CHUNK: usize = 1_000;
+
+/// The mutations of one term.
+#[derive(Debug)]
+pub(super) struct Mutations {
+    terms: LeaseTerms,
+    metrics: Metrics,
+    waiting: VecDeque<Mutation>,
+    riding: Vec<Mutation>,
+}
+
+#[derive(Debug)]
+enum Mutation {
+    Register(Register, Reply<Registered>),
+    AcceptLoss(Loss),
+}
+
+/// An operator's word that a pod's data is lost, while it is being carried out.
+#[derive(Debug)]
+struct Loss {
+    pod: PodId,
+    reason: String,
+    /// Targets that still need a new epoch; none before the first transaction.
+    left: Option<VecDeque<TargetId>>,
+    done: u64,
+    reply: Reply<DataLossAccepted>,
+}
+
+impl Mutation {
+    fn pod(&self) -> &PodId {
+        match self {
+            Self::Register(register, _) => &register.pod,
+            Self::AcceptLoss(loss) => &loss.pod,
+        }
+    }
+
+    fn refuse(self, why: ControlError) {
+        // Whoever asked may be gone; so it is with every reply here.
+        match self {
+            Self::Register(_, reply) => drop(reply.send(Err(why))),
+            Self::AcceptLoss(loss) => drop(loss.reply.send(Err(why))),
+        }
+    }
+}
+
+impl Mutations {
+    /// Makes an empty set.
+    pub(super) fn new(terms: LeaseTerms, metrics: Metrics) -> Self {
+        Self { terms, metrics, waiting: VecDeque::new(), riding: Vec::new() }
+    }
+
+    /// Takes a registration.
+    pub(super) fn register(&mut self, register: Register, reply: Reply<Registered>) {
+        self.waiting.push_back(Mutation::Register(register, reply));
+    }
+
+    /// Takes an operator's word.
+    pub(super) fn accept_loss(&mut self, pod: PodId, reason: String, reply: Reply<DataLossAccepted>) {
+        self.waiting.push_back(Mutation::AcceptLoss(Loss { pod, reason, left: None, done: 0, reply }));
+    }
+
+    /// A transaction is put together: adds what fits, and refuses what may not be.
+    pub(super) fn board(&mut self, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Batch) {
+        let mut named = HashSet::new();
+        for mutation in std::mem::take(&mut self.waiting) {
+            // One change per pod and transaction: the second is decided on what the first has made true.
+            if batch.writes.len() + LOSS_CHUNK >= Batch::MAX_WRITES || !named.insert(mutation.pod().clone()) {
+                self.waiting.push_back(mutation);
+                continue;
+            }
+            let decided = match mutation {
+                Mutation::Register(register, reply) => match admit(model, fleet, &register, now) {
+                    Ok(write) => {
+                        batch.writes.push(write);
+                        Ok(Mutation::Register(register, reply))
+                    }
+                    Err(why) => Err((Mutation::Register(register, reply), why)),
+                },
+                Mutation::AcceptLoss(mut loss) => match lose(&mut loss, model, fleet, now, batch) {
+                    Ok(()) => Ok(Mutation::AcceptLoss(loss)),
+                    Err(why) => Err((Mutation::AcceptLoss(loss), why)),
+                },
+            };
+            match decided {
+                Ok(mutation) => self.riding.push(mutation),
+                Err((mutation, why)) => {
+                    tracing::warn!(pod = %mutation.pod(), reason = %why, "refused to change a pod");
+                    self.metrics.registration("refused");
+                    mutation.refuse(why);
+                }
+            }
+        }
+    }
+
+    /// The transaction is committed, `model` has it: answers.
+    pub(super) fn committed(&mut self, model: &Model, fleet: &mut Fleet, revision: Revision) {
+        for mutation in std::mem::take(&mut self.riding) {
+            match mutation {
+                Mutation::Register(register, reply) => self.registered(&register, reply, model, fleet),
+                Mutation::AcceptLoss(loss) if loss.left.as_ref().is_some_and(|left| !left.is_empty()) => {
+                    self.waiting.push_front(Mutation::AcceptLoss(loss));
+                }
+                Mutation::AcceptLoss(Loss { pod, done: targets, reply, .. }) => {
+                    tracing::warn!(%pod, targets, "the loss of a pod's data was accepted by an operator");
+                    let _ = reply.send(Ok(DataLossAccepted { pod, targets, revision }));
+                }
+            }
+        }
+    }
+
+    /// The transaction is not committed, as far as is known: answers that.
+    pub(super) fn failed(&mut self) {
+        for mutation in std::mem::take(&mut self.riding) {
+            mutation.refuse(ControlError::Store);
+        }
+    }
+
+    fn registered(&self, register: &Register, reply: Reply<Registered>, model: &Model, fleet: &mut Fleet) {
+        let pod = &register.pod;
+        let Some(record) = model.pod(pod) else { return };
+        fleet.joined(pod);
+        self.metrics.registration("ok");
+        let (lease, targets) = (record.lease_id, model.targets_of(pod));
+        tracing::info!(
+            %pod, incarnation = %register.incarnation, address = register.address, %lease, targets,
+            highest_epoch = %register.highest_epoch, "a pod registered"
+        );
+        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let _ = reply.send(Ok(Registered {
+            version: Hello::CURRENT.agree(register.hello).unwrap_or_default(),
+            lease_id: lease,
+            generation: model.epoch().generation(),
+            heartbeat_ms: millis(self.terms.heartbeat),
+            lease_ms: millis(self.terms.duration),
+        }));
+    }
+}
+
+/// Adds the next piece of an accepted loss: new epochs for the pod's targets, at last the mark that lets another
+/// incarnation in. Cut off in the middle it is asked for again, and only issues some epochs more.
+fn lose(loss: &mut Loss, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Batch) -> Result<(), ControlError> {
+    let pod = &loss.pod;
+    let record = model.pod(pod).ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
+    let remaining = fleet.may_act_for(pod, now);
+    if !remaining.is_zero() {
+        return Err(ControlError::LeaseHeld { pod: pod.clone(), remaining });
+    }
+    let left = loss.left.get_or_insert_with(|| {
+        let own = model.assignments(None).filter(|assignment| assignment.pod == *pod);
+        own.map(|assignment| assignment.target.clone()).collect()
+    });
+    for target in left.drain(..left.len().min(LOSS_CHUNK)) {
+        let Some(assignment) = model.assignment(&target) else { continue };
+        batch.writes.push(Write::Assign {
+            target,
+            parent: assignment.parent.clone(),
+            pod: assignment.pod.clone(),
+            expected: Some((assignment.pod.clone(), assignment.epoch)),
+            reason: "data-loss-accepted",
+        });
+        loss.done += 1;
+    }
+    if left.is_empty() {
+        let mut accepted = record.clone();
+        accepted.loss_accepted = true;
+        batch.writes.push(Write::Pod { record: accepted, expected: Some(record.lease_id), floor: Epoch(0) });
+        let (subject, reason) = (pod.to_string(), loss.reason.clone());
+        batch.audits.push(Audit { actor: "admin", action: "accept-data-loss", subject, reason });
+    }
+    Ok(())
+}
