@@ -56,8 +56,8 @@ pub(crate) enum Command {
     Claim { guard: Guard, seq: u64, done: oneshot::Sender<Option<Claimed>> },
     /// Write down what became of a call.
     Settle { guard: Guard, seq: u64, settled: Settled, done: oneshot::Sender<()> },
-    /// Time may have passed.
-    Wake,
+    /// Time may have passed: look at everything once, then say so.
+    Wake { done: oneshot::Sender<()> },
     /// End as a crash would, with nothing finished and nobody answered.
     Abandon { done: oneshot::Sender<()> },
     /// Finish.

@@ -101,6 +101,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     sweep: Sweep,
     next_probe: Mono,
+    woken: Vec<oneshot::Sender<()>>,
 }
 
 /// How far the sweep has come.
@@ -147,6 +148,7 @@ impl Writer {
             shared,
             sweep: Sweep { begins: now.after(SWEEP_EVERY / 10), ..Sweep::default() },
             next_probe: now,
+            woken: Vec::new(),
             clock,
         }
     }
@@ -174,6 +176,10 @@ impl Writer {
             self.fire_timers();
             self.commit_group();
             self.housekeeping(now);
+            for done in self.woken.drain(..) {
+                // Whoever asked may be gone.
+                let _ = done.send(());
+            }
         }
     }
 
@@ -206,7 +212,8 @@ impl Writer {
                     self.jobs.push(Job::Settle { guard, no, seq, settled, done });
                 }
             }
-            Command::Wake | Command::Stop { .. } | Command::Abandon { .. } => {}
+            Command::Wake { done } => self.woken.push(done),
+            Command::Stop { .. } | Command::Abandon { .. } => {}
             #[cfg(test)]
             Command::Meddle(meddle, done) => {
                 meddle(&self.store);

@@ -1,1 +1,539 @@
+//! Stories of the whole engine: a real database, real threads, clocks moved by hand.
 
+use super::*;
+use crate::{
+    handlers::{HandlerError, Reply, Target, Timer},
+    testing::{Bench, text_of},
+};
+use shared::clock::ManualClock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+const A: &str = "slack:guild:A";
+const B: &str = "slack:guild:B";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A handler made of a function. Timers that fire are noted under `fired`.
+struct Bot<F>(F);
+
+impl<F> Handler for Bot<F>
+where
+    F: Fn(&Event, &mut Target<'_>) -> Result<Reply, HandlerError> + Send + Sync + 'static,
+{
+    fn handle(&self, event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
+        (self.0)(event, target)
+    }
+
+    fn on_timer(&self, timer: &Timer, target: &mut Target<'_>) -> Result<(), HandlerError> {
+        if timer.payload == "poison" {
+            return Err(HandlerError::Retry("poison".into()));
+        }
+        append(target, &format!("{}@{}", timer.id, timer.due_ms))
+    }
+}
+
+fn append(target: &mut Target<'_>, text: &str) -> Result<(), HandlerError> {
+    let mut log: Vec<String> = target.kv().get("log")?.unwrap_or_default();
+    log.push(text.to_owned());
+    target.kv().set("log", &log)
+}
+
+/// Writes down what it is sent and answers with how much there is; `read` only answers with all of it.
+fn log(event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
+    if body(event) != "read" {
+        append(target, body(event))?;
+    }
+    let log: Vec<String> = target.kv().get("log")?.unwrap_or_default();
+    Ok(Reply::text(log.join(" ")))
+}
+
+fn body(event: &Event) -> &str {
+    std::str::from_utf8(&event.body).expect("text")
+}
+
+fn say(bench: &Bench, target: &str, text: &str) -> Event {
+    bench.event(target, EventKind::SlackCommand, text)
+}
+
+fn read(bench: &Bench, target: &str) -> String {
+    match bench.send(say(bench, target, "read")) {
+        Outcome::Committed { answer, .. } => text_of(&answer),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn committed(outcome: &Outcome) -> (String, bool) {
+    match outcome {
+        Outcome::Committed { answer, duplicate } => (text_of(answer), *duplicate),
+        other => panic!("not committed: {other:?}"),
+    }
+}
+
+fn retry<T>(text: &str) -> Result<T, HandlerError> {
+    Err(HandlerError::Retry(text.to_owned()))
+}
+
+#[test]
+fn an_event_sent_twice_is_applied_once_and_answered_the_same() {
+    let bench = Bench::new(Bot(log));
+    let event = say(&bench, A, "one");
+    let first = bench.send(event.clone());
+    assert_eq!(committed(&first), ("one".into(), false));
+    bench.send(say(&bench, A, "two"));
+    assert_eq!(committed(&bench.send(event.clone())), ("one".into(), true));
+    assert_eq!(read(&bench, A), "one two");
+    let state = bench.state(&event.target);
+    assert_eq!((state.applied, state.duplicates, state.journal_seq), (3, 1, 3));
+    assert!(bench.metrics().contains(r#"berth_duplicate_events_total{platform="slack"} 1"#));
+}
+
+#[test]
+fn the_same_id_of_another_source_is_another_event_and_another_payload_is_an_alarm() {
+    let bench = Bench::new(Bot(log));
+    let event = say(&bench, A, "one");
+    bench.send(event.clone());
+    let other_source = Event { source: "elsewhere".into(), ..event.clone() };
+    assert!(!committed(&bench.send(other_source)).1);
+    let other_payload = Event { body: "evil".into(), ..event };
+    assert_eq!(committed(&bench.send(other_payload)), ("one".into(), true));
+    assert_eq!(read(&bench, A), "one one");
+    assert!(bench.metrics().contains(r#"berth_altered_events_total{platform="slack"} 1"#));
+}
+
+#[test]
+fn a_stored_reply_outlives_a_crash() {
+    let mut bench = Bench::new(Bot(log));
+    let event = say(&bench, A, "one");
+    bench.send(event.clone());
+    let incarnation = bench.engine().incarnation().clone();
+    bench.crash();
+    assert_eq!(committed(&bench.send(event)), ("one".into(), true));
+    assert_eq!(bench.engine().incarnation(), &incarnation);
+    assert_eq!(read(&bench, A), "one");
+}
+
+#[test]
+fn a_failing_event_is_retried_in_its_place_and_holds_up_only_its_own_target() {
+    let failures = AtomicU32::new(2);
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        append(target, body(event))?;
+        let failing = body(event) == "hard"
+            && failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+        if failing { retry("not yet") } else { log(&Event { body: "read".into(), ..event.clone() }, target) }
+    }));
+    let hard = bench.post(say(&bench, A, "hard"));
+    let easy = bench.post(say(&bench, A, "easy"));
+    assert_eq!(committed(&bench.send(say(&bench, B, "other"))).0, "other");
+    assert!(!hard.is_done() && !easy.is_done());
+    bench.advance(SECOND);
+    bench.until("the second attempt failed", |bench| bench.metrics().contains(r#"result="retried"} 2"#));
+    assert!(!easy.is_done());
+    // The third comes after the sender has been answered: both are accepted, in order.
+    bench.advance(2 * SECOND);
+    bench.until("both are applied", |bench| bench.state(&A.parse().expect("valid")).applied == 2);
+    assert_eq!(read(&bench, A), "hard easy read");
+    assert!(matches!(hard.outcome(&bench), Outcome::Committed { .. }));
+    assert!(matches!(easy.outcome(&bench), Outcome::Committed { .. }));
+}
+
+#[test]
+fn a_retry_of_the_sender_joins_the_one_that_waits() {
+    let failures = AtomicU32::new(1);
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        let first = failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+        if first { retry("not yet") } else { log(event, target) }
+    }));
+    let event = say(&bench, A, "one");
+    let (first, second) = (bench.post(event.clone()), bench.post(event.clone()));
+    bench.advance(SECOND);
+    assert_eq!(committed(&first.outcome(&bench)), ("one".into(), false));
+    assert_eq!(committed(&second.outcome(&bench)), ("one".into(), true));
+    let state = bench.state(&event.target);
+    assert_eq!((state.applied, state.duplicates), (1, 1));
+}
+
+#[test]
+fn a_handler_that_is_late_is_deferred_and_its_event_survives_a_crash_in_order() {
+    let gate = Arc::new(AtomicU32::new(0));
+    let open = Arc::clone(&gate);
+    let mut bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        if body(event) != "read" && open.load(Ordering::SeqCst) == 0 { retry("closed") } else { log(event, target) }
+    }));
+    let events = ["one", "two", "three"].map(|text| say(&bench, A, text));
+    let sent = events.clone().map(|event| bench.post(event));
+    bench.advance(2 * SECOND);
+    for sent in sent {
+        assert_eq!(
+            sent.outcome(&bench),
+            Outcome::Committed { answer: platform::deferred(EventKind::SlackCommand), duplicate: false }
+        );
+    }
+    let again = bench.send(events[1].clone());
+    assert_eq!(again, Outcome::Committed { answer: platform::deferred(EventKind::SlackCommand), duplicate: true });
+    let target = &events[0].target;
+    assert_eq!((bench.state(target).applied, bench.state(target).duplicates), (0, 1));
+    bench.crash();
+    let again = bench.send(events[2].clone());
+    assert_eq!(again, Outcome::Committed { answer: platform::deferred(EventKind::SlackCommand), duplicate: true });
+    gate.store(1, Ordering::SeqCst);
+    bench.advance(60 * SECOND);
+    bench.until("all are applied", |bench| bench.state(target).applied == 3);
+    assert_eq!(read(&bench, A), "one two three");
+    assert_eq!(bench.state(target).duplicates, 2);
+}
+
+#[test]
+fn an_event_that_was_accepted_is_not_applied_twice_by_a_second_crash() {
+    let gate = Arc::new(AtomicU32::new(0));
+    let open = Arc::clone(&gate);
+    let mut bench =
+        Bench::new(Bot(
+            move |event: &Event, target: &mut Target<'_>| {
+                if open.load(Ordering::SeqCst) == 0 { retry("closed") } else { log(event, target) }
+            },
+        ));
+    let event = say(&bench, A, "one");
+    let sent = bench.post(event.clone());
+    bench.advance(2 * SECOND);
+    sent.outcome(&bench);
+    gate.store(1, Ordering::SeqCst);
+    bench.crash();
+    bench.until("it is applied", |bench| bench.state(&event.target).applied == 1);
+    bench.crash();
+    assert_eq!(read(&bench, A), "one");
+}
+
+#[test]
+fn poison_becomes_dead_after_its_attempts_and_the_next_event_runs() {
+    let bench = Bench::with(
+        Bot(|event: &Event, target: &mut Target<'_>| match body(event) {
+            "poison" => panic!("poison"),
+            _ => log(event, target),
+        }),
+        |options| options.handler_attempts = 3,
+    );
+    let poison = bench.post(say(&bench, A, "poison"));
+    let next = bench.post(say(&bench, A, "next"));
+    bench.until("poison is dead and the next has run", |bench| {
+        bench.advance(SECOND);
+        bench.state(&A.parse().expect("valid")).applied == 1
+    });
+    assert!(matches!(poison.outcome(&bench), Outcome::Committed { .. }));
+    assert!(matches!(next.outcome(&bench), Outcome::Committed { .. }));
+    let dead = bench.block_on(bench.engine().dead_events(10)).expect("read");
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].target.as_str(), dead[0].attempts, dead[0].reason.as_str()), (A, 3, "the handler panicked"));
+    assert_eq!(read(&bench, A), "next");
+}
+
+#[test]
+fn what_a_handler_refuses_for_good_is_recorded_and_not_tried_again() {
+    let tries = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&tries);
+    let bench = Bench::new(Bot(move |_: &Event, target: &mut Target<'_>| {
+        seen.fetch_add(1, Ordering::SeqCst);
+        append(target, "lost")?;
+        Err(HandlerError::Permanent("never".into()))
+    }));
+    let event = say(&bench, A, "one");
+    assert_eq!(committed(&bench.send(event.clone())), ("This did not work. Nothing was changed.".into(), false));
+    assert!(committed(&bench.send(event.clone())).1);
+    assert_eq!((tries.load(Ordering::SeqCst), bench.state(&event.target).applied), (1, 1));
+}
+
+#[test]
+fn a_handler_that_takes_too_long_leaves_nothing_behind() {
+    let clock: Arc<OnceLock<ManualClock>> = Arc::default();
+    let (hands, slow) = (Arc::clone(&clock), AtomicU32::new(1));
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        append(target, body(event))?;
+        if body(event) == "slow" && slow.swap(0, Ordering::SeqCst) == 1 {
+            hands.get().expect("set").advance(Duration::from_millis(60));
+            // Even a handler that swallows what the target says is not believed.
+            let _ = append(target, "swallowed");
+        }
+        Ok(Reply::none())
+    }));
+    clock.set(bench.clock().clone()).expect("once");
+    let sent = bench.post(say(&bench, A, "slow"));
+    bench.until("it was tried", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
+    assert_eq!(bench.state(&A.parse().expect("valid")).applied, 0);
+    bench.advance(SECOND);
+    assert!(matches!(sent.outcome(&bench), Outcome::Committed { duplicate: false, .. }));
+    let target = A.parse().expect("valid");
+    assert_eq!((bench.state(&target).applied, bench.state(&target).journal_seq), (1, 1));
+}
+
+#[test]
+fn a_lease_lost_between_handler_and_commit_undoes_the_event() {
+    let ownership: Arc<OnceLock<Ownership>> = Arc::default();
+    let owns = Arc::clone(&ownership);
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        if body(event) == "lose" {
+            owns.get().expect("set").drop_lease();
+        }
+        log(event, target)
+    }));
+    ownership.set(bench.ownership().clone()).expect("once");
+    bench.send(say(&bench, A, "one"));
+    let event = say(&bench, A, "lose");
+    assert!(matches!(bench.send(event.clone()), Outcome::NotServing { .. }));
+    assert_eq!(bench.state(&event.target).applied, 1);
+    bench.renew_lease();
+    assert_eq!(read(&bench, A), "one");
+    assert!(bench.metrics().contains("berth_fenced_writes_total 1"));
+}
+
+#[test]
+fn an_epoch_that_changed_between_handler_and_commit_undoes_the_event() {
+    let ownership: Arc<OnceLock<Ownership>> = Arc::default();
+    let owns = Arc::clone(&ownership);
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        if body(event) == "lose" {
+            let assignment = shared::wire::control::Assignment {
+                target: event.target.clone(),
+                pod: "gateway-1".parse().expect("valid"),
+                epoch: Epoch(9),
+                revision: shared::Revision(0),
+                parent: None,
+                reason: String::new(),
+                since_ms: 0,
+            };
+            let revision = shared::Revision(0);
+            let delta = shared::wire::control::Watch::Delta { revision, pods: vec![], assignments: vec![assignment] };
+            owns.get().expect("set").apply(delta);
+        }
+        log(event, target)
+    }));
+    ownership.set(bench.ownership().clone()).expect("once");
+    let innocent = bench.post(say(&bench, B, "one"));
+    let event = say(&bench, A, "lose");
+    let outcome = bench.send(event.clone());
+    assert_eq!(outcome, Outcome::NotOwner { owner: Some("gateway-1".parse().expect("valid")), epoch: Epoch(9) });
+    assert_eq!(bench.state(&event.target).applied, 0);
+    assert_eq!(committed(&innocent.outcome(&bench)).0, "one");
+}
+
+#[test]
+fn what_was_accepted_waits_for_the_lease_and_then_goes_on() {
+    let gate = Arc::new(AtomicU32::new(0));
+    let open = Arc::clone(&gate);
+    let bench = Bench::new(Bot(
+        move |event: &Event, target: &mut Target<'_>| {
+            if open.load(Ordering::SeqCst) == 0 { retry("closed") } else { log(event, target) }
+        },
+    ));
+    let event = say(&bench, A, "one");
+    let sent = bench.post(event.clone());
+    bench.advance(2 * SECOND);
+    assert!(matches!(sent.outcome(&bench), Outcome::Committed { .. }));
+    bench.ownership().drop_lease();
+    gate.store(1, Ordering::SeqCst);
+    bench.advance(60 * SECOND);
+    bench.until("the writer has looked", |bench| bench.engine().load().targets == 1);
+    assert_eq!(bench.state(&event.target).applied, 0);
+    bench.renew_lease();
+    bench.until("it is applied", |bench| {
+        bench.advance(SECOND);
+        bench.state(&event.target).applied == 1
+    });
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_acknowledged_and_all_is_well_when_there_is_room_again() {
+    let mut bench = Bench::new(Bot(|event: &Event, target: &mut Target<'_>| {
+        target.kv().set(&event.id, body(event))?;
+        Ok(Reply::none())
+    }));
+    let text = "x".repeat(100_000);
+    let mut kept = vec![say(&bench, A, &text)];
+    assert!(matches!(bench.send(kept[0].clone()), Outcome::Committed { .. }));
+    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA max_page_count = 200")));
+    let refused = loop {
+        let event = say(&bench, A, &text);
+        match bench.send(event.clone()) {
+            Outcome::Committed { .. } => kept.push(event),
+            Outcome::NotCommitted { .. } => break event,
+            other => panic!("{other:?}"),
+        }
+        assert!(kept.len() < 100);
+    };
+    bench.until("the pod says that it cannot write", |bench| !bench.engine().writable());
+    assert!(matches!(bench.send(say(&bench, B, &text)), Outcome::NotCommitted { .. }));
+    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA max_page_count = 1000000")));
+    bench.until("it can be written again", |bench| {
+        bench.advance(SECOND);
+        bench.engine().writable()
+    });
+    assert!(!committed(&bench.send(refused.clone())).1);
+    bench.crash();
+    assert_eq!(bench.state(&refused.target).applied, kept.len() as u64 + 1);
+    for event in kept {
+        assert!(committed(&bench.send(event)).1);
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_written_keeps_what_was_accepted() {
+    let gate = Arc::new(AtomicU32::new(0));
+    let open = Arc::clone(&gate);
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        if body(event) == "late" && open.load(Ordering::SeqCst) == 0 { retry("closed") } else { log(event, target) }
+    }));
+    bench.own(B, 1);
+    let late = say(&bench, A, "late");
+    let sent = bench.post(late.clone());
+    bench.advance(2 * SECOND);
+    assert!(matches!(sent.outcome(&bench), Outcome::Committed { .. }));
+    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA query_only = ON")));
+    gate.store(1, Ordering::SeqCst);
+    bench.advance(60 * SECOND);
+    assert!(matches!(bench.send(say(&bench, B, "one")), Outcome::NotCommitted { .. }));
+    assert_eq!(bench.state(&late.target).applied, 0);
+    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA query_only = OFF")));
+    bench.until("it is applied", |bench| {
+        bench.advance(SECOND);
+        bench.state(&late.target).applied == 1
+    });
+    assert!(bench.engine().writable());
+}
+
+#[test]
+fn a_sender_who_was_told_that_it_is_too_late_finds_nothing_done() {
+    let bench = Bench::new(Bot(log));
+    bench.own(A, 1);
+    let event = say(&bench, A, "one");
+    let sent = bench.post_within(event.clone(), Duration::ZERO);
+    assert_eq!(sent.outcome(&bench), Outcome::Late);
+    assert_eq!(read(&bench, A), "");
+}
+
+#[test]
+fn a_full_pod_says_when_to_come_back() {
+    let bench = Bench::with(Bot(|_: &Event, _: &mut Target<'_>| retry("closed")), |options| {
+        (options.mailbox, options.mailbox_total) = (2, 3);
+    });
+    let waiting = [A, A, B].map(|target| bench.post(say(&bench, target, "x")));
+    assert!(matches!(bench.send(say(&bench, "slack:guild:C", "x")), Outcome::Busy { .. }));
+    bench.advance(3 * SECOND);
+    for sent in waiting {
+        assert!(matches!(sent.outcome(&bench), Outcome::Committed { .. } | Outcome::Late));
+    }
+}
+
+fn set_timer(event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
+    match body(event).split_whitespace().collect::<Vec<_>>()[..] {
+        ["at", id, after] => {
+            let due = target.now_ms() + after.parse::<u64>().expect("a number") * 1_000;
+            target.timer().at(id, due, "")?;
+        }
+        ["poison"] => {
+            let due = target.now_ms() + 1_000;
+            target.timer().at("poison", due, "poison")?;
+        }
+        ["cancel", id] => drop(target.timer().cancel(id)?),
+        _ => return log(event, target),
+    }
+    Ok(Reply::none())
+}
+
+#[test]
+fn a_timer_fires_once_at_its_time_in_order_and_not_when_it_was_taken_back() {
+    let bench = Bench::new(Bot(set_timer));
+    for text in ["at b 20", "at a 10", "at never 15", "at moved 5", "at moved 30", "cancel never"] {
+        bench.send(say(&bench, A, text));
+    }
+    bench.advance(9 * SECOND);
+    assert_eq!(read(&bench, A), "");
+    bench.advance(31 * SECOND);
+    bench.until("the last has fired", |bench| read(bench, A).contains("moved"));
+    let start = 1_700_000_000_000_u64;
+    let expected = [("a", 10), ("b", 20), ("moved", 30)].map(|(id, s)| format!("{id}@{}", start + s * 1_000)).join(" ");
+    assert_eq!(read(&bench, A), expected);
+}
+
+#[test]
+fn a_timer_missed_while_the_pod_was_down_fires_once_late_and_a_clock_that_jumps_fires_none_twice() {
+    let mut bench = Bench::new(Bot(set_timer));
+    bench.send(say(&bench, A, "at a 10"));
+    bench.clock().advance(3_600 * SECOND);
+    bench.renew_lease();
+    bench.crash();
+    bench.until("it has fired", |bench| read(bench, A).contains('@'));
+    let once = read(&bench, A);
+    bench.clock().step_wall(1_700_000_000_000);
+    bench.crash();
+    bench.advance(60 * SECOND);
+    bench.advance(3_600 * SECOND);
+    assert_eq!(read(&bench, A), once);
+    assert_eq!(once.matches('@').count(), 1);
+}
+
+#[test]
+fn a_timer_that_fails_keeps_its_attempts_through_a_crash_and_does_not_hold_up_others_for_ever() {
+    let mut bench = Bench::with(Bot(set_timer), |options| options.handler_attempts = 4);
+    bench.send(say(&bench, A, "poison"));
+    bench.advance(SECOND);
+    bench.until("it has failed once", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
+    bench.crash();
+    bench.until("it is dead", |bench| {
+        bench.advance(SECOND);
+        bench.block_on(bench.engine().dead_events(10)).expect("read").len() == 1
+    });
+    let dead = bench.block_on(bench.engine().dead_events(10)).expect("read");
+    assert_eq!((dead[0].source.as_str(), dead[0].attempts), ("timer", 4));
+    bench.send(say(&bench, A, "after"));
+    assert_eq!(read(&bench, A), "after");
+}
+
+#[test]
+fn a_target_that_is_taken_away_is_no_longer_served_and_comes_back_with_what_it_had() {
+    let bench = Bench::new(Bot(log));
+    let target = bench.own(A, 1);
+    bench.send(say(&bench, A, "one"));
+    bench.block_on(bench.engine().released(vec![target.clone()]));
+    assert!(matches!(bench.send(say(&bench, A, "two")), Outcome::NotServing { .. }));
+    bench.block_on(bench.engine().acquired(vec![(target.clone(), Epoch(1))])).expect("acquired");
+    assert_eq!(read(&bench, A), "one");
+    assert_eq!(bench.block_on(bench.engine().highest_epoch()).expect("read"), Epoch(1));
+}
+
+#[test]
+fn events_of_many_targets_are_all_there_after_a_crash() {
+    let mut bench = Bench::new(Bot(log));
+    let targets: Vec<String> = (0..50).map(|n| format!("slack:guild:{n}")).collect();
+    let mut sent = Vec::new();
+    for round in 0..20 {
+        for target in &targets {
+            let event = say(&bench, target, &round.to_string());
+            sent.push(bench.post(event.clone()));
+            if round % 5 == 0 {
+                sent.push(bench.post(event));
+            }
+        }
+    }
+    let outcomes: Vec<Outcome> = sent.into_iter().map(|sent| sent.outcome(&bench)).collect();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Committed { .. })));
+    bench.crash();
+    let all = (0..20).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+    for target in &targets {
+        assert_eq!(read(&bench, target), all);
+        let state = bench.state(&target.parse().expect("valid"));
+        assert_eq!((state.applied, state.duplicates), (21, 4));
+    }
+}
+
+#[test]
+fn a_command_is_deferred_two_seconds_after_it_reached_the_http_tier() {
+    let now = Mono::from_nanos(100_000_000_000);
+    let ms = Duration::from_millis;
+    let after = |kind, left: u64| defer_at(kind, now, now.after(ms(left))).since(now);
+    assert_eq!(after(EventKind::DiscordCommand, 2_500), ms(2_000));
+    assert_eq!(after(EventKind::DiscordCommand, 1_500), ms(1_000));
+    assert_eq!(after(EventKind::DiscordCommand, 400), ms(0));
+    assert_eq!(after(EventKind::TelegramUpdate, 5_000), ms(4_700));
+    assert_eq!(after(EventKind::GithubEvent, 9_500), ms(8_000));
+    assert_eq!(after(EventKind::GithubEvent, 4_000), ms(3_700));
+}

@@ -1,1 +1,276 @@
+//! Stories of calls to the outside, against a real server on the loopback interface.
 
+use crate::{
+    Handler,
+    handlers::{HandlerError, Reply, Target},
+    testing::Bench,
+};
+use shared::event::{Event, EventKind, OutboxCall};
+use shared::wire::link::Outcome;
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+const A: &str = "slack:guild:A";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Makes the calls it is told to: lines of `id method path`.
+struct Caller(String);
+
+impl Handler for Caller {
+    fn handle(&self, event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
+        let text = std::str::from_utf8(&event.body).expect("text");
+        for line in text.lines() {
+            let [id, method, path] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("three words") };
+            let url = if path.starts_with('/') { format!("{}{path}", self.0) } else { path.to_owned() };
+            let call = OutboxCall { id: id.into(), method: method.into(), url, headers: vec![], body: "{}".into() };
+            target.outbox().call(&call)?;
+        }
+        Ok(Reply::none())
+    }
+}
+
+/// What the server does with a request.
+#[derive(Debug, Clone, Copy)]
+enum Does {
+    Answer(u16, &'static str),
+    /// Reads the request and closes the connection.
+    Cut,
+}
+
+/// A server that does what it is told, one request after another, and remembers what it was asked.
+struct Server {
+    url: String,
+    seen: Arc<Mutex<Vec<(String, String)>>>,
+    plan: Arc<Mutex<Vec<Does>>>,
+}
+
+impl Server {
+    fn start(plan: &[Does]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let plan = Arc::new(Mutex::new(plan.iter().rev().copied().collect::<Vec<_>>()));
+        let (to, next) = (Arc::clone(&seen), Arc::clone(&plan));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                serve(stream, &to, &next);
+            }
+        });
+        Self { url, seen, plan }
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("sound").iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.seen.lock().expect("sound").iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    fn then(&self, does: Does) {
+        self.plan.lock().expect("sound").push(does);
+    }
+}
+
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, plan: &Mutex<Vec<Does>>) {
+    let mut head = Vec::new();
+    let mut byte = [0_u8; 1];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return,
+        }
+    }
+    let head = String::from_utf8(head).expect("text");
+    let header = |name: &str| {
+        head.lines()
+            .find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)))
+            .map(|(_, v)| v)
+    };
+    let length = header("content-length").map_or(0, |length| length.parse().expect("a number"));
+    let mut body = vec![0; length];
+    if stream.read_exact(&mut body).is_err() {
+        return;
+    }
+    let path = head.split(' ').nth(1).expect("a path").to_owned();
+    let key = header("idempotency-key").unwrap_or_default().to_owned();
+    seen.lock().expect("sound").push((path, key));
+    match plan.lock().expect("sound").pop().unwrap_or(Does::Answer(200, "")) {
+        Does::Answer(status, headers) => {
+            let answer = format!("HTTP/1.1 {status} x\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes());
+        }
+        Does::Cut => {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn bench(server: &Server) -> Bench {
+    Bench::with(Caller(server.url.clone()), |options| {
+        options.outbox_hosts = server.url.trim_start_matches("http://").to_owned();
+        options.outbox_private = true;
+    })
+}
+
+fn ask(bench: &Bench, calls: &str) {
+    let outcome = bench.send(bench.event(A, EventKind::SlackEvent, calls));
+    assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
+}
+
+fn aside(bench: &Bench) -> Vec<(String, String)> {
+    let dead = bench.block_on(bench.engine().dead_calls(10)).expect("read");
+    dead.into_iter().map(|call| (call.id, call.state)).collect()
+}
+
+#[test]
+fn calls_leave_after_the_commit_in_order_once_per_id_with_their_key() {
+    let server = Server::start(&[]);
+    let bench = bench(&server);
+    ask(&bench, "one POST /1\ntwo PATCH /2\none POST /again");
+    ask(&bench, "two POST /again\nthree GET /3");
+    bench.until("all have left", |_| server.seen().len() == 3);
+    assert_eq!(server.seen(), ["/1", "/2", "/3"]);
+    assert_eq!(server.keys(), ["one", "two", "three"].map(|id| format!("{A}/{id}")));
+    bench.until("all are written down", |bench| bench.metrics().contains(r#"{kind="sent"} 3"#));
+}
+
+#[test]
+fn a_receiver_that_asks_to_wait_is_waited_for_and_the_order_is_kept() {
+    let server = Server::start(&[Does::Answer(429, "retry-after: 30\r\n"), Does::Answer(500, "")]);
+    let bench = bench(&server);
+    ask(&bench, "one POST /1\ntwo POST /2");
+    bench.until("it was asked to wait", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    bench.advance(29 * SECOND);
+    assert_eq!(server.seen(), ["/1"]);
+    bench.advance(SECOND);
+    bench.until("it failed again", |bench| bench.metrics().contains(r#"{kind="again"} 2"#));
+    bench.until("both have left", |bench| {
+        bench.advance(SECOND);
+        server.seen().len() == 4
+    });
+    assert_eq!(server.seen(), ["/1", "/1", "/1", "/2"]);
+}
+
+#[test]
+fn what_is_refused_or_redirected_is_put_aside_and_does_not_hold_up_the_rest() {
+    let server = Server::start(&[Does::Answer(404, ""), Does::Answer(302, "location: http://127.0.0.1:1/\r\n")]);
+    let bench = bench(&server);
+    ask(&bench, "one POST /1\ntwo POST /2\nthree POST /3");
+    bench.until("the last has left", |_| server.seen().len() == 3);
+    let dead = |id: &str| (id.to_owned(), "dead".to_owned());
+    bench.until("two are put aside", |bench| aside(bench) == [dead("one"), dead("two")]);
+    assert_eq!(server.seen(), ["/1", "/2", "/3"]);
+}
+
+#[test]
+fn a_call_of_unknown_outcome_is_repeated_when_that_is_harmless_and_held_when_not() {
+    let server = Server::start(&[Does::Cut, Does::Cut]);
+    let bench = bench(&server);
+    ask(&bench, "one POST /1\ntwo PUT /2");
+    bench.until("the put was made again", |bench| {
+        bench.advance(SECOND);
+        server.seen().len() == 3
+    });
+    assert_eq!(server.seen(), ["/1", "/2", "/2"]);
+    assert_eq!(aside(&bench), [("one".to_owned(), "uncertain".to_owned())]);
+}
+
+#[test]
+fn calls_survive_a_crash_and_one_that_was_under_way_is_known_as_such() {
+    let server = Server::start(&[Does::Answer(503, "retry-after: 60\r\n")]);
+    let mut bench = bench(&server);
+    ask(&bench, "one POST /1\ntwo POST /2\nthree PUT /3");
+    bench.until("it was asked to wait", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    // A crash between the claim and the outcome.
+    bench.block_on(bench.engine().meddle(|store| store.pragma("UPDATE outbox SET state = 'sending' WHERE seq > 1")));
+    bench.crash();
+    bench.until("the rest has left", |bench| {
+        bench.advance(10 * SECOND);
+        server.seen().len() == 3
+    });
+    assert_eq!(server.seen(), ["/1", "/1", "/3"]);
+    assert_eq!(aside(&bench), [("two".to_owned(), "uncertain".to_owned())]);
+}
+
+#[test]
+fn nothing_leaves_without_a_lease() {
+    let server = Server::start(&[Does::Answer(500, "")]);
+    let bench = bench(&server);
+    ask(&bench, "one POST /1");
+    bench.until("it failed", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    bench.ownership().drop_lease();
+    bench.advance(60 * SECOND);
+    assert_eq!(server.seen(), ["/1"]);
+    bench.renew_lease();
+    bench.until("it has left", |bench| {
+        bench.advance(SECOND);
+        server.seen().len() == 2
+    });
+}
+
+#[test]
+fn a_call_is_given_up_after_a_day() {
+    let server = Server::start(&[Does::Answer(500, ""), Does::Answer(500, "retry-after: 3600\r\n")]);
+    let bench = Bench::with(Caller(server.url.clone()), |options| {
+        options.outbox_hosts = server.url.trim_start_matches("http://").to_owned();
+        options.outbox_private = true;
+        options.outbox_give_up = Duration::from_secs(60);
+    });
+    server.then(Does::Answer(500, "retry-after: 90\r\n"));
+    ask(&bench, "one POST /1");
+    bench.until("it failed", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    bench.until("it is given up", |bench| {
+        bench.advance(10 * SECOND);
+        aside(bench).len() == 1
+    });
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[test]
+fn a_host_off_the_list_fails_the_event_and_a_private_address_behind_a_name_is_never_connected_to() {
+    let server = Server::start(&[]);
+    let port = server.url.rsplit(':').next().expect("a port").to_owned();
+    let bench = Bench::with(Caller(format!("https://localhost:{port}")), |options| {
+        options.outbox_hosts = format!("localhost:{port}");
+    });
+    ask(&bench, "one POST https://example.com/");
+    assert!(bench.block_on(bench.engine().dead_calls(10)).expect("read").is_empty());
+    assert!(bench.metrics().contains(r#"berth_dead_letters_total{kind="event_failed"} 1"#));
+    ask(&bench, "two POST /1");
+    bench.until("it is refused", |bench| aside(bench).len() == 1);
+    let dead = bench.block_on(bench.engine().dead_calls(10)).expect("read");
+    assert!(dead[0].reason.contains("private address"), "{}", dead[0].reason);
+    assert!(server.seen().is_empty());
+}
+
+#[test]
+fn a_deferred_command_is_answered_late_by_editing_the_original() {
+    struct Slow(std::sync::atomic::AtomicU32);
+    impl Handler for Slow {
+        fn handle(&self, _: &Event, _: &mut Target<'_>) -> Result<Reply, HandlerError> {
+            if self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 {
+                return Err(HandlerError::Retry("not yet".into()));
+            }
+            Ok(Reply::text("done at last"))
+        }
+    }
+    let server = Server::start(&[]);
+    let bench = Bench::with(Slow(0.into()), |options| {
+        options.discord_api = server.url.clone();
+        options.outbox_private = true;
+    });
+    let body = r#"{"application_id":"77","token":"tok","data":{"name":"x"}}"#;
+    let event = bench.event("discord:guild:1", EventKind::DiscordCommand, body);
+    let sent = bench.post(event.clone());
+    bench.advance(2 * SECOND);
+    let deferred = shared::platform::deferred(EventKind::DiscordCommand);
+    assert_eq!(sent.outcome(&bench), Outcome::Committed { answer: deferred.clone(), duplicate: false });
+    bench.advance(5 * SECOND);
+    bench.until("the original is edited", |_| server.seen() == ["/webhooks/77/tok/messages/@original"]);
+    assert_eq!(bench.send(event), Outcome::Committed { answer: deferred, duplicate: true });
+}

@@ -8,6 +8,14 @@ use shared::{Epoch, TargetId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LocalId(pub(super) i64);
 
+#[cfg(test)]
+impl LocalId {
+    /// Makes a number up.
+    pub(crate) const fn of_test(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 /// A target as it was found, or made, when the pod began to serve it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Opened {

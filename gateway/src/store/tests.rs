@@ -1,1 +1,222 @@
+use super::*;
+use shared::{
+    Epoch, TargetId,
+    clock::ManualClock,
+    event::{Answer, Event, EventKind},
+};
+use std::time::Duration;
 
+const NOW: u64 = 1_700_000_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn open(folder: &Path) -> Result<Store, StoreError> {
+    Store::open(folder, Arc::new(ManualClock::new(NOW)))
+}
+
+fn target() -> TargetId {
+    "slack:guild:T1".parse().expect("valid")
+}
+
+fn event(id: &str) -> Event {
+    Event {
+        target: target(),
+        parent: Some("slack:guild:T0".parse().expect("valid")),
+        platform: shared::Platform::Slack,
+        kind: EventKind::SlackEvent,
+        source: "slack".into(),
+        id: id.into(),
+        received_at: 7,
+        headers: vec![("x-one".into(), "1".into())],
+        body: b"{}".to_vec().into(),
+    }
+}
+
+fn write(store: &Store, local: LocalId, seq: u64, event: &Event, state: State, at_ms: u64) {
+    let answer = Answer::empty(200).with_header("x-said", "yes");
+    store.remember(local, event.key(), &event.payload_hash(), seq, &answer, 1_000).expect("written");
+    let entry = Entry { seq, key: event.key(), event, state, attempts: 2, reason: None, at_ms };
+    store.journal(local, &entry).expect("written");
+}
+
+#[test]
+fn a_database_keeps_its_incarnation_and_knows_a_newer_or_foreign_schema() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = open(folder.path()).expect("made").incarnation().expect("there");
+    let store = open(folder.path()).expect("opened again");
+    assert_eq!(store.incarnation().expect("there"), first);
+    store.pragma("UPDATE migration SET hash = 'x'");
+    assert!(matches!(open(folder.path()), Err(StoreError::Foreign { version: 1 })));
+    store.pragma("INSERT INTO migration VALUES (99, 'x', 'x', 0)");
+    assert!(matches!(open(folder.path()), Err(StoreError::Newer { found: 99, .. })));
+}
+
+#[test]
+fn the_settings_that_durability_rests_on_are_in_force() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let read = |pragma: &str| -> String {
+        store
+            .conn
+            .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, rusqlite::types::Value>(0))
+            .map_or_else(
+                |why| why.to_string(),
+                |value| match value {
+                    rusqlite::types::Value::Text(text) => text,
+                    other => format!("{other:?}"),
+                },
+            )
+    };
+    assert_eq!(read("journal_mode"), "wal");
+    assert_eq!(read("synchronous"), "Integer(2)");
+    assert_eq!(read("wal_autocheckpoint"), "Integer(0)");
+}
+
+#[test]
+fn every_table_of_a_target_is_one_range() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let mut find = store.conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").expect("a query");
+    let tables: Vec<(String, String)> = find
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("rows");
+    for (name, sql) in tables.iter().filter(|(name, _)| !["meta", "target", "migration"].contains(&name.as_str())) {
+        assert!(sql.contains("WITHOUT ROWID") && sql.contains("PRIMARY KEY (target_id,"), "{name}");
+    }
+    let mut find =
+        store.conn.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").expect("ok");
+    let indexes: Vec<String> =
+        find.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("rows");
+    assert!(!indexes.is_empty() && indexes.iter().all(|sql| sql.contains("(target_id,")), "{indexes:?}");
+}
+
+#[test]
+fn an_event_comes_back_from_the_journal_as_it_was_accepted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let opened = store.open_target(&target(), Epoch(3)).expect("opened");
+    let sent = event("e1");
+    write(&store, opened.local, 1, &event("e0"), State::Done, NOW);
+    write(&store, opened.local, 2, &sent, State::Accepted, NOW);
+    let unfinished = store.unfinished(opened.local, &target()).expect("read");
+    assert_eq!((unfinished.len(), unfinished[0].seq, unfinished[0].attempts), (1, 2, 2));
+    assert_eq!(unfinished[0].event, sent);
+    let seen = store.seen(opened.local, sent.key()).expect("read").expect("known");
+    assert_eq!(seen.answer, Answer::empty(200).with_header("x-said", "yes"));
+}
+
+#[test]
+fn of_a_large_reply_only_the_status_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let local = store.open_target(&target(), Epoch(1)).expect("opened").local;
+    let answer = Answer { status: 201, headers: vec![], body: vec![b'x'; 101].into() };
+    store.remember(local, event("a").key(), &[0; 16], 1, &answer, 100).expect("written");
+    assert_eq!(store.seen(local, event("a").key()).expect("read").expect("known").answer, Answer::empty(201));
+}
+
+#[test]
+fn an_epoch_in_the_database_never_gets_lower() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    for epoch in [5, 3] {
+        store.open_target(&target(), Epoch(epoch)).expect("opened");
+    }
+    let reader = Reader::open(folder.path()).expect("opened");
+    assert_eq!(reader.highest_epoch().expect("read"), Epoch(5));
+    assert_eq!(reader.target(&target()).expect("read").expect("known").epoch, Epoch(5));
+    assert_eq!(reader.target(&"slack:guild:T9".parse().expect("valid")).expect("read"), None);
+}
+
+#[test]
+fn the_sweep_takes_what_is_old_a_little_at_a_time_and_leaves_what_is_owed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let local = store.open_target(&target(), Epoch(1)).expect("opened").local;
+    let old = NOW - 8 * 86_400_000;
+    for (seq, state) in [(1, State::Done), (2, State::Accepted), (3, State::Dead), (4, State::Failed), (5, State::Done)]
+    {
+        write(&store, local, seq, &event(&seq.to_string()), state, old);
+    }
+    write(&store, local, 6, &event("6"), State::Done, NOW - 2 * 86_400_000);
+    write(&store, local, 7, &event("7"), State::Done, NOW);
+    store.kv_set(local, "gone", "1", Some(NOW - 1)).expect("set");
+    store.kv_set(local, "there", "1", Some(NOW + 1)).expect("set");
+    let keep = Retention { inbox: 7 * DAY, payload: DAY, chunk: 2 };
+    let mut rounds = 0;
+    while store.sweep(local, NOW, &keep).expect("swept").more {
+        rounds += 1;
+    }
+    assert!(rounds >= 1);
+    let known = |id: &str| store.seen(local, event(id).key()).expect("read").is_some();
+    assert_eq!(["1", "2", "3", "4", "5", "6", "7"].map(known), [false, true, true, false, false, true, true]);
+    let bodies: i64 = store
+        .conn
+        .query_row("SELECT count(*) FROM journal WHERE body IS NOT NULL", [], |row| row.get(0))
+        .expect("read");
+    assert_eq!(bodies, 3, "of 2, 3 and 7: of 6 only the id is kept");
+    assert_eq!(store.kv_scan(local, "", 10, 0).expect("read").len(), 1);
+}
+
+#[test]
+fn keys_are_found_by_prefix_in_order_and_only_while_they_live() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let local = store.open_target(&target(), Epoch(1)).expect("opened").local;
+    let other = store.open_target(&"slack:guild:T2".parse().expect("valid"), Epoch(1)).expect("opened").local;
+    for (key, expires) in [("a/2", None), ("a/1", Some(NOW + 5)), ("a/\u{10ffff}x", None), ("b", None), ("a", None)] {
+        store.kv_set(local, key, "1", expires).expect("set");
+    }
+    store.kv_set(other, "a/9", "1", None).expect("set");
+    let keys = |at| -> Vec<String> {
+        store.kv_scan(local, "a/", 10, at).expect("read").into_iter().map(|(key, _)| key).collect()
+    };
+    assert_eq!(keys(NOW), ["a/1", "a/2", "a/\u{10ffff}x"]);
+    assert_eq!(keys(NOW + 5), ["a/2", "a/\u{10ffff}x"]);
+    assert_eq!(store.kv_get(local, "a/1", NOW + 5).expect("read"), None);
+    assert!(store.kv_delete(local, "a").expect("deleted") && !store.kv_delete(local, "a").expect("deleted"));
+}
+
+#[test]
+fn a_statement_that_runs_too_long_is_interrupted_and_takes_its_transaction_along() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let local = store.open_target(&target(), Epoch(1)).expect("opened").local;
+    let long = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)
+         INSERT INTO kv (target_id, key, value) SELECT {}, i, '' FROM n",
+        local.0
+    );
+    store.begin().expect("begun");
+    store.limit(Some(Mono::ZERO));
+    let why = StoreError::from(store.conn.execute_batch(&long).expect_err("interrupted"));
+    store.limit(None);
+    assert!(why.is_interrupted() && !why.is_statement_only());
+    assert!(!store.in_transaction());
+    store.begin().and_then(|()| store.commit()).expect("the next group is not harmed");
+}
+
+#[test]
+fn the_wal_is_moved_into_the_file_while_the_writer_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let mut checkpoints = checkpoint::Checkpointer::start(folder.path()).expect("started");
+    let local = store.open_target(&target(), Epoch(1)).expect("opened").local;
+    let value = format!("\"{}\"", "x".repeat(100_000));
+    let wal = folder.path().join("berth.db-wal");
+    let mut largest = 0;
+    for n in 0..1_500 {
+        store.begin().expect("begun");
+        store.kv_set(local, &format!("{}", n % 20), &value, None).expect("set");
+        store.commit().expect("committed");
+        checkpoints.committed();
+        largest = largest.max(std::fs::metadata(&wal).expect("there").len());
+    }
+    drop(checkpoints);
+    // 150 MB were written; the WAL was not let grow to that.
+    assert!(largest < 100 << 20, "{largest}");
+    let kept = Connection::open(folder.path().join(FILE)).expect("opened");
+    let rows: i64 = kept.query_row("SELECT count(*) FROM kv", [], |row| row.get(0)).expect("read");
+    assert_eq!(rows, 20);
+}
