@@ -12,11 +12,7 @@ use shared::settings::{SettingError, value_or_file};
 use shared::shutdown::Shutdown;
 use shared::telemetry::Metrics;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::task::TaskTracker;
-
-/// How long a call to config-service may take: a first contact that waits longer is better asked anew.
-const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the role until `shutdown`.
 ///
@@ -31,7 +27,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tokens.current().cloned().ok_or(SettingError::Missing { name: NAME, remedy })?
     };
     let verifiers = Verifiers::from_settings(&options.sources, options.signature_window)?;
-    let client = Client::new(&options.config_url, Some(token.clone()), CALL_TIMEOUT)?;
+    let client = Client::new(&options.config_url, Some(token.clone()), options.call_timeout)?;
     let bound = bind(options.listen, "--listen (BERTH_HTTP_LISTEN)").await?;
     let address = bound.address;
     match verifiers.on() {

@@ -46,6 +46,9 @@ pub struct Options {
     /// How long a link to a pod may take to open, and be silent before it counts as dead
     #[arg(long, env = "BERTH_LINK_TIMEOUT", default_value = "3s", value_parser = duration, value_name = "TIME")]
     pub link_timeout: Duration,
+    /// How long a call to config-service may take; a first contact that waits longer is asked anew
+    #[arg(long, env = "BERTH_CALL_TIMEOUT", default_value = "2s", value_parser = duration, value_name = "TIME")]
+    pub call_timeout: Duration,
     /// How long the watch of config-service may be silent before it counts as dead; more than its bookmarks' interval
     #[arg(long, env = "BERTH_WATCH_SILENCE", default_value = "6s", value_parser = duration, value_name = "TIME")]
     pub watch_silence: Duration,

@@ -163,10 +163,19 @@ async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
         format!("POST /webhooks/slack HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{big}\r\n");
     let unsaid = raw(&story, chunked.as_bytes()).await;
     assert!(unsaid.starts_with("HTTP/1.1 413"), "{unsaid}");
+    // Who writes all of it before reading is not cut off before the answer.
+    let mut stream = TcpStream::connect(story.address).await.expect("connects");
+    let megabytes = vec![b'x'; 8 << 20];
+    let head = format!("POST /webhooks/slack HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", megabytes.len());
+    stream.write_all(head.as_bytes()).await.expect("writes");
+    stream.write_all(&megabytes).await.expect("is not reset");
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer)).await.expect("soon").expect("is not reset");
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     // GitHub has a limit of its own.
     let github = raw(&story, &post("/webhooks/github", &Source::Github, &big)).await;
     assert!(github.starts_with("HTTP/1.1 400"), "{github}");
-    assert!(metric(&story, r#"berth_webhook_requests_total{platform="slack",verdict="too_large"} 2"#).await);
+    assert!(metric(&story, r#"berth_webhook_requests_total{platform="slack",verdict="too_large"} 3"#).await);
 }
 
 #[tokio::test]

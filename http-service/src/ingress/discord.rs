@@ -97,7 +97,7 @@ pub(super) fn interaction(keys: &Keys, input: Input<'_>) -> Result<Verdict, Reas
     let user = ref_id(&sent.user).or_else(|| sent.member.as_ref().and_then(|member| ref_id(&member.0.user)));
     match target(guild, id(&sent.channel_id), user) {
         Some(target) => Ok(Found { kind, target, id: event_id }.into_verdict("discord".to_owned(), input)),
-        None => Ok(Ignored::NoTarget.acknowledged(kind)),
+        None => Ok(Ignored::NoTarget.settled(kind, input)),
     }
 }
 
@@ -146,17 +146,17 @@ pub(super) fn webhook_event(keys: &Keys, input: Input<'_>) -> Result<Verdict, Re
     match sent.kind {
         0 => return Ok(Verdict::Answer { ignored: Ignored::Ping, answer: Answer::empty(204) }),
         1 => {}
-        _ => return Ok(Ignored::UnknownKind.acknowledged(EventKind::DiscordEvent)),
+        _ => return Ok(Ignored::UnknownKind.settled(EventKind::DiscordEvent, input)),
     }
     let event = sent.event.ok_or(Reason::MalformedBody)?.0;
     let name = id(&event.name).ok_or(Reason::MalformedBody)?;
     let stamp = id(&event.timestamp).ok_or(Reason::MissingId)?;
-    let Some(Obj(data)) = &event.data else { return Ok(Ignored::NoTarget.acknowledged(EventKind::DiscordEvent)) };
+    let Some(Obj(data)) = &event.data else { return Ok(Ignored::NoTarget.settled(EventKind::DiscordEvent, input)) };
     let guild = ref_id(&data.guild).or_else(|| id(&data.guild_id));
     let user = ref_id(&data.user).or_else(|| id(&data.user_id)).or_else(|| ref_id(&data.author));
     let channel = id(&data.channel_id);
     let Some(target) = target(guild, channel, user) else {
-        return Ok(Ignored::NoTarget.acknowledged(EventKind::DiscordEvent));
+        return Ok(Ignored::NoTarget.settled(EventKind::DiscordEvent, input));
     };
     let ids = [id(&data.id), guild, channel, user].map(|id| id.unwrap_or_default().as_bytes());
     let key = digest(&[name.as_bytes(), stamp.as_bytes(), ids[0], ids[1], ids[2], ids[3]]);

@@ -45,7 +45,7 @@ pub(super) fn delivery(keys: &HmacKeys, input: Input<'_>) -> Result<Verdict, Rea
     let kind = EventKind::GithubEvent;
     match target {
         Some(target) => Ok(Found { kind, target, id }.into_verdict("github".to_owned(), input)),
-        None => Ok(Ignored::NoTarget.acknowledged(kind)),
+        None => Ok(Ignored::NoTarget.settled(kind, input)),
     }
 }
 

@@ -77,7 +77,7 @@ fn event(text: &str, input: Input<'_>) -> Result<Verdict, Reason> {
         return Ok(Verdict::Answer { ignored: Ignored::Challenge, answer });
     }
     let kind = EventKind::SlackEvent;
-    let Some(target) = target(sent.team()) else { return Ok(Ignored::NoTarget.acknowledged(kind)) };
+    let Some(target) = target(sent.team()) else { return Ok(Ignored::NoTarget.settled(kind, input)) };
     // Only notices about the app itself (its rate limit) have no id; a retry of one has the same bytes.
     let id = id(&sent.event_id).map_or_else(|| digest(&[input.body]), str::to_owned);
     Ok(Found { kind, target, id }.into_verdict(SOURCE.to_owned(), input))
@@ -99,7 +99,7 @@ fn form(text: &str, stamp: &[u8], input: Input<'_>) -> Result<Verdict, Reason> {
     let given =
         |field: &Option<std::borrow::Cow<'_, str>>| field.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
     let Some(target) = target(given(&team).or_else(|| given(&enterprise)).as_deref()) else {
-        return Ok(Ignored::NoTarget.acknowledged(kind));
+        return Ok(Ignored::NoTarget.settled(kind, input));
     };
     let id = given(&trigger).unwrap_or_else(|| digest(&[stamp, input.body]));
     Ok(Found { kind, target, id }.into_verdict(SOURCE.to_owned(), input))
@@ -171,7 +171,7 @@ fn interaction(payload: &str, stamp: &[u8], input: Input<'_>) -> Result<Verdict,
         "block_suggestion" | "dialog_suggestion" => EventKind::SlackOptions,
         _ => EventKind::SlackInteraction,
     };
-    let Some(target) = target(sent.team()) else { return Ok(Ignored::NoTarget.acknowledged(kind)) };
+    let Some(target) = target(sent.team()) else { return Ok(Ignored::NoTarget.settled(kind, input)) };
     Ok(Found { kind, target, id: sent.key(name, stamp, input.body) }.into_verdict(SOURCE.to_owned(), input))
 }
 

@@ -141,10 +141,10 @@ pub(super) fn update(bot: &str, secrets: &[Secret], input: Input<'_>) -> Result<
     let sent: Update<'_> = json::object(json::text(input.body)?)?;
     let id = sent.id.ok_or(Reason::MissingId)?.to_string();
     let kind = EventKind::TelegramUpdate;
-    let Some((rule, part)) = sent.part else { return Ok(Ignored::UnknownKind.acknowledged(kind)) };
+    let Some((rule, part)) = sent.part else { return Ok(Ignored::UnknownKind.settled(kind, input)) };
     match part.target(rule) {
         Some(target) => Ok(Found { kind, target, id }.into_verdict(format!("telegram/{bot}"), input)),
-        None => Ok(Ignored::NoTarget.acknowledged(kind)),
+        None => Ok(Ignored::NoTarget.settled(kind, input)),
     }
 }
 

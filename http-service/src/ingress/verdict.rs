@@ -68,9 +68,12 @@ impl Ignored {
         }
     }
 
-    /// Answers an event that belongs to nobody as its platform expects of an event that was taken.
-    pub(super) fn acknowledged(self, kind: EventKind) -> Verdict {
-        Verdict::Answer { ignored: self, answer: platform::acknowledged(kind) }
+    /// Answers an event that belongs to nobody as its platform expects of an event that was taken; a person who waits is
+    /// told that nothing was changed.
+    pub(super) fn settled(self, kind: EventKind, input: Input<'_>) -> Verdict {
+        let answer =
+            if kind.is_interactive() { platform::refusal(kind, input.body) } else { platform::acknowledged(kind) };
+        Verdict::Answer { ignored: self, answer }
     }
 }
 

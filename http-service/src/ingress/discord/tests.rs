@@ -81,6 +81,8 @@ fn an_interaction_that_cannot_be_answered_is_refused() {
     assert_eq!(refused(&D, r#"{"id":"1","guild_id":"9"}"#), Reason::MalformedBody);
     assert_eq!(refused(&D, r#"{"id":"1","type":2,"type":1,"guild_id":"9"}"#), Reason::MalformedBody);
     assert_eq!(ignored(&D, r#"{"id":"1","type":2}"#), (Ignored::NoTarget, 200));
+    let Verdict::Answer { answer, .. } = judge(&D, br#"{"id":"1","type":2}"#) else { panic!("is answered") };
+    assert!(String::from_utf8_lossy(&answer.body).contains(shared::platform::REFUSAL_TEXT), "nothing was done");
 }
 
 #[test]
