@@ -1,6 +1,6 @@
 //! Many routers meet a target that nobody has heard of, at once.
 
-use berth_tests::{Setup, pod_data, senders::telegram};
+use berth_tests::{Setup, pod_data, postgres::Postgres, senders::telegram};
 use shared::Epoch;
 use std::sync::Arc;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -10,7 +10,17 @@ const ROUNDS: i64 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_routers_first_contacts_of_one_target_give_it_one_owner_and_one_epoch() {
-    let mut cluster = Setup { routers: ROUTERS as usize, ..Setup::default() }.start().await;
+    twenty_routers_meet(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_routers_first_contacts_of_one_target_give_it_one_owner_on_postgresql_too() {
+    let postgres = Postgres::start().await;
+    twenty_routers_meet(Some(postgres.database().await)).await;
+}
+
+async fn twenty_routers_meet(store: Option<String>) {
+    let mut cluster = Setup { routers: ROUTERS as usize, store, ..Setup::default() }.start().await;
     for round in 0..ROUNDS {
         let chat = -5_000 - round;
         let together = Arc::new(Barrier::new(ROUTERS as usize));

@@ -2,6 +2,7 @@
 
 use berth_tests::{
     Cluster, Setup, eventually, pod_data,
+    postgres::Postgres,
     workload::{Load, Poster},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -57,7 +58,17 @@ async fn what_was_acknowledged_survives_kill_9_of_each_gateway() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_kill_9_of_the_config_service() {
-    let mut cluster = Setup::default().start().await;
+    kill_the_config_service(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_kill_9_of_the_config_service_on_postgresql() {
+    let postgres = Postgres::start().await;
+    kill_the_config_service(Some(postgres.database().await)).await;
+}
+
+async fn kill_the_config_service(store: Option<String>) {
+    let mut cluster = Setup { store, ..Setup::default() }.start().await;
     let poster = Poster::new(&cluster);
     let load = Load::start(&poster, 0, TARGETS);
     progress(&load, 100, "at first").await;

@@ -2,6 +2,7 @@
 
 use berth_tests::{
     Client, eventually,
+    postgres::Postgres,
     role::{free_port, free_ports},
     supervised::{Up, paste, run, runs},
 };
@@ -39,6 +40,14 @@ fn send(up: &Up, id: &str) -> bool {
 #[test]
 fn the_check_passes() {
     let output = run(&["up", "--check"]);
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_passes_on_postgresql() {
+    let postgres = Postgres::start().await;
+    let store = postgres.database().await;
+    let output = run(&["up", "--check", "--config-store", &store]);
     assert!(output.status.success(), "{}", said(&output));
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     client::{Client, Reply},
-    role::{Recipe, Role},
+    role::{Program, Recipe, Role},
     senders::{Delivery, Keys, telegram},
     wait::eventually,
 };
@@ -29,6 +29,8 @@ pub struct Setup {
     pub gateways: usize,
     /// How many HTTP tiers.
     pub routers: usize,
+    /// What the gateways are.
+    pub bot: Program,
     /// The config-service's store; an SQLite file in the cluster's folder when it is not given.
     pub store: Option<String>,
     /// Settings beside the usual ones, for every role that knows them.
@@ -37,7 +39,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { gateways: 3, routers: 1, store: None, settings: Vec::new() }
+        Self { gateways: 3, routers: 1, bot: Program::Berth, store: None, settings: Vec::new() }
     }
 }
 
@@ -94,6 +96,7 @@ impl Setup {
             listen: "BERTH_CONFIG_LISTEN",
             settings,
             wrapper: None,
+            program: Program::Berth,
         });
         let client = Client::new(Duration::from_secs(70));
         Cluster { config, gateways: Vec::new(), routers: Vec::new(), keys, client, setup: self, folder }
@@ -143,14 +146,28 @@ impl Cluster {
             ("BERTH_POD".to_owned(), pod.to_owned()),
             ("BERTH_GATEWAY_DATA".to_owned(), self.pod_folder(pod).display().to_string()),
         ]);
-        Recipe { name: pod.to_owned(), role: "gateway", listen: "BERTH_GATEWAY_LISTEN", settings, wrapper: None }
+        Recipe {
+            name: pod.to_owned(),
+            role: "gateway",
+            listen: "BERTH_GATEWAY_LISTEN",
+            settings,
+            wrapper: None,
+            program: self.setup.bot,
+        }
     }
 
     /// Returns how an HTTP tier of this cluster is started.
     pub fn router_recipe(&self, name: &str) -> Recipe {
         let mut settings = self.keys.settings();
         settings.extend(self.common());
-        Recipe { name: name.to_owned(), role: "http-service", listen: "BERTH_HTTP_LISTEN", settings, wrapper: None }
+        Recipe {
+            name: name.to_owned(),
+            role: "http-service",
+            listen: "BERTH_HTTP_LISTEN",
+            settings,
+            wrapper: None,
+            program: Program::Berth,
+        }
     }
 
     fn common(&self) -> Vec<(String, String)> {

@@ -69,14 +69,19 @@ pub struct Process {
 /// # Panics
 /// When it has not been built, saying how to build it.
 pub fn berth() -> PathBuf {
+    binary("berth")
+}
+
+/// Returns a binary of the workspace that lies beside this test.
+///
+/// # Panics
+/// When it has not been built, saying how to build it.
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests live in target/<profile>/deps");
-    let binary = profile.join("berth");
-    assert!(
-        binary.is_file(),
-        "{} is missing; build it first: cargo build -p berth (./test does it for you)",
-        binary.display()
-    );
+    let binary = profile.join(name);
+    let how = "build it first: cargo build --workspace --bins (./test does it for you)";
+    assert!(binary.is_file(), "{} is missing; {how}", binary.display());
     binary
 }
 

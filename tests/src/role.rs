@@ -2,7 +2,7 @@
 
 use crate::{
     client::Client,
-    process::{Process, berth, clean, command},
+    process::{Process, berth, binary, clean},
     scrape,
     wait::eventually,
 };
@@ -22,6 +22,16 @@ const PORTS: Range<u16> = 10_240..32_000;
 /// How long a role may take until it is ready.
 pub const READY: Duration = Duration::from_secs(30);
 
+/// Which binary a role is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Program {
+    /// `berth` with the role's subcommand.
+    #[default]
+    Berth,
+    /// A bot author's own binary: the bot of the stories, which takes a gateway's flags by itself.
+    StoryBot,
+}
+
 /// How a role is started.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -29,6 +39,8 @@ pub struct Recipe {
     pub name: String,
     /// The role's subcommand.
     pub role: &'static str,
+    /// The binary.
+    pub program: Program,
     /// The setting of its address.
     pub listen: &'static str,
     /// Its settings.
@@ -152,15 +164,22 @@ impl Role {
 }
 
 fn launch(recipe: &Recipe, port: u16) -> Process {
+    let binary = match recipe.program {
+        Program::Berth => berth(),
+        Program::StoryBot => binary("story-bot"),
+    };
     let mut command = match recipe.wrapper {
         Some([program, arguments @ ..]) => {
             let mut command = clean(Command::new(program));
-            command.args(arguments).arg(berth());
+            command.args(arguments).arg(binary);
             command
         }
-        _ => command(),
+        _ => clean(Command::new(binary)),
     };
-    command.args([recipe.role, "--exit-with-parent"]);
+    if recipe.program == Program::Berth {
+        command.arg(recipe.role);
+    }
+    command.arg("--exit-with-parent");
     command.env(recipe.listen, format!("127.0.0.1:{port}"));
     command.envs(recipe.settings.iter().map(|(name, value)| (name, value)));
     Process::start(&recipe.name, command)

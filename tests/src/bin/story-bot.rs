@@ -1,0 +1,45 @@
+//! The bot of the stories: does what an event's body tells it to. It shows what a bot author's own binary does, and goes
+//! wrong on request. A body is a JSON object; `do` is one of
+//!
+//! ```text
+//! note    keep `text` under `key`
+//! call    ask for the outgoing call `call`, idempotent
+//! retry   fail until the wall clock has reached `until_ms`
+//! give-up fail for good
+//! panic   break
+//! ```
+
+use gateway::{
+    Handler, HandlerError, Reply, Target,
+    handlers::{Event, OutboxCall},
+};
+use serde_json::{Value, json};
+
+struct StoryBot;
+
+impl Handler for StoryBot {
+    fn handle(&self, event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
+        let told: Value = serde_json::from_slice(&event.body).unwrap_or_default();
+        let handled = target.kv().get::<u64>("handled")?.unwrap_or(0) + 1;
+        target.kv().set("handled", &handled)?;
+        match told["do"].as_str().unwrap_or("nothing") {
+            "note" => target.kv().set(told["key"].as_str().unwrap_or("note"), &told["text"])?,
+            "call" => {
+                let call: OutboxCall = serde_json::from_value(told["call"].clone())
+                    .map_err(|why| HandlerError::Permanent(why.to_string()))?;
+                target.outbox().call_idempotent(&call)?;
+            }
+            "retry" if target.now_ms() < told["until_ms"].as_u64().unwrap_or(0) => {
+                return Err(HandlerError::Retry("told to fail for a while".to_owned()));
+            }
+            "give-up" => return Err(HandlerError::Permanent("told to fail for good".to_owned())),
+            "panic" => panic!("told to panic"),
+            _ => {}
+        }
+        Ok(Reply::json(200, &json!({"handled": handled})))
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    gateway::run(StoryBot)
+}
