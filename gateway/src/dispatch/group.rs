@@ -241,7 +241,8 @@ impl Writer {
         let held = self.ownership.check_lease(Use::Act).is_ok()
             && group.handled.iter().all(|handled| self.ownership.check(&handled.guard, Use::Act).is_ok())
             && group.accepted.iter().all(|(_, _, guard)| self.ownership.check(guard, Use::Act).is_ok());
-        if !held && !(group.handled.is_empty() && group.accepted.is_empty()) {
+        let acts = !group.handled.is_empty() || !group.accepted.is_empty();
+        if acts && !held {
             self.meters.fenced();
             return Err(Abort::Redo);
         }

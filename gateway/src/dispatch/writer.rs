@@ -279,17 +279,19 @@ impl Writer {
         }
         let now = self.clock.now();
         for ((target, epoch), opened) in targets.into_iter().zip(opened?) {
-            let known = self.boxes.find(&target).is_some_and(|no| self.boxes.slot(no).serving);
-            let no = self.boxes.open(target.clone(), opened.local, epoch);
-            if known {
+            if let Some(no) = self.boxes.find(&target).filter(|no| self.boxes.slot(*no).serving) {
+                self.boxes.slot_mut(no).epoch = epoch;
                 continue;
             }
+            // Read before the mailbox opens: a target whose rows cannot be read is not served.
+            let unfinished = self.store.unfinished(opened.local, &target)?;
+            let calls = self.store.outbox_open(opened.local)?;
+            let no = self.boxes.open(target.clone(), opened.local, epoch);
             let slot = self.boxes.slot_mut(no);
             (slot.journal_seq, slot.outbox_seq) = (opened.journal_seq, opened.outbox_seq);
-            for resumed in self.store.unfinished(opened.local, &target)? {
+            for resumed in unfinished {
                 self.boxes.append(no, resumed.event, Stage::Accepted(resumed.seq), resumed.attempts, now);
             }
-            let calls = self.store.outbox_open(opened.local)?;
             if !calls.is_empty() {
                 // The outbox ends before the writer only when the pod stops.
                 let _ = self.notes.send(Note::Open { target: target.clone(), calls });
