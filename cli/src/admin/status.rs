@@ -75,9 +75,10 @@ async fn probe(url: &str) -> Result<Probe, Failure> {
 
 fn screen(status: &Status) -> String {
     let health = &status.health;
+    let well = problems(status).is_empty();
+    let word = if well || health.status != "ok" { output::plain(&health.status) } else { "degraded".to_owned() };
     let mut text = format!(
-        "{}: {} of {} pods ready, {} target{}, term {}, revision {}\n\n",
-        output::plain(&health.status),
+        "{word}: {} of {} pods ready, {} target{}, term {}, revision {}\n\n",
         health.ready_pods,
         health.pods,
         health.targets,
