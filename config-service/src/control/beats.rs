@@ -62,10 +62,7 @@ impl Beats {
                 self.refuse(&pod, why, reply);
                 continue;
             }
-            if fleet.grant(&pod, &heartbeat, now) {
-                let (lease, leaving) = (heartbeat.lease_id, heartbeat.leaving);
-                tracing::info!(%pod, %lease, leaving, "the state of a pod changed");
-            }
+            fleet.grant(&pod, &heartbeat, now);
             self.metrics.heartbeat("granted");
             // The pod may have given up waiting; a grant that nobody hears is only a longer wait for the leader.
             let _ = reply.send(Ok(Grant {

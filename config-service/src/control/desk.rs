@@ -16,6 +16,7 @@ use crate::{
     store::{Committed, Store, StoreError},
 };
 use futures_util::future::BoxFuture;
+use shared::wire::control::PodState;
 use shared::{Clock, Revision, Term, shutdown::Shutdown};
 use std::{
     sync::{Arc, Weak},
@@ -283,9 +284,17 @@ impl Desk {
         }
     }
 
-    /// Brings the gauges up to date.
-    fn show(&self) {
+    /// Brings the gauges up to date, and tells of pods that came or fell silent.
+    fn show(&mut self) {
         let now = self.clock.now();
+        for (pod, state) in self.fleet.turns(&self.model, now) {
+            match state {
+                PodState::Suspect | PodState::Expired => tracing::warn!(%pod, ?state, "a pod is silent"),
+                PodState::Joining | PodState::Ready | PodState::Restarting => {
+                    tracing::info!(%pod, ?state, "a pod is here")
+                }
+            }
+        }
         self.metrics.revision(self.model.revision());
         self.metrics.place_queue(self.places.waiting());
         self.metrics.watchers(self.settings.max_watchers.saturating_sub(self.hub.free_seats()));

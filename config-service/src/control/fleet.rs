@@ -33,6 +33,8 @@ struct Liveness {
     leaving: bool,
     load: Load,
     seen: Revision,
+    /// The state it had when it was last asked what has turned.
+    told: Option<PodState>,
 }
 
 impl Fleet {
@@ -67,16 +69,27 @@ impl Fleet {
         (live.joined, live.leaving) = (true, false);
     }
 
-    /// Notes a grant that is answered now. Returns whether the pod's state is another than before.
-    pub(super) fn grant(&mut self, pod: &PodId, heartbeat: &Heartbeat, now: Mono) -> bool {
+    /// Notes a grant that is answered now.
+    pub(super) fn grant(&mut self, pod: &PodId, heartbeat: &Heartbeat, now: Mono) {
         let live = self.pods.entry(pod.clone()).or_default();
-        let before = state(live, heartbeat.lease_id, now, &self.terms);
         live.last = Some(now);
         live.granted = Some((heartbeat.lease_id, now));
         live.leaving = heartbeat.leaving;
         live.load = heartbeat.load;
         live.seen = heartbeat.revision;
-        before != state(live, heartbeat.lease_id, now, &self.terms)
+    }
+
+    /// Returns the pods whose state is another than when this was last asked, by name.
+    pub(super) fn turns(&mut self, model: &Model, now: Mono) -> Vec<(PodId, PodState)> {
+        let mut turns = Vec::new();
+        for record in model.pods() {
+            let live = self.pods.entry(record.info.pod.clone()).or_default();
+            let now = state(live, record.lease_id, now, &self.terms);
+            if live.told.replace(now) != Some(now) {
+                turns.push((record.info.pod.clone(), now));
+            }
+        }
+        turns
     }
 
     /// Returns how long a lease of the pod may still be valid; zero when it certainly is over.
