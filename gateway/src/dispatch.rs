@@ -11,6 +11,9 @@ pub(crate) mod admission;
 mod apply;
 mod group;
 pub(crate) mod mailbox;
+mod serving;
+pub(crate) mod settings;
+mod sweeper;
 mod timers;
 pub(crate) mod writer;
 

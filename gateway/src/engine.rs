@@ -7,11 +7,7 @@ pub(crate) use load::{Rate, Shared};
 
 use crate::{
     Options,
-    dispatch::{
-        Command, Commands, Submitted,
-        admission::Admission,
-        writer::{Settings, Writer},
-    },
+    dispatch::{Command, Commands, Submitted, admission::Admission, settings::Settings, writer::Writer},
     handlers::Handler,
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},

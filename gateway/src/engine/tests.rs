@@ -537,3 +537,44 @@ fn a_command_is_deferred_two_seconds_after_it_reached_the_http_tier() {
     assert_eq!(after(EventKind::GithubEvent, 9_500), ms(8_000));
     assert_eq!(after(EventKind::GithubEvent, 4_000), ms(3_700));
 }
+
+#[test]
+fn a_duplicate_of_what_was_committed_does_not_wait_behind_an_event_that_is_being_retried() {
+    let bench = Bench::new(Bot(|event: &Event, target: &mut Target<'_>| match body(event) {
+        "stuck" => retry("closed"),
+        _ => log(event, target),
+    }));
+    let event = say(&bench, A, "one");
+    bench.send(event.clone());
+    let stuck = bench.post(say(&bench, A, "stuck"));
+    bench.until("it has failed", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
+    assert_eq!(committed(&bench.send(event.clone())), ("one".into(), true));
+    assert!(!stuck.is_done());
+    assert_eq!((bench.state(&event.target).applied, bench.state(&event.target).duplicates), (1, 1));
+}
+
+#[test]
+fn a_timer_that_was_set_anew_while_it_waited_fires_only_at_its_new_time() {
+    let failures = AtomicU32::new(1);
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        if body(event) != "move" {
+            return set_timer(event, target);
+        }
+        if failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+            return retry("not yet");
+        }
+        let due = target.now_ms() + 60_000;
+        target.timer().at("a", due, "")?;
+        Ok(Reply::none())
+    }));
+    bench.send(say(&bench, A, "at a 1"));
+    bench.clock().advance(Duration::from_millis(500));
+    let moving = bench.post(say(&bench, A, "move"));
+    // The timer is due while the event before it waits to be tried again.
+    bench.advance(2 * SECOND);
+    assert!(matches!(moving.outcome(&bench), Outcome::Committed { .. }));
+    bench.advance(30 * SECOND);
+    assert_eq!(read(&bench, A), "");
+    bench.advance(40 * SECOND);
+    bench.until("it fires", |bench| read(bench, A).matches('@').count() == 1);
+}

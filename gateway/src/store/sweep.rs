@@ -21,21 +21,24 @@ pub(crate) struct Retention {
 pub(crate) struct Swept {
     /// Rows that went, or lost their payload.
     pub(crate) rows: usize,
+    /// Up to which journal row the payloads have been looked at.
+    pub(crate) payloads: u64,
     /// True when there is more of this target.
     pub(crate) more: bool,
 }
 
 impl Store {
-    /// Sweeps one target, at most a chunk of each table.
-    pub(crate) fn sweep(&self, target: LocalId, now_ms: u64, keep: &Retention) -> Result<Swept, StoreError> {
+    /// Sweeps one target, at most a chunk of each table. Payloads are looked at behind the journal row `from`.
+    pub(crate) fn sweep(&self, target: LocalId, from: u64, now_ms: u64, keep: &Retention) -> Result<Swept, StoreError> {
         let before = |kept: Duration| now_ms.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+        let (looked_at, dropped, payloads) = self.sweep_payloads(target, from, before(keep.payload), keep.chunk)?;
         let counts = [
             self.sweep_inbox(target, before(keep.inbox), keep.chunk)?,
-            self.sweep_payloads(target, before(keep.payload), keep.chunk)?,
             self.sweep_calls(target, before(keep.inbox), keep.chunk)?,
             self.sweep_kv(target, now_ms, keep.chunk)?,
         ];
-        Ok(Swept { rows: counts.iter().sum(), more: counts.iter().any(|count| *count >= keep.chunk) })
+        let more = looked_at >= keep.chunk || counts.iter().any(|count| *count >= keep.chunk);
+        Ok(Swept { rows: counts.iter().sum::<usize>() + dropped, payloads, more })
     }
 
     fn sweep_inbox(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
@@ -64,21 +67,53 @@ impl Store {
         Ok(old.len())
     }
 
-    fn sweep_payloads(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
+    /// Returns how many rows were looked at, how many lost their payload, and up to which row that went.
+    fn sweep_payloads(
+        &self,
+        target: LocalId,
+        from: u64,
+        before_ms: u64,
+        most: usize,
+    ) -> Result<(usize, usize, u64), StoreError> {
+        let mut find = self
+            .conn
+            .prepare_cached("SELECT seq, at_ms FROM journal WHERE target_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+        let mut rows = find.query(params![target.0, signed(from), signed(most as u64)])?;
+        let (mut looked_at, mut to) = (0, from);
+        while let Some(row) = rows.next()? {
+            if row.get::<_, u64>(1)? >= before_ms {
+                break;
+            }
+            (looked_at, to) = (looked_at + 1, row.get(0)?);
+        }
         let mut update = self.conn.prepare_cached(
-            "UPDATE journal SET body = NULL, headers = NULL WHERE target_id = ?1 AND seq IN (
-               SELECT seq FROM journal WHERE target_id = ?1 AND at_ms < ?2 AND body IS NOT NULL
-               AND state IN ('done', 'failed') ORDER BY seq LIMIT ?3)",
+            "UPDATE journal SET body = NULL, headers = NULL WHERE target_id = ?1 AND seq > ?2 AND seq <= ?3
+             AND body IS NOT NULL AND state IN ('done', 'failed')",
         )?;
-        Ok(update.execute(params![target.0, signed(before_ms), signed(most as u64)])?)
+        Ok((looked_at, update.execute(params![target.0, signed(from), signed(to)])?, to))
     }
 
     fn sweep_calls(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
-        let mut delete = self.conn.prepare_cached(
-            "DELETE FROM outbox WHERE target_id = ?1 AND seq IN (
-               SELECT seq FROM outbox WHERE target_id = ?1 AND state = 'sent' AND created_ms < ?2 ORDER BY seq LIMIT ?3)",
-        )?;
-        Ok(delete.execute(params![target.0, signed(before_ms), signed(most as u64)])?)
+        let mut find =
+            self.conn.prepare_cached("SELECT seq, created_ms, state FROM outbox WHERE target_id = ?1 ORDER BY seq")?;
+        let mut rows = find.query([target.0])?;
+        let mut old: Vec<i64> = Vec::new();
+        while old.len() < most
+            && let Some(row) = rows.next()?
+        {
+            if row.get::<_, u64>(1)? >= before_ms {
+                break;
+            }
+            if row.get_ref(2)?.as_str() == Ok("sent") {
+                old.push(row.get(0)?);
+            }
+        }
+        drop(rows);
+        let mut delete = self.conn.prepare_cached("DELETE FROM outbox WHERE target_id = ?1 AND seq = ?2")?;
+        for seq in &old {
+            delete.execute(params![target.0, seq])?;
+        }
+        Ok(old.len())
     }
 
     fn sweep_kv(&self, target: LocalId, now_ms: u64, most: usize) -> Result<usize, StoreError> {

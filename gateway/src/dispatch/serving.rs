@@ -1,0 +1,132 @@
+//! Which targets the writer serves, and what comes out of the database for them: unfinished events, open calls, timers.
+
+use super::{
+    mailbox::{SlotNo, Stage},
+    writer::Writer,
+};
+use crate::{
+    outbox::Note,
+    store::{Opened, StoreError},
+};
+use shared::{
+    Epoch, TargetId,
+    event::{Event, EventKind},
+    wire::link::Outcome,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// When timers are read again after the database could not be read, in milliseconds.
+const READ_AGAIN_MS: u64 = 1_000;
+
+impl Writer {
+    /// Begins to serve targets. One that is served already only gets its new epoch.
+    pub(super) fn acquire(&mut self, targets: Vec<(TargetId, Epoch)>) -> Result<(), StoreError> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let opened = self.open_all(&targets);
+        if opened.is_err() {
+            self.store.rollback();
+        }
+        let now = self.clock.now();
+        for ((target, epoch), opened) in targets.into_iter().zip(opened?) {
+            if let Some(no) = self.boxes.find(&target).filter(|no| self.boxes.slot(*no).serving) {
+                self.boxes.slot_mut(no).epoch = epoch;
+                continue;
+            }
+            // Read before the mailbox opens: a target whose rows cannot be read is not served.
+            let unfinished = self.store.unfinished(opened.local, &target)?;
+            let calls = self.store.outbox_open(opened.local)?;
+            let no = self.boxes.open(target.clone(), opened.local, epoch);
+            let slot = self.boxes.slot_mut(no);
+            (slot.journal_seq, slot.outbox_seq) = (opened.journal_seq, opened.outbox_seq);
+            for resumed in unfinished {
+                self.boxes.append(no, resumed.event, Stage::Accepted(resumed.seq), resumed.attempts, now);
+            }
+            if !calls.is_empty() {
+                // The outbox ends before the writer only when the pod stops.
+                let _ = self.notes.send(Note::Open { target: target.clone(), calls });
+            }
+            self.arm(no);
+            if catch_unwind(AssertUnwindSafe(|| self.handler.on_acquire(&target))).is_err() {
+                tracing::error!(%target, "the handler panicked in on_acquire");
+            }
+        }
+        Ok(())
+    }
+
+    fn open_all(&self, targets: &[(TargetId, Epoch)]) -> Result<Vec<Opened>, StoreError> {
+        self.store.begin()?;
+        let opened = targets.iter().map(|(target, epoch)| self.store.open_target(target, *epoch)).collect();
+        self.store.commit()?;
+        opened
+    }
+
+    /// Stops serving a target. Its rows stay.
+    pub(super) fn release(&mut self, target: &TargetId) {
+        let Some(no) = self.boxes.find(target).filter(|no| self.boxes.slot(*no).serving) else { return };
+        let outcome = Outcome::NotOwner { owner: self.ownership.owner(target), epoch: self.boxes.slot(no).epoch };
+        for waiting in self.boxes.close(no) {
+            self.refuse(waiting, &outcome);
+        }
+        self.timers.set(no, None);
+        let _ = self.notes.send(Note::Closed { target: target.clone() });
+        if catch_unwind(AssertUnwindSafe(|| self.handler.on_release(target))).is_err() {
+            tracing::error!(%target, "the handler panicked in on_release");
+        }
+    }
+
+    /// Lets timers that are due enter their targets' mailboxes, one of a target at a time.
+    pub(super) fn fire_timers(&mut self) {
+        let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
+        while let Some(no) = self.timers.take_due(wall_ms) {
+            let slot = self.boxes.slot(no);
+            let timer = match self.store.timer_next(slot.local) {
+                Ok(Some(timer)) if timer.due_ms <= wall_ms => timer,
+                Ok(other) => {
+                    self.timers.set(no, other.map(|timer| timer.due_ms));
+                    continue;
+                }
+                Err(why) => {
+                    tracing::error!(error = %why, "cannot read timers");
+                    self.timers.set(no, Some(wall_ms + READ_AGAIN_MS));
+                    return;
+                }
+            };
+            let event = Event {
+                target: slot.target.clone(),
+                parent: None,
+                platform: slot.target.platform(),
+                kind: EventKind::Timer,
+                source: "timer".to_owned(),
+                id: format!("{}:{}", timer.id, timer.due_ms),
+                received_at: wall_ms,
+                headers: Vec::new(),
+                body: timer.payload.into(),
+            };
+            self.boxes.append(no, event, Stage::Fresh, 0, now);
+            self.boxes.slot_mut(no).timer_queued = true;
+        }
+    }
+
+    /// Says that a target's timer has left the mailbox, or stands in the journal now.
+    pub(super) fn timer_over(&mut self, no: SlotNo) {
+        self.boxes.slot_mut(no).timer_queued = false;
+        self.arm(no);
+    }
+
+    /// Finds out when a target's next timer is due.
+    pub(super) fn arm(&mut self, no: SlotNo) {
+        let slot = self.boxes.slot(no);
+        if slot.timer_queued || !slot.serving {
+            return;
+        }
+        match self.store.timer_next(slot.local) {
+            Ok(timer) => self.timers.set(no, timer.map(|timer| timer.due_ms)),
+            Err(why) => {
+                tracing::error!(error = %why, "cannot read timers");
+                self.timers.set(no, Some(self.clock.wall_ms() + READ_AGAIN_MS));
+            }
+        }
+    }
+}

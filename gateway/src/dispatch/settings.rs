@@ -1,0 +1,40 @@
+//! What the writer goes by.
+
+use crate::{Options, store::Retention};
+use std::time::Duration;
+
+/// Rows of each table that one step of the sweep looks at.
+const SWEEP_ROWS: usize = 200;
+
+/// The writer's part of the options.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(super) timeout: Duration,
+    pub(super) attempts: u32,
+    pub(super) retry: Duration,
+    pub(super) mailbox: usize,
+    pub(super) group: usize,
+    pub(super) max_stored_reply: usize,
+    pub(super) discord_api: String,
+    pub(super) retention: Retention,
+}
+
+impl Settings {
+    /// Takes from the options what the writer needs.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            timeout: options.handler_timeout,
+            attempts: options.handler_attempts.max(1),
+            retry: options.handler_retry,
+            mailbox: options.mailbox,
+            group: options.group_commit.max(1),
+            max_stored_reply: options.max_stored_reply,
+            discord_api: options.discord_api.clone(),
+            retention: Retention {
+                inbox: options.inbox_retention,
+                payload: options.journal_retention,
+                chunk: SWEEP_ROWS,
+            },
+        }
+    }
+}
