@@ -1,7 +1,9 @@
 //! A pod acts only under a valid lease, over its own data, alone.
 
 use berth_tests::{
-    Cluster, Delivery, Setup, eventually,
+    Cluster, Delivery, Setup,
+    cluster::{ADMIN_TOKEN, SERVICE_TOKEN},
+    eventually,
     process::{Process, command},
     role::free_port,
     senders::telegram,
@@ -128,4 +130,35 @@ async fn a_pod_with_another_data_folder_does_not_serve_its_targets_empty() {
     cluster.post_until_taken(&message(&cluster, chat, 3), 20 * SECOND).await;
     let state = cluster.state(&format!("telegram:channel:{chat}")).await.expect("the target exists");
     assert_eq!((state.applied, state.pod.as_str()), (2, "gateway-0"), "its first message is still counted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_data_folder_is_given_up_only_when_an_operator_says_so() {
+    let mut cluster = quick().start().await;
+    let chat = cluster.chat_on("gateway-0", -500).await;
+    let target = format!("telegram:channel:{chat}");
+    let before = cluster.state(&target).await.expect("the target exists");
+    cluster.gateway("gateway-0").kill().await;
+    std::fs::remove_dir_all(cluster.pod_folder("gateway-0")).expect("the disk dies");
+    cluster.gateway("gateway-0").start_again();
+    eventually("the pod says what can be done", 20 * SECOND, async || {
+        cluster.gateway("gateway-0").logged("accept-data-loss").then_some(())
+    })
+    .await;
+    let url = cluster.config.url("/v1/pods/gateway-0/accept-data-loss");
+    let json = ("content-type".to_owned(), "application/json".to_owned());
+    let body = r#"{"reason":"the disk died"}"#;
+    let post = async |headers: &[(String, String)]| {
+        let reply = cluster.client.call(http::Method::POST, &url, headers, body).await;
+        reply.expect("the config-service answers").status
+    };
+    assert_eq!(post(&[json.clone()]).await, 401, "open reads are no open writes");
+    let services = ("authorization".to_owned(), format!("Bearer {SERVICE_TOKEN}"));
+    assert!(matches!(post(&[json.clone(), services]).await, 401 | 403), "a service is no operator");
+    assert_eq!(post(&[json, ("authorization".to_owned(), format!("Bearer {ADMIN_TOKEN}"))]).await, 200);
+    cluster.gateway("gateway-0").ready().await;
+    cluster.post_until_taken(&message(&cluster, chat, 2), 20 * SECOND).await;
+    let after = cluster.state(&target).await.expect("the target exists");
+    assert_eq!((after.applied, after.pod.as_str()), (1, "gateway-0"), "it begins empty, where it was");
+    assert!(after.epoch > before.epoch, "under a new epoch");
 }

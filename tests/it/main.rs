@@ -12,3 +12,4 @@ mod outbox;
 mod store_contract;
 mod up;
 mod vectors;
+mod waiting;

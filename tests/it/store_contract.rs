@@ -124,7 +124,7 @@ fn target(n: u64) -> TargetId {
 }
 
 fn first(n: u64, to: u64) -> Write {
-    let parent = (n % 7 == 0).then(|| target(n + 1_000_000));
+    let parent = n.is_multiple_of(7).then(|| target(n + 1_000_000));
     Write::Assign { target: target(n), parent, pod: name(to), expected: None, reason: "first-contact" }
 }
 
@@ -150,17 +150,22 @@ async fn a_takeover_begins_a_new_term_and_fences_the_old_one_everywhere(world: W
 
 async fn nothing_of_an_old_term_is_committed_after_a_takeover(world: World) {
     let (old, before) = world.leading().await;
-    let committing = tokio::spawn(async move {
-        let mut last = Revision(0);
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let committing = shared::shutdown::spawn(async move {
+        let (mut last, mut begun) = (Revision(0), Some(begun));
         for n in 0.. {
             match old.commit(before, batch((0..20).map(|i| first(n * 20 + i, 0)).collect())).await {
-                Ok(committed) => last = committed.revision,
+                Ok(committed) => {
+                    last = committed.revision;
+                    let _ = begun.take().map(|begun| begun.send(()));
+                }
                 Err(StoreError::Fenced) => break,
                 Err(why) => panic!("{why}"),
             }
         }
         last
     });
+    has_begun.await.expect("the old leader is at work");
     let new = world.store().await;
     let after = take_over(&*new).await;
     let seen = new.load(after).await.expect("read");
@@ -220,7 +225,7 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
     let mut rng = Rng::seeded(11);
     for round in 0..12_u64 {
         let mut writes: Vec<_> = (0..40).map(|n| first(round * 100 + n, rng.next_u64() % 3)).collect();
-        let moved = model.assignments(None).filter(|_| rng.next_u64() % 3 == 0);
+        let moved = model.assignments(None).filter(|_| rng.next_u64().is_multiple_of(3));
         writes.extend(moved.map(|assignment| Write::Assign {
             target: assignment.target.clone(),
             parent: assignment.parent.clone(),
