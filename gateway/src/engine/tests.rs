@@ -578,3 +578,59 @@ fn a_timer_that_was_set_anew_while_it_waited_fires_only_at_its_new_time() {
     bench.advance(40 * SECOND);
     bench.until("it fires", |bench| read(bench, A).matches('@').count() == 1);
 }
+
+/// A small file system of its own, gone with the value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Needs the right to mount; `None` without it.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .stderr(std::process::Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_that_is_really_full_is_survived() {
+    let Some(disk) = SmallDisk::mount("3m") else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let ballast = disk.0.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 1 << 20]).expect("room for the ballast");
+    let data = disk.0.path().join("pod");
+    let bench = Bench::with(Bot(|_: &Event, _: &mut Target<'_>| Ok(Reply::none())), |options| options.data = data);
+    let text = "x".repeat(50_000);
+    let mut kept = Vec::new();
+    let refused = loop {
+        let event = say(&bench, A, &text);
+        match bench.send(event.clone()) {
+            Outcome::Committed { .. } => kept.push(event),
+            Outcome::NotCommitted { .. } => break event,
+            other => panic!("{other:?}"),
+        }
+        assert!(kept.len() < 100);
+    };
+    bench.until("the pod says that it cannot write", |bench| !bench.engine().writable());
+    std::fs::remove_file(&ballast).expect("removed");
+    bench.until("it can be written again", |bench| {
+        bench.advance(SECOND);
+        bench.engine().writable()
+    });
+    assert!(!committed(&bench.send(refused.clone())).1);
+    for event in &kept {
+        assert!(committed(&bench.send(event.clone())).1);
+    }
+    assert_eq!(bench.state(&refused.target).applied, kept.len() as u64 + 1);
+}
