@@ -53,6 +53,7 @@ impl Postgres {
                 ("lock_timeout", limit.as_str()),
                 ("idle_in_transaction_session_timeout", "1000"),
                 ("default_transaction_isolation", "read committed"),
+                ("client_min_messages", "warning"),
                 // An acknowledged assignment survives a crash of the server, whatever its defaults are.
                 ("synchronous_commit", "on"),
             ])
