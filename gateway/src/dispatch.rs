@@ -10,6 +10,7 @@
 pub(crate) mod admission;
 mod apply;
 mod group;
+mod jobs;
 pub(crate) mod mailbox;
 mod serving;
 pub(crate) mod settings;

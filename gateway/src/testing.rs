@@ -28,8 +28,9 @@ use tokio::runtime::Runtime;
 
 /// How long the bench waits, in real time, for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What a sender waits, by the bench's clock.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
+/// What a sender waits, by the bench's clock, and by the real one too: long, so that a slow machine fails no test. An event
+/// is deferred when its platform wants it, however long its sender waits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// The steps in which time passes while senders wait.
 const STEP: Duration = Duration::from_millis(250);
 /// Wall time at which a bench begins, in milliseconds since the Unix epoch.

@@ -3,14 +3,15 @@
 
 use super::{
     apply::Tried,
-    mailbox::{SlotNo, Stage, Waiter, Waiting},
+    jobs::{Job, JobDone},
+    mailbox::{SlotNo, Stage, Waiting},
     writer::Writer,
 };
 use crate::{
     meters::Verdict,
     outbox::Note,
     ownership::Guard,
-    store::{Claimed, Delta, OpenCall, Settled, Store, StoreError},
+    store::{Delta, OpenCall, Store, StoreError},
 };
 use shared::{
     Mono,
@@ -20,7 +21,6 @@ use shared::{
     wire::link::Outcome,
 };
 use std::{collections::HashMap, time::Duration};
-use tokio::sync::oneshot;
 
 /// How long a group takes events in. Those that come later wait for the next.
 const GROUP_TIME: Duration = Duration::from_millis(20);
@@ -42,21 +42,6 @@ impl From<StoreError> for Abort {
     }
 }
 
-/// What the outbox and duplicates need written along with the events.
-#[derive(Debug)]
-pub(super) enum Job {
-    Claim { guard: Guard, no: SlotNo, seq: u64, done: oneshot::Sender<Option<Claimed>> },
-    Settle { guard: Guard, no: SlotNo, seq: u64, settled: Settled, done: oneshot::Sender<()> },
-    Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer },
-}
-
-#[derive(Debug)]
-enum JobDone {
-    Claimed(oneshot::Sender<Option<Claimed>>, Option<Claimed>),
-    Settled(oneshot::Sender<()>),
-    Duplicate(Guard, SlotNo, Waiter, Answer),
-}
-
 #[derive(Debug)]
 struct Handled {
     no: SlotNo,
@@ -72,7 +57,7 @@ pub(super) struct Group {
     begun: bool,
     deltas: HashMap<SlotNo, Delta>,
     handled: Vec<Handled>,
-    jobs: Vec<JobDone>,
+    pub(super) jobs: Vec<JobDone>,
     /// Events that were written down as accepted, by ticket.
     pub(super) accepted: Vec<(SlotNo, u64, Guard)>,
     /// Calls to hand to the outbox.
@@ -178,6 +163,8 @@ impl Writer {
             }
         }
         self.boxes.slot_mut(no).queue = kept;
+        // Its first event may be another now, one that does not have to wait.
+        self.boxes.turn_over(no);
         result
     }
 
@@ -195,37 +182,6 @@ impl Writer {
         }
         self.accept(group, no, waiting, guard)?;
         Ok(Tried::Waits)
-    }
-
-    fn write_jobs(&mut self, group: &mut Group) -> Result<(), Abort> {
-        for job in std::mem::take(&mut self.jobs) {
-            let (guard, no) = match &job {
-                Job::Claim { guard, no, .. } | Job::Settle { guard, no, .. } | Job::Duplicate { guard, no, .. } => {
-                    (guard.clone(), *no)
-                }
-            };
-            if let Err(denied) = self.ownership.check(&guard, Use::Act) {
-                if let Job::Duplicate { waiter, .. } = job {
-                    let _ = waiter.reply.send(self.denied(&guard, &denied));
-                }
-                continue;
-            }
-            group.begin(&self.store)?;
-            let local = self.boxes.slot(no).local;
-            let done = match job {
-                Job::Claim { seq, done, .. } => JobDone::Claimed(done, self.store.outbox_claim(local, seq)?),
-                Job::Settle { seq, settled, done, .. } => {
-                    self.store.outbox_settle(local, seq, &settled)?;
-                    JobDone::Settled(done)
-                }
-                Job::Duplicate { waiter, answer, .. } => {
-                    group.delta(no).duplicates += 1;
-                    JobDone::Duplicate(guard, no, waiter, answer)
-                }
-            };
-            group.jobs.push(done);
-        }
-        Ok(())
     }
 
     fn commit(&mut self, group: &mut Group) -> Result<(), Abort> {
@@ -283,12 +239,7 @@ impl Writer {
                     // Whoever asked may be gone.
                     let _ = done.send(());
                 }
-                JobDone::Duplicate(guard, no, waiter, answer) => {
-                    let may = self.ownership.check(&guard, Use::Act).is_ok();
-                    self.meters.duplicate(self.boxes.slot(no).target.platform());
-                    let outcome = if may { Outcome::Committed { answer, duplicate: true } } else { Outcome::Late };
-                    drop(waiter.reply.send(outcome));
-                }
+                JobDone::Duplicate(guard, _, waiter, answer) => self.acknowledge_duplicate(&guard, waiter, answer),
             }
         }
         for no in group.timers {
@@ -363,6 +314,17 @@ impl Writer {
                 && let Some(waiting) = self.after(&abort, waiting)
             {
                 self.boxes.slot_mut(no).queue.insert(i, waiting);
+            }
+            self.boxes.turn_over(no);
+        }
+        for job in group.jobs {
+            // Calls are claimed and settled again by whoever asked; a duplicate is committed, only not counted yet.
+            match job {
+                JobDone::Duplicate(guard, no, waiter, answer) if matches!(abort, Abort::Redo) => {
+                    self.jobs.push(Job::Duplicate { guard, no, waiter, answer });
+                }
+                JobDone::Duplicate(guard, _, waiter, answer) => self.acknowledge_duplicate(&guard, waiter, answer),
+                JobDone::Claimed(..) | JobDone::Settled(_) => {}
             }
         }
         for handled in group.handled.into_iter().rev() {

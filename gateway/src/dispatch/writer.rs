@@ -3,7 +3,7 @@
 
 use super::{
     Command, Submitted,
-    group::Job,
+    jobs::Job,
     mailbox::{Entered, Mailboxes, SlotNo, Waiter},
     settings::Settings,
     sweeper::Sweeper,

@@ -1,0 +1,86 @@
+//! What is written along with the events of a group: the outbox' claims and outcomes, and the count of duplicates that did
+//! not have to wait for their turn.
+
+use super::{
+    group::{Abort, Group},
+    mailbox::{SlotNo, Waiter},
+    writer::Writer,
+};
+use crate::{
+    meters::Verdict,
+    ownership::Guard,
+    store::{Claimed, Settled},
+};
+use shared::{event::Answer, lease::Use, wire::link::Outcome};
+use tokio::sync::oneshot;
+
+/// What is to be written beside events.
+#[derive(Debug)]
+pub(super) enum Job {
+    Claim { guard: Guard, no: SlotNo, seq: u64, done: oneshot::Sender<Option<Claimed>> },
+    Settle { guard: Guard, no: SlotNo, seq: u64, settled: Settled, done: oneshot::Sender<()> },
+    Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer },
+}
+
+/// A job that is written and not committed yet.
+#[derive(Debug)]
+pub(super) enum JobDone {
+    Claimed(oneshot::Sender<Option<Claimed>>, Option<Claimed>),
+    Settled(oneshot::Sender<()>),
+    Duplicate(Guard, SlotNo, Waiter, Answer),
+}
+
+impl Writer {
+    /// Writes what there is. What could not be begun stays for the next group.
+    pub(super) fn write_jobs(&mut self, group: &mut Group) -> Result<(), Abort> {
+        let mut jobs = std::mem::take(&mut self.jobs).into_iter();
+        while let Some(job) = jobs.next() {
+            if let Err(abort) = self.write_job(group, job) {
+                self.jobs.extend(jobs);
+                return Err(abort);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_job(&self, group: &mut Group, job: Job) -> Result<(), Abort> {
+        let (Job::Claim { guard, no, .. } | Job::Settle { guard, no, .. } | Job::Duplicate { guard, no, .. }) = &job;
+        if let Err(denied) = self.ownership.check(guard, Use::Act) {
+            let outcome = self.denied(guard, &denied);
+            if let Job::Duplicate { waiter, .. } = job {
+                // Whoever asked may be gone.
+                let _ = waiter.reply.send(outcome);
+            }
+            return Ok(());
+        }
+        let local = self.boxes.slot(*no).local;
+        match job {
+            Job::Claim { seq, done, .. } => {
+                group.begin(&self.store)?;
+                group.jobs.push(JobDone::Claimed(done, self.store.outbox_claim(local, seq)?));
+            }
+            Job::Settle { seq, settled, done, .. } => {
+                group.begin(&self.store)?;
+                self.store.outbox_settle(local, seq, &settled)?;
+                group.jobs.push(JobDone::Settled(done));
+            }
+            Job::Duplicate { guard, no, waiter, answer } => {
+                group.delta(no).duplicates += 1;
+                group.jobs.push(JobDone::Duplicate(guard, no, waiter, answer));
+                group.begin(&self.store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a duplicate of what was committed before.
+    pub(super) fn acknowledge_duplicate(&self, guard: &Guard, waiter: Waiter, answer: Answer) {
+        let platform = guard.target().platform();
+        self.meters.duplicate(platform);
+        self.meters.event(platform, Verdict::Duplicate);
+        let may = self.ownership.check(guard, Use::Act).is_ok();
+        let outcome = if may { Outcome::Committed { answer, duplicate: true } } else { Outcome::Late };
+        // Whoever asked may be gone.
+        let _ = waiter.reply.send(outcome);
+    }
+}
