@@ -3,6 +3,8 @@
 
 mod body;
 
+pub(crate) use body::Memory;
+
 use crate::forward::Upstream;
 use crate::ingress::{Reason, Source, Verdict, Verifiers};
 use crate::metrics::Counters;
@@ -11,6 +13,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use body::Share;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use shared::event::Answer;
 use shared::{Clock, Problem};
@@ -26,6 +29,7 @@ pub(crate) struct Door<U> {
     pub(crate) counters: Counters,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bodies: BodyLimits,
+    pub(crate) memory: Memory,
 }
 
 /// The bounds of bodies.
@@ -73,7 +77,8 @@ impl<U: Upstream> Door<U> {
     async fn take(&self, source: Source, request: Request) -> Response {
         let arrived = Instant::now();
         let platform = source.platform();
-        let (response, verdict) = match self.judge(&source, request).await {
+        let (verdict, _share) = self.judge(&source, request).await;
+        let (response, verdict) = match verdict {
             Verdict::Event(event) => {
                 let Routed { answer, verdict } = self.core.route(*event, arrived).await;
                 (response(answer), verdict)
@@ -85,21 +90,25 @@ impl<U: Upstream> Door<U> {
         response
     }
 
-    async fn judge(&self, source: &Source, request: Request) -> Verdict {
+    /// Judges a request. The share of the memory that its body takes is held until the request is answered.
+    async fn judge(&self, source: &Source, request: Request) -> (Verdict, Share) {
         if !self.verifiers.is_on(source) {
-            return Verdict::Refused(Reason::SourceOff);
+            return (Verdict::Refused(Reason::SourceOff), Share::default());
         }
         let (head, body) = request.into_parts();
-        match body::read(body, self.bodies.of(source), self.bodies.timeout).await {
-            Ok(body) => self.verifiers.verify(source, &head.headers, &body, self.clock.wall_ms()),
-            Err(reason) => Verdict::Refused(reason),
+        match body::read(body, self.bodies.of(source), self.bodies.timeout, &self.memory).await {
+            Ok((body, share)) => (self.verifiers.verify(source, &head.headers, &body, self.clock.wall_ms()), share),
+            Err(reason) => (Verdict::Refused(reason), Share::default()),
         }
     }
 }
 
 fn refused(reason: Reason) -> Response {
     let mut response = Problem::new(reason.status(), reason.as_str(), reason.detail()).into_response();
-    if matches!(reason, Reason::TooLarge | Reason::SlowBody) {
+    if reason == Reason::NoMemory {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if matches!(reason, Reason::TooLarge | Reason::SlowBody | Reason::NoMemory) {
         // The rest of the body is not read: the connection is of no further use.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

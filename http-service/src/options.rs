@@ -31,6 +31,9 @@ pub struct Options {
     /// Largest body of a GitHub delivery
     #[arg(long, env = "BERTH_MAX_BODY_GITHUB", default_value_t = 25 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub max_body_github: usize,
+    /// Most bytes that the bodies of all requests hold at once; more get 503
+    #[arg(long, env = "BERTH_BODY_MEMORY", default_value_t = 512 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub body_memory: usize,
     /// How long a body may take to arrive
     #[arg(long, env = "BERTH_BODY_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub body_timeout: Duration,

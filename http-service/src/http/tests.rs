@@ -29,6 +29,10 @@ impl Drop for Story {
 }
 
 async fn story() -> Story {
+    story_with(Memory::new(1 << 20)).await
+}
+
+async fn story_with(memory: Memory) -> Story {
     let (config, pod, metrics, stop) =
         (FakeConfig::start().await, FakePod::bind().await, Metrics::new(), Shutdown::new());
     let (routes, (links, _), counters) = (Routes::new(), links(Duration::from_secs(3)), Counters::register(&metrics));
@@ -48,7 +52,7 @@ async fn story() -> Story {
     let core = Router { routes, placer, upstream: links, parking, counters: counters.clone(), park_telegram };
     let bodies = BodyLimits { most: 1_000, most_github: 2_000, timeout: Duration::from_millis(300) };
     let clock = Arc::new(ManualClock::new(NOW_S * 1_000));
-    let door = Arc::new(Door { verifiers: verifiers(), core, counters, clock, bodies });
+    let door = Arc::new(Door { verifiers: verifiers(), core, counters, clock, bodies, memory });
     let bound = bind(([127, 0, 0, 1], 0).into(), "--listen").await.expect("a port");
     let address = bound.address;
     let router = super::routes(door).merge(Probes::new().routes(metrics));
@@ -176,6 +180,20 @@ async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
     let github = raw(&story, &post("/webhooks/github", &Source::Github, &big)).await;
     assert!(github.starts_with("HTTP/1.1 400"), "{github}");
     assert!(metric(&story, r#"berth_webhook_requests_total{platform="slack",verdict="too_large"} 3"#).await);
+}
+
+#[tokio::test]
+async fn all_bodies_together_hold_only_so_much_and_give_it_back() {
+    let story = story_with(Memory::new(900)).await;
+    let head = |length: usize| format!("POST /webhooks/slack HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    let full = raw(&story, format!("{}{}", head(901), "x".repeat(901)).as_bytes()).await;
+    assert!(full.starts_with("HTTP/1.1 503") && full.contains("retry-after: 1"), "{full}");
+    for _ in 0..3 {
+        let unsigned = format!("{}{}", head(899).replace("host: a", "host: a\r\nconnection: close"), "x".repeat(899));
+        let said = raw(&story, unsigned.as_bytes()).await;
+        assert!(said.starts_with("HTTP/1.1 401"), "what one held the next may hold: {said}");
+    }
+    assert!(metric(&story, r#"berth_webhook_requests_total{platform="slack",verdict="no_memory"} 1"#).await);
 }
 
 #[tokio::test]

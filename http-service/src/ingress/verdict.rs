@@ -110,6 +110,8 @@ pub enum Reason {
     SlowBody,
     /// The sender went away before the body was whole.
     CutBody,
+    /// All bodies together hold as much memory as they may.
+    NoMemory,
 }
 
 impl Reason {
@@ -131,6 +133,7 @@ impl Reason {
             Self::TooLarge => "too_large",
             Self::SlowBody => "slow_body",
             Self::CutBody => "cut_body",
+            Self::NoMemory => "no_memory",
         }
     }
 
@@ -150,6 +153,7 @@ impl Reason {
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -171,6 +175,7 @@ impl Reason {
             Self::TooLarge => "the body is over the limit",
             Self::SlowBody => "the body did not arrive in time",
             Self::CutBody => "the body ended early",
+            Self::NoMemory => "too many bodies are being read; send it again in a moment",
         }
     }
 }
