@@ -146,7 +146,9 @@ fn a_retry_of_the_sender_joins_the_one_that_waits() {
         if first { retry("not yet") } else { log(event, target) }
     }));
     let event = say(&bench, A, "one");
-    let (first, second) = (bench.post(event.clone()), bench.post(event.clone()));
+    let first = bench.post(event.clone());
+    bench.until("it has failed", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
+    let second = bench.post(event.clone());
     bench.advance(SECOND);
     assert_eq!(committed(&first.outcome(&bench)), ("one".into(), false));
     assert_eq!(committed(&second.outcome(&bench)), ("one".into(), true));
