@@ -93,7 +93,6 @@ impl Sender {
         } else {
             Settled::Again { next_ms: clock.wall_ms(), reason: "the lease was about to end".to_owned() }
         };
-        self.meters.call(&settled);
         if let Settled::Dead { reason } | Settled::Uncertain { reason } = &settled {
             tracing::warn!(%target, call = claimed.call.id, reason, "outgoing call put aside");
         }
@@ -167,7 +166,11 @@ impl Sender {
         loop {
             let (done, written) = oneshot::channel();
             let command = Command::Settle { guard: guard.clone(), seq, settled: settled.clone(), done };
-            if self.commands.send(command).is_err() || written.await.is_ok() {
+            if self.commands.send(command).is_err() {
+                return next;
+            }
+            if written.await.is_ok() {
+                self.meters.call(&settled);
                 return next;
             }
             if matches!(self.ownership.check(guard, Use::Act), Err(Denied::NotOwner { .. })) {
