@@ -1,5 +1,8 @@
 //! Stories of the whole engine: a real database, real threads, clocks moved by hand.
 
+mod disk;
+mod timers;
+
 use super::*;
 use crate::{
     handlers::{HandlerError, Reply, Target, Timer},
@@ -344,65 +347,6 @@ fn what_was_accepted_waits_for_the_lease_and_then_goes_on() {
 }
 
 #[test]
-fn on_a_full_disk_nothing_is_acknowledged_and_all_is_well_when_there_is_room_again() {
-    let mut bench = Bench::new(Bot(|event: &Event, target: &mut Target<'_>| {
-        target.kv().set(&event.id, body(event))?;
-        Ok(Reply::none())
-    }));
-    let text = "x".repeat(100_000);
-    let mut kept = vec![say(&bench, A, &text)];
-    assert!(matches!(bench.send(kept[0].clone()), Outcome::Committed { .. }));
-    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA max_page_count = 200")));
-    let refused = loop {
-        let event = say(&bench, A, &text);
-        match bench.send(event.clone()) {
-            Outcome::Committed { .. } => kept.push(event),
-            Outcome::NotCommitted { .. } => break event,
-            other => panic!("{other:?}"),
-        }
-        assert!(kept.len() < 100);
-    };
-    bench.until("the pod says that it cannot write", |bench| !bench.engine().writable());
-    assert!(matches!(bench.send(say(&bench, B, &text)), Outcome::NotCommitted { .. }));
-    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA max_page_count = 1000000")));
-    bench.until("it can be written again", |bench| {
-        bench.advance(SECOND);
-        bench.engine().writable()
-    });
-    assert!(!committed(&bench.send(refused.clone())).1);
-    bench.crash();
-    assert_eq!(bench.state(&refused.target).applied, kept.len() as u64 + 1);
-    for event in kept {
-        assert!(committed(&bench.send(event)).1);
-    }
-}
-
-#[test]
-fn a_database_that_cannot_be_written_keeps_what_was_accepted() {
-    let gate = Arc::new(AtomicU32::new(0));
-    let open = Arc::clone(&gate);
-    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
-        if body(event) == "late" && open.load(Ordering::SeqCst) == 0 { retry("closed") } else { log(event, target) }
-    }));
-    bench.own(B, 1);
-    let late = say(&bench, A, "late");
-    let sent = bench.post(late.clone());
-    bench.advance(2 * SECOND);
-    assert!(matches!(sent.outcome(&bench), Outcome::Committed { .. }));
-    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA query_only = ON")));
-    gate.store(1, Ordering::SeqCst);
-    bench.advance(60 * SECOND);
-    assert!(matches!(bench.send(say(&bench, B, "one")), Outcome::NotCommitted { .. }));
-    assert_eq!(bench.state(&late.target).applied, 0);
-    bench.block_on(bench.engine().meddle(|store| store.pragma("PRAGMA query_only = OFF")));
-    bench.until("it is applied", |bench| {
-        bench.advance(SECOND);
-        bench.state(&late.target).applied == 1
-    });
-    assert!(bench.engine().writable());
-}
-
-#[test]
 fn a_sender_who_was_told_that_it_is_too_late_finds_nothing_done() {
     let bench = Bench::new(Bot(log));
     bench.own(A, 1);
@@ -423,71 +367,6 @@ fn a_full_pod_says_when_to_come_back() {
     for sent in waiting {
         assert!(matches!(sent.outcome(&bench), Outcome::Committed { .. } | Outcome::Late));
     }
-}
-
-fn set_timer(event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
-    match body(event).split_whitespace().collect::<Vec<_>>()[..] {
-        ["at", id, after] => {
-            let due = target.now_ms() + after.parse::<u64>().expect("a number") * 1_000;
-            target.timer().at(id, due, "")?;
-        }
-        ["poison"] => {
-            let due = target.now_ms() + 1_000;
-            target.timer().at("poison", due, "poison")?;
-        }
-        ["cancel", id] => drop(target.timer().cancel(id)?),
-        _ => return log(event, target),
-    }
-    Ok(Reply::none())
-}
-
-#[test]
-fn a_timer_fires_once_at_its_time_in_order_and_not_when_it_was_taken_back() {
-    let bench = Bench::new(Bot(set_timer));
-    for text in ["at b 20", "at a 10", "at never 15", "at moved 5", "at moved 30", "cancel never"] {
-        bench.send(say(&bench, A, text));
-    }
-    bench.advance(9 * SECOND);
-    assert_eq!(read(&bench, A), "");
-    bench.advance(31 * SECOND);
-    bench.until("the last has fired", |bench| read(bench, A).contains("moved"));
-    let start = 1_700_000_000_000_u64;
-    let expected = [("a", 10), ("b", 20), ("moved", 30)].map(|(id, s)| format!("{id}@{}", start + s * 1_000)).join(" ");
-    assert_eq!(read(&bench, A), expected);
-}
-
-#[test]
-fn a_timer_missed_while_the_pod_was_down_fires_once_late_and_a_clock_that_jumps_fires_none_twice() {
-    let mut bench = Bench::new(Bot(set_timer));
-    bench.send(say(&bench, A, "at a 10"));
-    bench.clock().advance(3_600 * SECOND);
-    bench.renew_lease();
-    bench.crash();
-    bench.until("it has fired", |bench| read(bench, A).contains('@'));
-    let once = read(&bench, A);
-    bench.clock().step_wall(1_700_000_000_000);
-    bench.crash();
-    bench.advance(60 * SECOND);
-    bench.advance(3_600 * SECOND);
-    assert_eq!(read(&bench, A), once);
-    assert_eq!(once.matches('@').count(), 1);
-}
-
-#[test]
-fn a_timer_that_fails_keeps_its_attempts_through_a_crash_and_does_not_hold_up_others_for_ever() {
-    let mut bench = Bench::with(Bot(set_timer), |options| options.handler_attempts = 4);
-    bench.send(say(&bench, A, "poison"));
-    bench.advance(SECOND);
-    bench.until("it has failed once", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
-    bench.crash();
-    bench.until("it is dead", |bench| {
-        bench.advance(SECOND);
-        bench.block_on(bench.engine().dead_events(10)).expect("read").len() == 1
-    });
-    let dead = bench.block_on(bench.engine().dead_events(10)).expect("read");
-    assert_eq!((dead[0].source.as_str(), dead[0].attempts), ("timer", 4));
-    bench.send(say(&bench, A, "after"));
-    assert_eq!(read(&bench, A), "after");
 }
 
 #[test]
@@ -553,86 +432,4 @@ fn a_duplicate_of_what_was_committed_does_not_wait_behind_an_event_that_is_being
     assert_eq!(committed(&bench.send(event.clone())), ("one".into(), true));
     assert!(!stuck.is_done());
     assert_eq!((bench.state(&event.target).applied, bench.state(&event.target).duplicates), (1, 1));
-}
-
-#[test]
-fn a_timer_that_was_set_anew_while_it_waited_fires_only_at_its_new_time() {
-    let failures = AtomicU32::new(1);
-    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
-        if body(event) != "move" {
-            return set_timer(event, target);
-        }
-        if failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
-            return retry("not yet");
-        }
-        let due = target.now_ms() + 60_000;
-        target.timer().at("a", due, "")?;
-        Ok(Reply::none())
-    }));
-    bench.send(say(&bench, A, "at a 1"));
-    bench.clock().advance(Duration::from_millis(500));
-    let moving = bench.post(say(&bench, A, "move"));
-    // The timer is due while the event before it waits to be tried again.
-    bench.advance(2 * SECOND);
-    assert!(matches!(moving.outcome(&bench), Outcome::Committed { .. }));
-    bench.advance(30 * SECOND);
-    assert_eq!(read(&bench, A), "");
-    bench.advance(40 * SECOND);
-    bench.until("it fires", |bench| read(bench, A).matches('@').count() == 1);
-}
-
-/// A small file system of its own, gone with the value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// Needs the right to mount; `None` without it.
-    fn mount(size: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(folder.path())
-            .stderr(std::process::Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then(|| Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
-#[test]
-fn a_disk_that_is_really_full_is_survived() {
-    let Some(disk) = SmallDisk::mount("3m") else {
-        println!("skipped: this user may not mount a small file system");
-        return;
-    };
-    let ballast = disk.0.path().join("ballast");
-    std::fs::write(&ballast, vec![0; 1 << 20]).expect("room for the ballast");
-    let data = disk.0.path().join("pod");
-    let bench = Bench::with(Bot(|_: &Event, _: &mut Target<'_>| Ok(Reply::none())), |options| options.data = data);
-    let text = "x".repeat(50_000);
-    let mut kept = Vec::new();
-    let refused = loop {
-        let event = say(&bench, A, &text);
-        match bench.send(event.clone()) {
-            Outcome::Committed { .. } => kept.push(event),
-            Outcome::NotCommitted { .. } => break event,
-            other => panic!("{other:?}"),
-        }
-        assert!(kept.len() < 100);
-    };
-    bench.until("the pod says that it cannot write", |bench| !bench.engine().writable());
-    std::fs::remove_file(&ballast).expect("removed");
-    bench.until("it can be written again", |bench| {
-        bench.advance(SECOND);
-        bench.engine().writable()
-    });
-    assert!(!committed(&bench.send(refused.clone())).1);
-    for event in &kept {
-        assert!(committed(&bench.send(event.clone())).1);
-    }
-    assert_eq!(bench.state(&refused.target).applied, kept.len() as u64 + 1);
 }
