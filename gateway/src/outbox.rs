@@ -166,6 +166,7 @@ impl Run {
                 match next {
                     Next::Over => self.lanes.over(&target, seq),
                     Next::Again(at) => self.lanes.again(&target, seq, at),
+                    Next::Waits(at) => self.lanes.waits(&target, seq, at),
                 }
                 self.meters.outbox_waiting(self.lanes.waiting());
             }

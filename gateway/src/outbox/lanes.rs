@@ -106,10 +106,20 @@ impl Lanes {
 
     /// Says that a call has to be made again, in its place, not before `at`.
     pub(crate) fn again(&mut self, target: &TargetId, seq: u64, at: Mono) {
+        self.put_off(target, seq, at, |call| call.interrupted = false);
+    }
+
+    /// Says that a call could not be begun: it is what it was, and is looked at again not before `at`.
+    pub(crate) fn waits(&mut self, target: &TargetId, seq: u64, at: Mono) {
+        self.put_off(target, seq, at, |_| ());
+    }
+
+    fn put_off(&mut self, target: &TargetId, seq: u64, at: Mono, change: impl FnOnce(&mut Queued)) {
         if let Some(lane) = self.lanes.get_mut(target) {
             lane.busy = false;
             if let Some(call) = lane.calls.iter_mut().find(|call| call.seq == seq) {
-                (call.not_before, call.interrupted) = (at, false);
+                call.not_before = at;
+                change(call);
             }
             self.settle(target);
         }

@@ -35,6 +35,8 @@ pub(super) enum Next {
     Over,
     /// It is to be made again.
     Again(Mono),
+    /// It has not been touched: the lease, or the disk, did not allow it.
+    Waits(Mono),
 }
 
 /// Makes calls.
@@ -74,7 +76,7 @@ impl Sender {
     /// Makes a call, or finds out that it cannot be made now.
     pub(super) async fn deliver(&self, target: TargetId, queued: Queued) -> Next {
         let clock = Arc::clone(self.ownership.clock());
-        let Some(guard) = self.may_start(&target) else { return Next::Again(clock.now().after(PAUSE)) };
+        let Some(guard) = self.may_start(&target) else { return Next::Waits(clock.now().after(PAUSE)) };
         if queued.interrupted && !queued.idempotent {
             let reason = "the pod stopped while the call was being made".to_owned();
             return self.settle(&guard, queued.seq, Settled::Uncertain { reason }).await;
@@ -82,7 +84,7 @@ impl Sender {
         let claimed = match self.claim(&guard, queued.seq).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return Next::Over,
-            Err(_) => return Next::Again(clock.now().after(PAUSE)),
+            Err(_) => return Next::Waits(clock.now().after(PAUSE)),
         };
         let settled = if self.may_start(&target).is_some() {
             let attempt = tokio::select! {

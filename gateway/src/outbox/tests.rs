@@ -198,6 +198,26 @@ fn calls_survive_a_crash_and_one_that_was_under_way_is_known_as_such() {
 }
 
 #[test]
+fn a_call_that_was_under_way_at_a_crash_is_held_also_when_the_lease_comes_later() {
+    let server = Server::start(&[Does::Answer(503, "")]);
+    let mut bench = bench(&server);
+    ask(&bench, "one POST /1");
+    bench.until("it failed", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    bench.block_on(bench.engine().meddle(|store| store.pragma("UPDATE outbox SET state = 'sending'")));
+    // A pod reads its rows before it may serve them.
+    bench.ownership().drop_lease();
+    bench.crash();
+    bench.advance(5 * SECOND);
+    bench.renew_lease();
+    bench.until("it is held", |bench| {
+        bench.advance(SECOND);
+        !aside(bench).is_empty() || server.seen().len() > 1
+    });
+    assert_eq!(server.seen(), ["/1"]);
+    assert_eq!(aside(&bench), [("one".to_owned(), "uncertain".to_owned())]);
+}
+
+#[test]
 fn nothing_leaves_without_a_lease() {
     let server = Server::start(&[Does::Answer(500, "")]);
     let bench = bench(&server);

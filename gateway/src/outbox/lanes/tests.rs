@@ -43,6 +43,18 @@ fn a_host_that_has_to_wait_holds_up_only_its_own_calls() {
 }
 
 #[test]
+fn a_call_that_could_not_begin_is_still_one_that_was_interrupted() {
+    let mut lanes = Lanes::default();
+    lanes.push(&target(1), [Queued { interrupted: true, ..call(1, "a") }]);
+    let later = T0.after(Duration::from_secs(1));
+    assert_eq!(take(&mut lanes, T0), Some(1));
+    lanes.waits(&target(1), 1, later);
+    assert!(lanes.next(later).is_some_and(|(_, call)| call.interrupted));
+    lanes.again(&target(1), 1, later);
+    assert!(lanes.next(later).is_some_and(|(_, call)| !call.interrupted));
+}
+
+#[test]
 fn a_target_that_is_gone_sends_nothing_more() {
     let mut lanes = Lanes::default();
     lanes.push(&target(1), [call(1, "a"), call(2, "a")]);
