@@ -126,8 +126,8 @@ async fn every_telegram_update_reaches_its_target_once() {
 /// `team_id` names. What is not listed here is `T111`.
 const SLACK_TARGETS: &[(&str, Option<&str>)] = &[
     ("events_url_verification__event_body.json", None),
-    // Installed for the organisation E333; team and enterprise of the event are the other side's.
-    ("events__body.json", Some("E333")),
+    // Installed for a whole organisation, by a sender too old to name `context_team_id`: the event's team counts.
+    ("events__body.json", Some("T222")),
     ("events_org_apps__event_payload.json", Some("E111")),
     ("events_org_apps__event_payload_2.json", Some("E111")),
     ("events_shared_channels__app_uninstalled_body.json", Some("T_INSTALLED")),
@@ -143,7 +143,7 @@ const SLACK_TARGETS: &[(&str, Option<&str>)] = &[
     ("events_token_revocations__event_payload_2.json", Some("E111")),
     ("message_changed__event_payload.json", Some("T-auth")),
     // The view was opened by somebody of the other side of a shared channel.
-    ("view_submission__connect_channel_payload.json", Some("T-installed-workspace")),
+    ("view_submission__connect_channel_payload.json", Some("T-other-side")),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

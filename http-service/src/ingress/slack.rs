@@ -54,18 +54,16 @@ struct Authorization<'a> {
 
 impl Event<'_> {
     /// Returns the workspace the app was installed in. `team_id` may be another one: in a shared channel it is whoever
-    /// wrote. An app installed for a whole organisation has no team in its authorization; then the workspace the event is
-    /// of counts, as it does for that app's commands, unless it is of another organisation.
+    /// wrote. An app installed for a whole organisation has no team in its authorization; then `context_team_id` says
+    /// through which workspace the event came.
     fn team(&self) -> Option<&str> {
         let installed = self.authorizations.as_ref().and_then(|all| all.first()).map(|first| &first.0);
-        let home = installed.and_then(|installed| id(&installed.enterprise_id));
-        let foreign = home.is_some() && id(&self.enterprise_id).is_some_and(|of| Some(of) != home);
         installed
             .and_then(|installed| id(&installed.team_id))
             .or_else(|| id(&self.context_team_id))
-            .or_else(|| id(&self.team_id).filter(|_| !foreign))
-            .or_else(|| id(&self.enterprise_id).filter(|_| !foreign))
-            .or(home)
+            .or_else(|| id(&self.team_id))
+            .or_else(|| id(&self.enterprise_id))
+            .or_else(|| installed.and_then(|installed| id(&installed.enterprise_id)))
     }
 }
 
@@ -131,16 +129,12 @@ struct View<'a> {
     id: Option<Id<'a>>,
     #[serde(borrow)]
     hash: Option<Id<'a>>,
-    #[serde(borrow)]
-    app_installed_team_id: Option<Id<'a>>,
 }
 
 impl Interaction<'_> {
-    /// Returns the workspace: for a view in a shared channel the one that installed the app, since `team` is the one of
-    /// whoever clicked; an organisation's id there (`E…`) says less than `team`.
+    /// Returns the workspace, or the organisation where the action belongs to no workspace.
     fn team(&self) -> Option<&str> {
-        let view = self.view.as_ref().and_then(|view| id(&view.0.app_installed_team_id));
-        view.filter(|team| team.starts_with('T')).or_else(|| ref_id(&self.team)).or_else(|| ref_id(&self.enterprise))
+        ref_id(&self.team).or_else(|| ref_id(&self.enterprise))
     }
 
     /// Returns the dedupe key. Where Slack gives none it is made of what names this one action; a request for options

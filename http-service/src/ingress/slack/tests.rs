@@ -24,8 +24,8 @@ fn an_event_belongs_to_the_workspace_that_installed_the_app() {
         (r#""team_id":"T1","enterprise_id":"E","authorizations":[{"team_id":null,"enterprise_id":"E"}]"#, "T1"),
         // The same, and written by somebody of another organisation in a shared channel.
         (
-            r#""team_id":"T_ALIEN","enterprise_id":"E_ALIEN","authorizations":[{"team_id":null,"enterprise_id":"E"}]"#,
-            "E",
+            r#""team_id":"T_ALIEN","enterprise_id":"E_ALIEN","context_team_id":"T_HOME","authorizations":[{"team_id":null,"enterprise_id":"E"}]"#,
+            "T_HOME",
         ),
         (r#""authorizations":[{"team_id":null,"enterprise_id":"E"}]"#, "E"),
     ] {
@@ -80,8 +80,6 @@ fn interactivity_belongs_to_its_team_else_its_enterprise() {
     for (ids, target) in [
         (r#""team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"}"#, "T1"),
         (r#""team":null,"enterprise":{"id":"E1"}"#, "E1"),
-        (r#""team":{"id":"T_GUEST"},"view":{"id":"V","app_installed_team_id":"T_HOME"}"#, "T_HOME"),
-        (r#""team":{"id":"T1"},"view":{"id":"V","app_installed_team_id":"E1"}"#, "T1"),
     ] {
         let (found, _, id) = interaction(&format!(r#"{{"type":"block_actions","trigger_id":"9.8.x",{ids}}}"#));
         assert_eq!((found, id.as_str()), (format!("slack:guild:{target}"), "9.8.x"), "{ids}");
