@@ -254,9 +254,12 @@ impl Mailboxes {
         None
     }
 
-    /// Puts an event back at the front of its target's queue: it keeps its place.
+    /// Puts an event back into its target's queue, where it stood: it keeps its place.
     pub(crate) fn put_back(&mut self, no: SlotNo, waiting: Waiting) {
-        self.slot_mut(no).queue.push_front(waiting);
+        let queue = &mut self.slot_mut(no).queue;
+        // Mostly in front; a duplicate that was found on the way to a later event may come from the middle.
+        let place = queue.partition_point(|other| other.ticket < waiting.ticket);
+        queue.insert(place, waiting);
         self.turn_over(no);
     }
 

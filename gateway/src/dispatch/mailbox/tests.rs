@@ -116,6 +116,18 @@ fn an_event_that_has_to_wait_keeps_its_place_and_holds_up_only_its_own_target() 
 }
 
 #[test]
+fn what_was_taken_out_of_the_middle_comes_back_to_its_place() {
+    let mut boxes = Boxes::new(1);
+    for id in ["a", "b", "c"] {
+        boxes.send(0, id);
+    }
+    let no = boxes.boxes.find(&target(0)).expect("open");
+    let middle = boxes.boxes.slot_mut(no).queue.remove(1).expect("b");
+    boxes.boxes.put_back(no, middle);
+    assert_eq!(boxes.run_all(), ["0/a", "0/b", "0/c"]);
+}
+
+#[test]
 fn the_same_id_joins_the_one_that_waits_and_both_are_answered() {
     let mut boxes = Boxes::new(1);
     let (_, mut first) = boxes.send(0, "a");
