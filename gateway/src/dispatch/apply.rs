@@ -103,6 +103,7 @@ impl Writer {
             }
             // Nobody waits for a timer: from its first failure on the journal counts its attempts.
             Stage::Fresh if waiting.event.kind == EventKind::Timer => {
+                self.use_timer_up(no, waiting)?;
                 self.accept(group, no, waiting, guard)?;
             }
             Stage::Fresh => {}
@@ -173,7 +174,6 @@ impl Writer {
         guard: Guard,
     ) -> Result<(), Abort> {
         let answer = platform::deferred(waiting.event.kind);
-        self.use_timer_up(no, waiting)?;
         let seq = self.write_down(group, no, waiting, State::Accepted, &answer)?;
         group.delta(no).duplicates += waiting.joined();
         group.accepted.push((no, waiting.ticket, guard));

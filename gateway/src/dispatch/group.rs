@@ -180,6 +180,9 @@ impl Writer {
         if let Some(answer) = self.known(group, no, waiting)? {
             return Ok(Tried::Written { guard, answer, duplicate: true });
         }
+        if !self.use_timer_up(no, waiting)? {
+            return Ok(Tried::Gone);
+        }
         self.accept(group, no, waiting, guard)?;
         Ok(Tried::Waits)
     }

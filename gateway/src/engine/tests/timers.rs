@@ -90,3 +90,29 @@ fn a_timer_that_was_set_anew_while_it_waited_fires_only_at_its_new_time() {
     bench.advance(40 * SECOND);
     bench.until("it fires", |bench| read(bench, A).matches('@').count() == 1);
 }
+
+#[test]
+fn a_timer_that_was_taken_back_while_it_waited_does_not_fire_when_an_event_behind_it_is_accepted() {
+    let failures = AtomicU32::new(2);
+    let bench = Bench::with(
+        Bot(move |event: &Event, target: &mut Target<'_>| {
+            let hard = body(event) == "cancel a"
+                && failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+            if hard { retry("not yet") } else { set_timer(event, target) }
+        }),
+        |options| options.group_commit = 1,
+    );
+    bench.send(say(&bench, A, "at a 1"));
+    let cancel = bench.post(bench.event(A, EventKind::GithubEvent, "cancel a"));
+    bench.until("it has failed", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
+    bench.advance(SECOND);
+    bench.until("the timer waits behind it", |bench| bench.metrics().contains(r#"result="retried"} 2"#));
+    let behind = bench.post(say(&bench, A, "behind"));
+    // At one glance: the first may run, and the last has to be answered.
+    bench.clock().advance(2 * SECOND);
+    bench.block_on(bench.engine().wake());
+    assert!(matches!(cancel.outcome(&bench), Outcome::Committed { .. }));
+    assert!(matches!(behind.outcome(&bench), Outcome::Committed { .. }));
+    bench.advance(5 * SECOND);
+    assert_eq!(read(&bench, A), "behind");
+}
