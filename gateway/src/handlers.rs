@@ -7,6 +7,7 @@ mod target;
 
 pub use command::{Command, EventExt, Message};
 pub use reply::Reply;
+pub(crate) use reply::bounded;
 pub use shared::TargetId;
 pub use shared::event::{Answer, Event, EventKind, OutboxCall};
 pub(crate) use target::Effects;

@@ -55,6 +55,9 @@ pub struct Options {
     /// Most events committed together
     #[arg(long, env = "BERTH_GROUP_COMMIT", default_value_t = 256, value_name = "N", help_heading = "Limits")]
     pub group_commit: usize,
+    /// Largest reply of a handler; a larger one fails its event for good. Never more than fits a frame
+    #[arg(long, env = "BERTH_MAX_REPLY", default_value_t = 1 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub max_reply: usize,
     /// Largest stored reply; of a larger one only the status is kept for duplicates
     #[arg(long, env = "BERTH_MAX_STORED_REPLY", default_value_t = 64 << 10, value_name = "BYTES", help_heading = "Limits")]
     pub max_stored_reply: usize,

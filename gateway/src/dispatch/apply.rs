@@ -7,7 +7,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    handlers::{Effects, HandlerError, Reply, Target, Timer},
+    handlers::{Effects, HandlerError, Reply, Target, Timer, bounded},
     meters::Verdict,
     ownership::{Denied, Guard},
     store::{Entry, NewCall, OpenCall, State},
@@ -78,8 +78,8 @@ impl Writer {
         if let Some(fault) = effects.fault {
             return Err(Abort::Disk(fault));
         }
-        let failed = match said {
-            Ok(reply) => return self.keep(group, no, waiting, guard, reply, effects.calls, effects.timers),
+        let failed = match said.and_then(|reply| bounded(reply.render(&waiting.event), self.settings.max_reply)) {
+            Ok(answer) => return self.keep(group, no, waiting, guard, answer, effects.calls, effects.timers),
             Err(why) => why,
         };
         if !self.store.in_transaction() {
@@ -189,11 +189,10 @@ impl Writer {
         no: SlotNo,
         waiting: &Waiting,
         guard: Guard,
-        reply: Reply,
+        answer: Answer,
         mut calls: Vec<OpenCall>,
         timers: bool,
     ) -> Result<Tried, Abort> {
-        let answer = reply.render(&waiting.event);
         match waiting.stage {
             Stage::Fresh => {
                 self.write_down(group, no, waiting, State::Done, &answer)?;

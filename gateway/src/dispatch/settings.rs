@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Rows of each table that one step of the sweep looks at.
 const SWEEP_ROWS: usize = 200;
 
+/// What a frame holds beside the reply itself, at most, in bytes.
+const FRAME_ROOM: usize = 1 << 10;
+
 /// The writer's part of the options.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -14,6 +17,7 @@ pub(crate) struct Settings {
     pub(super) retry: Duration,
     pub(super) mailbox: usize,
     pub(super) group: usize,
+    pub(super) max_reply: usize,
     pub(super) max_stored_reply: usize,
     pub(super) discord_api: String,
     pub(super) retention: Retention,
@@ -28,6 +32,8 @@ impl Settings {
             retry: options.handler_retry,
             mailbox: options.mailbox,
             group: options.group_commit.max(1),
+            // What does not fit a frame would cut the link, with everything else that is under way on it.
+            max_reply: options.max_reply.min(options.max_frame.saturating_sub(FRAME_ROOM)),
             max_stored_reply: options.max_stored_reply,
             discord_api: options.discord_api.clone(),
             retention: Retention {

@@ -249,6 +249,30 @@ fn what_a_handler_refuses_for_good_is_recorded_and_not_tried_again() {
 }
 
 #[test]
+fn a_reply_that_is_too_large_fails_its_event_for_good_and_leaves_nothing_behind() {
+    let bench = Bench::with(
+        Bot(|event: &Event, target: &mut Target<'_>| match body(event) {
+            "large" => append(target, "large").map(|()| Reply::text("x".repeat(1_000))),
+            _ => log(event, target),
+        }),
+        |options| options.max_reply = 1_000,
+    );
+    let event = say(&bench, A, "large");
+    assert_eq!(committed(&bench.send(event.clone())), ("This did not work. Nothing was changed.".into(), false));
+    assert!(committed(&bench.send(event)).1);
+    assert_eq!(read(&bench, A), "");
+    assert!(bench.metrics().contains(r#"berth_dead_letters_total{kind="event_failed"} 1"#));
+}
+
+#[test]
+fn no_setting_lets_a_reply_become_larger_than_a_frame() {
+    let bench = Bench::with(Bot(|_: &Event, _: &mut Target<'_>| Ok(Reply::text("x".repeat(9_000)))), |options| {
+        (options.max_reply, options.max_frame) = (1 << 30, 10_000);
+    });
+    assert_eq!(committed(&bench.send(say(&bench, A, "x"))).0, "This did not work. Nothing was changed.");
+}
+
+#[test]
 fn a_handler_that_takes_too_long_leaves_nothing_behind() {
     let clock: Arc<OnceLock<ManualClock>> = Arc::default();
     let (hands, slow) = (Arc::clone(&clock), AtomicU32::new(1));

@@ -1,5 +1,6 @@
 //! What a handler answers, and what that becomes on each platform. Pure; knows no transport.
 
+use super::HandlerError;
 use serde_json::Value;
 use shared::event::{Answer, Event, EventKind};
 use shared::platform;
@@ -50,6 +51,22 @@ impl Reply {
             Form::Text { text, private } => platform::message(event.kind, &text, private),
         }
     }
+}
+
+/// What a header takes on its way beside its name and its value, in bytes.
+const HEADER_OVERHEAD: usize = 16;
+
+/// Lets an answer through that has at most `most` bytes, headers included.
+///
+/// # Errors
+/// [`HandlerError::Permanent`]: a larger one would be larger the next time too.
+pub(crate) fn bounded(answer: Answer, most: usize) -> Result<Answer, HandlerError> {
+    let headers = answer.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_OVERHEAD);
+    let size = answer.body.len() + headers.sum::<usize>();
+    if size <= most {
+        return Ok(answer);
+    }
+    Err(HandlerError::Permanent(format!("the reply has {size} bytes, --max-reply (BERTH_MAX_REPLY) allows {most}")))
 }
 
 /// Telegram executes the body of an answer, and needs to be told the chat: the one the update came from.
