@@ -2,6 +2,7 @@
 //! Secrets are compared in constant time.
 
 use super::verdict::{Input, Reason};
+use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -66,6 +67,23 @@ impl HmacKeys {
     /// Returns whether one of the keys makes `signature` over the parts.
     pub(super) fn verify(&self, parts: &[&[u8]], signature: &[u8; 32]) -> bool {
         self.0.iter().any(|key| self::keyed(key, parts).verify_slice(signature).is_ok())
+    }
+
+    /// Returns what each of the keys makes of the parts: for requests that carry many signatures, since what a stranger
+    /// makes us hash must not grow with how many they write.
+    pub(super) fn tags(&self, parts: &[&[u8]]) -> Tags {
+        Tags(self.0.iter().map(|key| self::keyed(key, parts).finalize()).collect())
+    }
+}
+
+/// The right signatures of one body, one for each key.
+pub(super) struct Tags(Vec<CtOutput<Hmac<Sha256>>>);
+
+impl Tags {
+    /// Returns whether `signature` is one of them, in constant time.
+    pub(super) fn contain(&self, signature: [u8; 32]) -> bool {
+        let given = CtOutput::new(signature.into());
+        self.0.iter().fold(false, |found, tag| (*tag == given) | found)
     }
 }
 

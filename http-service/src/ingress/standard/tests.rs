@@ -103,3 +103,18 @@ fn a_public_key_verifies_ed25519() {
     let flood = format!("{}{right}", wrong.repeat(MAX_ED25519));
     assert_eq!(with(&flood), Verdict::Refused(Reason::WrongSignature), "no more are tried");
 }
+
+#[test]
+fn many_wrong_signatures_cost_no_more_hashing_than_one() {
+    let (body, stamp) = (vec![b'x'; 256 << 10], NOW_S.to_string());
+    let cost = |count: usize| {
+        let wrong = vec![format!("v1,{}", BASE64.encode([7; 32])); count].join(" ");
+        let sent = [("webhook-id", "msg_1"), ("webhook-timestamp", stamp.as_str()), ("webhook-signature", &wrong)];
+        let sent = headers(&sent);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(judge_with(&shop(), &sent, &body), Verdict::Refused(Reason::WrongSignature));
+        begun.elapsed()
+    };
+    let (one, many) = (cost(1), cost(300));
+    assert!(many < one * 50, "one took {one:?}, three hundred took {many:?}");
+}
