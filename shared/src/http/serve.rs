@@ -1,11 +1,14 @@
-//! The accept loop. `axum::serve` leaves half a head open for ever and bounds nothing; this one bounds heads, connections
-//! and the time a head may take, refuses ambiguous `Host` headers, and stops in order.
+//! The accept loop. `axum::serve` leaves half a head open for ever and bounds nothing; this one bounds heads, connections,
+//! the time a head may take and a reader may sleep, refuses ambiguous `Host` headers, and stops in order.
+
+mod patient;
 
 use crate::shutdown::Shutdown;
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use patient::Patient;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
@@ -23,6 +26,9 @@ pub struct ServeLimits {
     /// How long a request head may take, and an idle connection may stay
     #[arg(long, env = "BERTH_HEAD_TIMEOUT", default_value = "5s", value_parser = crate::settings::duration, value_name = "TIME", help_heading = "Limits")]
     pub head_timeout: Duration,
+    /// How long a reader may take nothing of what is sent to it
+    #[arg(long, env = "BERTH_WRITE_TIMEOUT", default_value = "10s", value_parser = crate::settings::duration, value_name = "TIME", help_heading = "Limits")]
+    pub write_timeout: Duration,
     /// Most connections at once; more wait to be accepted
     #[arg(long, env = "BERTH_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N", help_heading = "Limits")]
     pub max_connections: usize,
@@ -38,6 +44,7 @@ impl Default for ServeLimits {
             max_head_bytes: 16_384,
             max_headers: 100,
             head_timeout: 5 * second,
+            write_timeout: 10 * second,
             max_connections: 10_000,
             stop_timeout: 5 * second,
         }
@@ -123,7 +130,7 @@ async fn connection(stream: TcpStream, router: Router, limits: &ServeLimits, shu
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.max_head_bytes.max(8_192))
         .max_headers(limits.max_headers)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, limits.write_timeout)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let result = tokio::select! {

@@ -63,6 +63,15 @@ async fn half_a_head_is_closed_after_its_time() {
 }
 
 #[tokio::test]
+async fn who_asks_and_never_reads_is_left_after_a_while() {
+    let Server { address, .. } = server(ServeLimits { write_timeout: Duration::from_millis(300), ..short() }).await;
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let asks = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
+    let left = async { while stream.write_all(asks.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(10), left).await.expect("the server closes the connection");
+}
+
+#[tokio::test]
 async fn a_head_over_the_limit_gets_431() {
     let Server { address, .. } = server(short()).await;
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "x".repeat(20_000));
