@@ -14,6 +14,8 @@ const BETWEEN: Duration = Duration::from_millis(20);
 /// How far it has come.
 #[derive(Debug)]
 pub(super) struct Sweeper {
+    /// When it was made: by the boot clock, and by the wall clock in milliseconds since the Unix epoch.
+    begun: (Mono, u64),
     at: Option<LocalId>,
     next: Mono,
     round_begins: Mono,
@@ -23,8 +25,9 @@ pub(super) struct Sweeper {
 
 impl Sweeper {
     /// Makes one that begins its first round soon.
-    pub(super) fn new(now: Mono) -> Self {
-        Self { at: None, next: now.after(FIRST), round_begins: now.after(FIRST), payloads: HashMap::new() }
+    pub(super) fn new(now: Mono, wall_ms: u64) -> Self {
+        let first = now.after(FIRST);
+        Self { begun: (now, wall_ms), at: None, next: first, round_begins: first, payloads: HashMap::new() }
     }
 
     /// Returns when the next step is due.
@@ -37,8 +40,11 @@ impl Sweeper {
         now >= self.next
     }
 
-    /// Takes one step, in a transaction of its own.
+    /// Takes one step, in a transaction of its own. A wall clock that leaps ahead makes nothing older: an inbox that forgot
+    /// what its senders still repeat would apply it again.
     pub(super) fn step(&mut self, store: &Store, now: Mono, wall_ms: u64, keep: &Retention) -> Result<(), StoreError> {
+        let passed = u64::try_from(now.since(self.begun.0).as_millis()).unwrap_or(u64::MAX);
+        let wall_ms = wall_ms.min(self.begun.1.saturating_add(passed));
         self.next = now.after(BETWEEN);
         let Some(target) = store.target_after(self.at)? else {
             (self.at, self.round_begins) = (None, self.round_begins.after(EVERY).max(now));

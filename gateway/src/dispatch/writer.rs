@@ -101,7 +101,7 @@ impl Writer {
             timers: Timers::default(),
             commands,
             shared,
-            sweeper: Sweeper::new(now),
+            sweeper: Sweeper::new(now, clock.wall_ms()),
             next_probe: now,
             woken: Vec::new(),
             clock,

@@ -8,7 +8,7 @@ use crate::{
     handlers::{HandlerError, Reply, Target, Timer},
     testing::{Bench, text_of},
 };
-use shared::clock::ManualClock;
+use shared::clock::{Clock, ManualClock};
 use std::sync::{
     OnceLock,
     atomic::{AtomicU32, Ordering},
@@ -246,6 +246,17 @@ fn what_a_handler_refuses_for_good_is_recorded_and_not_tried_again() {
     assert_eq!(committed(&bench.send(event.clone())), ("This did not work. Nothing was changed.".into(), false));
     assert!(committed(&bench.send(event.clone())).1);
     assert_eq!((tries.load(Ordering::SeqCst), bench.state(&event.target).applied), (1, 1));
+}
+
+#[test]
+fn a_wall_clock_that_leaps_ahead_lets_no_event_be_forgotten() {
+    let bench = Bench::new(Bot(log));
+    let event = say(&bench, A, "one");
+    bench.send(event.clone());
+    bench.clock().step_wall(bench.clock().wall_ms() + 8 * 86_400_000);
+    // Long enough for a round of the sweep.
+    bench.advance(180 * SECOND);
+    assert_eq!(committed(&bench.send(event)), ("one".into(), true));
 }
 
 #[test]
