@@ -1,6 +1,7 @@
 //! Which call may leave next: one at a time per target, in order per target and host, a host that has to wait holding up
 //! only its own. Pure: the caller brings the time.
 
+use super::verdict::MOST_ASKED;
 use crate::{outbox::policy::Host, store::OpenCall};
 use shared::{Mono, TargetId};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -18,7 +19,8 @@ pub(crate) struct Queued {
 impl Queued {
     /// Makes it from its row; `wait` is how long it still has to wait at `now`.
     pub(crate) fn new(call: OpenCall, now: Mono, wall_ms: u64) -> Self {
-        let wait = std::time::Duration::from_millis(call.next_ms.saturating_sub(wall_ms));
+        // No row is put off for longer; one that seems to be was written while the wall clock was wrong.
+        let wait = std::time::Duration::from_millis(call.next_ms.saturating_sub(wall_ms)).min(MOST_ASKED);
         let host = reqwest::Url::parse(&call.url).ok().as_ref().and_then(super::policy::host_of).unwrap_or_default();
         Self {
             seq: call.seq,

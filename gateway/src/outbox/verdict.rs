@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts, unless the receiver asks for more.
 const MOST: Duration = Duration::from_secs(600);
 /// The longest wait a receiver may ask for.
-const MOST_ASKED: Duration = Duration::from_secs(3_600);
+pub(super) const MOST_ASKED: Duration = Duration::from_secs(3_600);
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

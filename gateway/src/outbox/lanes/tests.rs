@@ -55,6 +55,18 @@ fn a_call_that_could_not_begin_is_still_one_that_was_interrupted() {
 }
 
 #[test]
+fn a_call_put_off_by_a_wall_clock_that_was_wrong_waits_an_hour_at_most() {
+    let put_off = |next_ms| {
+        let open =
+            OpenCall { seq: 1, url: "https://a.example/".into(), next_ms, interrupted: false, idempotent: false };
+        Queued::new(open, T0, 1_000).not_before
+    };
+    assert_eq!(put_off(0), T0);
+    assert_eq!(put_off(3_000), T0.after(Duration::from_secs(2)));
+    assert_eq!(put_off(u64::MAX), T0.after(Duration::from_secs(3_600)));
+}
+
+#[test]
 fn a_target_that_is_gone_sends_nothing_more() {
     let mut lanes = Lanes::default();
     lanes.push(&target(1), [call(1, "a"), call(2, "a")]);
