@@ -34,7 +34,9 @@ pub(super) enum OpenError {
     Slow(std::time::Duration),
     #[error("the pod refused the upgrade: {0}")]
     Upgrade(#[from] hyper::Error),
-    #[error("the pod answered {0} instead of the upgrade; do both have the same BERTH_SERVICE_TOKENS?")]
+    #[error("the pod does not take this router's token; set the same BERTH_SERVICE_TOKENS on both")]
+    Token,
+    #[error("the pod answered {0} instead of the upgrade")]
     Refused(StatusCode),
     #[error("its address {0} cannot be called")]
     Address(String),
@@ -90,8 +92,11 @@ async fn upgrade(stream: TcpStream, address: &str, token: &Secret) -> Result<(Tc
         .body(Empty::<Bytes>::new())
         .map_err(|_| OpenError::Address(address.to_owned()))?;
     let answer = sender.send_request(request).await?;
-    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(OpenError::Refused(answer.status()));
+    match answer.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {}
+        StatusCode::UNAUTHORIZED => return Err(OpenError::Token),
+        // Among others 503: it starts, stops, or has all the links it takes.
+        other => return Err(OpenError::Refused(other)),
     }
     let upgraded = hyper::upgrade::on(answer).await?;
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| OpenError::NoHello)?;

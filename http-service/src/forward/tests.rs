@@ -52,6 +52,22 @@ async fn a_link_asks_for_its_upgrade_with_the_service_token() {
 }
 
 #[tokio::test]
+async fn only_a_pod_that_does_not_take_the_token_is_said_not_to() {
+    use tokio::io::AsyncWriteExt;
+    for (answer, of_tokens) in [("401 Unauthorized", true), ("503 Service Unavailable", false)] {
+        let (fake, token) = (FakePod::bind().await, shared::settings::Secret::new("token"));
+        let (opened, _stream) = tokio::join!(open::open(&fake.address, &token, "router"), async {
+            let (_, mut stream) = fake.knock().await;
+            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("written");
+            stream
+        });
+        let why = opened.expect_err("refused").to_string();
+        assert_eq!(why.contains("BERTH_SERVICE_TOKENS"), of_tokens, "{why}");
+    }
+}
+
+#[tokio::test]
 async fn answers_find_their_questions_in_any_order() {
     let (links, _fake, mut end) = opened(WIDE, LONG).await;
     let (first, second, ()) = tokio::join!(call(&links, request("a", 10)), call(&links, request("b", 10)), async {
