@@ -110,7 +110,12 @@ pub(crate) enum Entered {
         same: bool,
     },
     /// The same id has been acknowledged and waits to be applied.
-    Acknowledged(Waiter),
+    Acknowledged {
+        /// Who waits for the answer.
+        waiter: Waiter,
+        /// Whether the payloads agree.
+        same: bool,
+    },
     /// The target's mailbox is full.
     Full(Waiter),
 }
@@ -176,7 +181,7 @@ impl Mailboxes {
         let mut waiter = Waiter { reply: sent.reply, answer_by: sent.answer_by, joined: false, _permit: None };
         if let Some(same) = slot.queue.iter_mut().find(|waiting| waiting.key == sent.key) {
             if let Stage::Accepted(_) = same.stage {
-                return Entered::Acknowledged(waiter);
+                return Entered::Acknowledged { waiter, same: same.payload_hash == sent.payload_hash };
             }
             (waiter.joined, waiter._permit) = (true, Some(sent.permit));
             same.waiters.push(waiter);

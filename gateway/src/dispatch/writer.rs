@@ -193,7 +193,10 @@ impl Writer {
         match self.boxes.enter(no, sent, now, self.settings.mailbox) {
             Entered::Queued | Entered::Joined { same: true } => {}
             Entered::Joined { same: false } => self.meters.altered(platform),
-            Entered::Acknowledged(waiter) => {
+            Entered::Acknowledged { waiter, same } => {
+                if !same {
+                    self.meters.altered(platform);
+                }
                 self.jobs.push(Job::Duplicate { guard, no, waiter, answer: platform::deferred(kind) });
             }
             Entered::Full(waiter) => {

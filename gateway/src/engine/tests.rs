@@ -249,6 +249,20 @@ fn what_a_handler_refuses_for_good_is_recorded_and_not_tried_again() {
 }
 
 #[test]
+fn another_payload_under_the_id_of_an_accepted_event_is_an_alarm_too() {
+    let bench = Bench::new(Bot(|_: &Event, _: &mut Target<'_>| retry("closed")));
+    let event = say(&bench, A, "one");
+    let sent = bench.post(event.clone());
+    bench.until("it has failed", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
+    bench.advance(2 * SECOND);
+    assert!(!committed(&sent.outcome(&bench)).1);
+    assert!(committed(&bench.send(event.clone())).1);
+    assert!(!bench.metrics().contains(r#"berth_altered_events_total{platform="slack"} 1"#));
+    assert!(committed(&bench.send(Event { body: "evil".into(), ..event })).1);
+    assert!(bench.metrics().contains(r#"berth_altered_events_total{platform="slack"} 1"#));
+}
+
+#[test]
 fn a_wall_clock_that_leaps_ahead_lets_no_event_be_forgotten() {
     let bench = Bench::new(Bot(log));
     let event = say(&bench, A, "one");
