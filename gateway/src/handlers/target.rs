@@ -169,7 +169,7 @@ impl Outbox<'_, '_> {
     /// nothing. A POST whose outcome is lost with its connection is put aside for an operator, never made twice.
     ///
     /// # Errors
-    /// When the URL's host is not on the allow-list, or the database fails.
+    /// When the URL's host is not on the allow-list, a header is one that Berth sets itself, or the database fails.
     pub fn call(&mut self, call: &OutboxCall) -> Result<(), HandlerError> {
         let idempotent = !call.method.eq_ignore_ascii_case("POST");
         self.add(call, idempotent)

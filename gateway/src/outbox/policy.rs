@@ -6,6 +6,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
+/// Headers that say which host is meant, where the body ends and which call it is: not the handler's to set.
+const OURS: [&str; 9] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "idempotency-key",
+];
+
 /// Why a call may not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
@@ -13,6 +26,8 @@ pub(crate) enum Refused {
     Url,
     #[error("the method of the call is none of GET, HEAD, POST, PUT, PATCH, DELETE")]
     Method,
+    #[error("the call sets the header {0}, which Berth sets itself")]
+    Header(String),
     #[error("calls go over https; --outbox-private (BERTH_OUTBOX_PRIVATE) allows http")]
     Plain,
     #[error("{0} is not a host that calls may reach; add it to --outbox-hosts (BERTH_OUTBOX_HOSTS)")]
@@ -43,6 +58,11 @@ impl Allowed {
     pub(crate) fn check_call(&self, call: &OutboxCall) -> Result<Url, Refused> {
         if !METHODS.iter().any(|method| call.method.eq_ignore_ascii_case(method)) {
             return Err(Refused::Method);
+        }
+        if let Some((name, _)) =
+            call.headers.iter().find(|(name, _)| OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)))
+        {
+            return Err(Refused::Header(name.clone()));
         }
         let url = Url::parse(&call.url).map_err(|_| Refused::Url)?;
         if !url.username().is_empty() || url.password().is_some() {

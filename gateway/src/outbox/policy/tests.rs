@@ -20,6 +20,19 @@ fn only_hosts_on_the_list_are_called_and_only_over_https() {
 }
 
 #[test]
+fn no_header_leads_a_call_to_another_host_or_changes_where_its_body_ends() {
+    let allowed = Allowed::new("hooks.slack.com", "", false);
+    let with = |name: &str| {
+        let headers = vec![("accept".to_owned(), "*/*".to_owned()), (name.to_owned(), "x".to_owned())];
+        allowed.check_call(&OutboxCall { headers, ..call("POST", "https://hooks.slack.com/x") }).map(|_| ())
+    };
+    for name in ["Host", "content-length", "Transfer-Encoding", "connection", "upgrade", "idempotency-key"] {
+        assert_eq!(with(name), Err(Refused::Header(name.into())));
+    }
+    assert_eq!(with("authorization"), Ok(()));
+}
+
+#[test]
 fn private_addresses_are_refused_however_they_are_written() {
     let hosts = "127.0.0.1,10.0.0.1,[::1],[::ffff:127.0.0.1],0x7f000001,2130706433";
     let (closed, open) = (Allowed::new(hosts, "", false), Allowed::new(hosts, "", true));
