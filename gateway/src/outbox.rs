@@ -16,7 +16,7 @@ use shared::{Clock, TargetId, shutdown::Shutdown};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{AbortHandle, JoinError, JoinHandle, JoinSet},
+    task::{self, AbortHandle, JoinError, JoinHandle, JoinSet},
 };
 
 /// How long calls that are out may take when the pod stops.
@@ -98,8 +98,9 @@ impl Outbox {
 
 struct Run {
     lanes: Lanes,
-    out: HashMap<TargetId, AbortHandle>,
-    tasks: JoinSet<(TargetId, u64, Next)>,
+    /// The call of each target that is out, by its place.
+    out: HashMap<TargetId, (u64, AbortHandle)>,
+    tasks: JoinSet<Next>,
     sender: Arc<Sender>,
     clock: Arc<dyn Clock>,
     most: usize,
@@ -118,7 +119,7 @@ impl Run {
                     Some(note) => self.note(note),
                     None => break,
                 },
-                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 () = tokio::time::sleep(sleep), if !idle => {}
                 () = stop.cancelled() => break,
             }
@@ -137,7 +138,7 @@ impl Run {
             }
             Note::Closed { target } => {
                 self.lanes.drop_target(&target);
-                if let Some(call) = self.out.remove(&target) {
+                if let Some((_, call)) = self.out.remove(&target) {
                     call.abort();
                 }
             }
@@ -151,28 +152,33 @@ impl Run {
             && let Some((target, queued)) = self.lanes.next(self.clock.now())
         {
             let (sender, name, seq) = (Arc::clone(&self.sender), target.clone(), queued.seq);
-            let task = self.tasks.spawn(async move {
-                let next = sender.deliver(name.clone(), queued).await;
-                (name, seq, next)
-            });
-            self.out.insert(target, task);
+            let task = self.tasks.spawn(async move { sender.deliver(name, queued).await });
+            self.out.insert(target, (seq, task));
         }
     }
 
-    fn ended(&mut self, ended: Result<(TargetId, u64, Next), JoinError>) {
-        match ended {
-            Ok((target, seq, next)) => {
-                self.out.remove(&target);
-                match next {
-                    Next::Over => self.lanes.over(&target, seq),
-                    Next::Again(at) => self.lanes.again(&target, seq, at),
-                    Next::Waits(at) => self.lanes.waits(&target, seq, at),
+    fn ended(&mut self, ended: Result<(task::Id, Next), JoinError>) {
+        let (id, next) = match ended {
+            Ok(ended) => ended,
+            Err(why) => {
+                if why.is_panic() {
+                    tracing::error!(error = %why, "an outgoing call ended with a panic");
                 }
-                self.meters.outbox_waiting(self.lanes.waiting());
+                // Its row stays `sending`, and is found as interrupted at the next start; those behind it go on.
+                (why.id(), Next::Over)
             }
-            Err(why) if why.is_panic() => tracing::error!(error = %why, "an outgoing call ended with a panic"),
-            Err(_) => {}
+        };
+        // A call that was given up with its target has no say about the one that is out now.
+        let out =
+            self.out.iter().find(|(_, (_, call))| call.id() == id).map(|(target, (seq, _))| (target.clone(), *seq));
+        let Some((target, seq)) = out else { return };
+        self.out.remove(&target);
+        match next {
+            Next::Over => self.lanes.over(&target, seq),
+            Next::Again(at) => self.lanes.again(&target, seq, at),
+            Next::Waits(at) => self.lanes.waits(&target, seq, at),
         }
+        self.meters.outbox_waiting(self.lanes.waiting());
     }
 }
 

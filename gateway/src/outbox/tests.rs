@@ -1,5 +1,6 @@
 //! Stories of calls to the outside, against a real server on the loopback interface.
 
+use super::*;
 use crate::{
     Handler,
     handlers::{HandlerError, Reply, Target},
@@ -293,4 +294,49 @@ fn a_deferred_command_is_answered_late_by_editing_the_original() {
     bench.advance(5 * SECOND);
     bench.until("the original is edited", |_| server.seen() == ["/webhooks/77/tok/messages/@original"]);
     assert_eq!(bench.send(event), Outcome::Committed { answer: deferred, duplicate: true });
+}
+
+#[tokio::test]
+async fn a_call_that_was_given_up_with_its_target_has_no_say_about_the_one_that_is_out_now() {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: crate::Options,
+    }
+    let line = <Line as clap::Parser>::parse_from(["test", "--pod", "gateway-0", "--data", "."]);
+    let clock: Arc<dyn Clock> = Arc::new(shared::clock::ManualClock::new(0));
+    let ownership = Ownership::new(line.options.pod.clone(), Arc::clone(&clock), shared::lease::LeaseTerms::default());
+    let meters = Meters::register(&shared::telemetry::Metrics::new());
+    let (commands, _writer) = Commands::channel();
+    let allowed = Arc::new(Allowed::new("", "", true));
+    let sender = Sender::new(allowed, ownership, commands, &line.options, meters.clone()).expect("a client");
+    let mut run = Run {
+        lanes: Lanes::default(),
+        out: HashMap::new(),
+        tasks: JoinSet::new(),
+        sender: Arc::new(sender),
+        clock: Arc::clone(&clock),
+        most: 8,
+        meters,
+    };
+    let target: TargetId = A.parse().expect("valid");
+    let url = "https://a.example/".to_owned();
+    let call = OpenCall { seq: 1, url, next_ms: 0, interrupted: false, idempotent: false };
+    let open = || Note::Open { target: target.clone(), calls: vec![call.clone()] };
+    run.note(open());
+    run.start_calls();
+    while !run.out[&target].1.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    // The target leaves and comes back before anybody has looked.
+    run.note(Note::Closed { target: target.clone() });
+    run.note(open());
+    run.start_calls();
+    let first = run.tasks.join_next_with_id().await.expect("has ended");
+    run.ended(first);
+    let later = clock.now().after(SECOND);
+    assert!(run.lanes.next(later).is_none(), "its target is still busy");
+    let second = run.tasks.join_next_with_id().await.expect("has ended");
+    run.ended(second);
+    assert!(run.lanes.next(later).is_some());
 }
