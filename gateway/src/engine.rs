@@ -233,7 +233,8 @@ impl Engine {
             return stopping();
         }
         match tokio::time::timeout(answer_by.since(now), outcome).await {
-            Ok(outcome) => outcome.unwrap_or_else(|_| stopping()),
+            // A writer that broke off says nothing; what it was doing may have been committed.
+            Ok(outcome) => outcome.unwrap_or(Outcome::Late),
             Err(_) => Outcome::Late,
         }
     }
