@@ -152,7 +152,7 @@ async fn a_lost_data_folder_is_given_up_only_when_an_operator_says_so() {
         let reply = cluster.client.call(http::Method::POST, &url, headers, body).await;
         reply.expect("the config-service answers").status
     };
-    assert_eq!(post(&[json.clone()]).await, 401, "open reads are no open writes");
+    assert_eq!(post(std::slice::from_ref(&json)).await, 401, "open reads are no open writes");
     let services = ("authorization".to_owned(), format!("Bearer {SERVICE_TOKEN}"));
     assert!(matches!(post(&[json.clone(), services]).await, 401 | 403), "a service is no operator");
     assert_eq!(post(&[json, ("authorization".to_owned(), format!("Bearer {ADMIN_TOKEN}"))]).await, 200);
