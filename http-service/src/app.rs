@@ -1,7 +1,7 @@
 //! Puts the role together and runs it: settings in, tasks out. Decides only what it takes to start.
 
 use crate::forward::{LinkOptions, Links};
-use crate::http::{BodyLimits, Door, Memory, routes};
+use crate::http::{BodyLimits, Door, Memories, routes};
 use crate::metrics::{Counters, Snapshot};
 use crate::router::{Parking, Router};
 use crate::routes::{Feed, Placer, Routes};
@@ -77,7 +77,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         counters,
         clock: Arc::new(BootClock),
         bodies,
-        memory: Memory::new(options.body_memory),
+        memory: Memories::new(options.body_memory),
     });
     tracing::info!(%address, "listening");
     let served = serve(bound, routes(door).merge(probes.routes(metrics)), options.limits, shutdown).await;

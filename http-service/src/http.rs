@@ -3,8 +3,6 @@
 
 mod body;
 
-pub(crate) use body::Memory;
-
 use crate::forward::Upstream;
 use crate::ingress::{Reason, Source, Verdict, Verifiers};
 use crate::metrics::Counters;
@@ -13,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use body::Share;
+use body::{Memory, Share};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use shared::event::Answer;
 use shared::{Clock, Problem};
@@ -29,7 +27,7 @@ pub(crate) struct Door<U> {
     pub(crate) counters: Counters,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bodies: BodyLimits,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Memories,
 }
 
 /// The bounds of bodies.
@@ -48,6 +46,28 @@ impl BodyLimits {
         match source {
             Source::Github => self.most_github,
             _ => self.most,
+        }
+    }
+}
+
+/// What bodies may hold together. GitHub's are so large that a few slow ones, signed or not, would leave nothing for the
+/// others: they have a half of their own.
+#[derive(Debug, Clone)]
+pub(crate) struct Memories {
+    github: Memory,
+    others: Memory,
+}
+
+impl Memories {
+    /// Makes room for `bytes` bytes in all.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { github: Memory::new(bytes / 2), others: Memory::new(bytes - bytes / 2) }
+    }
+
+    const fn of(&self, source: &Source) -> &Memory {
+        match source {
+            Source::Github => &self.github,
+            _ => &self.others,
         }
     }
 }
@@ -96,7 +116,7 @@ impl<U: Upstream> Door<U> {
             return (Verdict::Refused(Reason::SourceOff), Share::default());
         }
         let (head, body) = request.into_parts();
-        match body::read(body, self.bodies.of(source), self.bodies.timeout, &self.memory).await {
+        match body::read(body, self.bodies.of(source), self.bodies.timeout, self.memory.of(source)).await {
             Ok((body, share)) => (self.verifiers.verify(source, &head.headers, &body, self.clock.wall_ms()), share),
             Err(reason) => (Verdict::Refused(reason), Share::default()),
         }

@@ -31,7 +31,7 @@ pub struct Options {
     /// Largest body of a GitHub delivery
     #[arg(long, env = "BERTH_MAX_BODY_GITHUB", default_value_t = 25 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub max_body_github: usize,
-    /// Most bytes that the bodies of all requests hold at once; more get 503
+    /// Most bytes that the bodies of all requests hold at once, half of them for GitHub's; more get 503
     #[arg(long, env = "BERTH_BODY_MEMORY", default_value_t = 512 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub body_memory: usize,
     /// How long a body may take to arrive

@@ -16,7 +16,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The bytes that all bodies may hold together, from the moment they are read until their requests are answered.
 #[derive(Debug, Clone)]
-pub(crate) struct Memory(Arc<Semaphore>);
+pub(super) struct Memory(Arc<Semaphore>);
 
 /// A body's share of the memory; goes back when dropped.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Share(Option<OwnedSemaphorePermit>);
 
 impl Memory {
     /// Makes room for `bytes` bytes.
-    pub(crate) fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
     }
 

@@ -29,10 +29,10 @@ impl Drop for Story {
 }
 
 async fn story() -> Story {
-    story_with(Memory::new(1 << 20)).await
+    story_with(Memories::new(1 << 20)).await
 }
 
-async fn story_with(memory: Memory) -> Story {
+async fn story_with(memory: Memories) -> Story {
     let (config, pod, metrics, stop) =
         (FakeConfig::start().await, FakePod::bind().await, Metrics::new(), Shutdown::new());
     let (routes, (links, _), counters) = (Routes::new(), links(Duration::from_secs(3)), Counters::register(&metrics));
@@ -184,7 +184,9 @@ async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
 
 #[tokio::test]
 async fn all_bodies_together_hold_only_so_much_and_give_it_back() {
-    let story = story_with(Memory::new(900)).await;
+    let story = story_with(Memories::new(1_800)).await;
+    let hooked = raw(&story, &post("/webhooks/github", &Source::Github, &"x".repeat(901))).await;
+    assert!(hooked.starts_with("HTTP/1.1 503"), "{hooked}");
     let head = |length: usize| format!("POST /webhooks/slack HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
     let full = raw(&story, format!("{}{}", head(901), "x".repeat(901)).as_bytes()).await;
     assert!(full.starts_with("HTTP/1.1 503") && full.contains("retry-after: 1"), "{full}");

@@ -1,13 +1,15 @@
 //! The accept loop. `axum::serve` leaves half a head open for ever and bounds nothing; this one bounds heads, connections,
 //! the time a head may take and a reader may sleep, refuses ambiguous `Host` headers, and stops in order.
 
+mod head;
 mod patient;
 
 use crate::shutdown::Shutdown;
 use axum::{Router, body::Body};
+use head::{HeadTimer, Heard};
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use patient::Patient;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,9 +25,12 @@ pub struct ServeLimits {
     /// Most request headers; more get 431
     #[arg(long, env = "BERTH_MAX_HEADERS", default_value_t = 100, value_name = "N", help_heading = "Limits")]
     pub max_headers: usize,
-    /// How long a request head may take, and an idle connection may stay
+    /// How long a request head may take, from its first byte or the opening of the connection
     #[arg(long, env = "BERTH_HEAD_TIMEOUT", default_value = "5s", value_parser = crate::settings::duration, value_name = "TIME", help_heading = "Limits")]
     pub head_timeout: Duration,
+    /// How long a connection may stay without a request; longer than a proxy in front keeps its own
+    #[arg(long, env = "BERTH_IDLE_TIMEOUT", default_value = "75s", value_parser = crate::settings::duration, value_name = "TIME", help_heading = "Limits")]
+    pub idle_timeout: Duration,
     /// How long a reader may take nothing of what is sent to it
     #[arg(long, env = "BERTH_WRITE_TIMEOUT", default_value = "10s", value_parser = crate::settings::duration, value_name = "TIME", help_heading = "Limits")]
     pub write_timeout: Duration,
@@ -44,6 +49,7 @@ impl Default for ServeLimits {
             max_head_bytes: 16_384,
             max_headers: 100,
             head_timeout: 5 * second,
+            idle_timeout: 75 * second,
             write_timeout: 10 * second,
             max_connections: 10_000,
             stop_timeout: 5 * second,
@@ -125,12 +131,13 @@ async fn connection(stream: TcpStream, router: Router, limits: &ServeLimits, shu
             router.oneshot(request.map(Body::new)).await
         }
     });
+    let heard = Heard::default();
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::new(heard.clone(), limits.head_timeout, limits.idle_timeout))
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.max_head_bytes.max(8_192))
         .max_headers(limits.max_headers)
-        .serve_connection(TokioIo::new(Patient::new(stream, limits.write_timeout)), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, limits.write_timeout, heard)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let result = tokio::select! {

@@ -1,5 +1,6 @@
-//! A connection whose writes wait for its reader only so long. Decides when a reader is too slow; knows no HTTP.
+//! A connection whose writes wait for its reader only so long, and that tells when it hears something. Decides when a reader is too slow; knows no HTTP.
 
+use super::head::Heard;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -16,13 +17,14 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
+    heard: Heard,
     /// Runs from the first write that found no room until one finds some.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
-    pub(super) const fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, stuck: None }
+    pub(super) const fn new(stream: TcpStream, patience: Duration, heard: Heard) -> Self {
+        Self { stream, patience, heard, stuck: None }
     }
 
     fn write(
@@ -48,7 +50,12 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.heard.note();
+        }
+        read
     }
 }
 
