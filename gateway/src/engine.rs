@@ -129,7 +129,7 @@ impl Engine {
             meters.clone(),
             shutdown.child_token(),
         )?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(ownership.clock().now()));
         let notes = outbox.notes();
         let writer = Writer::new(
             store,
@@ -272,6 +272,11 @@ impl Engine {
     /// Completes when the writer has ended. Before it was asked to, that is a defect: nothing can be committed any more.
     pub(crate) async fn ended(&self) {
         self.0.ended.cancelled().await;
+    }
+
+    /// Returns for how long the writer has been at one thing, when that is too long for anything but a fault.
+    pub fn stuck(&self) -> Option<Duration> {
+        self.0.shared.stuck(self.0.ownership.clock().now())
     }
 
     /// Finishes what is being committed, answers the rest, and closes the database.

@@ -1,4 +1,4 @@
-//! When the pod may get traffic: registered, lease held, database writable, not stopping. Asked at every use, since a
+//! When the pod may get traffic: registered, lease held, database writable, writer at work, not stopping. Asked at every use, since a
 //! lease ends by the clock alone.
 
 use crate::{Engine, ownership::Denied, ownership::Ownership};
@@ -12,6 +12,7 @@ pub(crate) struct Readiness {
     engine: Engine,
     lease: Latch,
     database: Latch,
+    writer: Latch,
 }
 
 impl Readiness {
@@ -19,7 +20,8 @@ impl Readiness {
     pub(crate) fn new(probes: &Probes, ownership: Ownership, engine: Engine) -> Self {
         let lease = probes.latch("lease", "this pod holds no lease");
         let database = probes.latch("database", "not opened yet");
-        let readiness = Self { ownership, engine, lease, database };
+        let writer = probes.latch("writer", "not started yet");
+        let readiness = Self { ownership, engine, lease, database, writer };
         readiness.refresh();
         readiness
     }
@@ -30,6 +32,15 @@ impl Readiness {
             Ok(()) => self.lease.open(),
             Err(Denied::NotServing(reason)) => self.lease.close(reason),
             Err(other) => self.lease.close(&other.to_string()),
+        }
+        match self.engine.stuck() {
+            None => self.writer.open(),
+            Some(at_it) => {
+                let seconds = at_it.as_secs();
+                self.writer.close(&format!(
+                    "the writer has been at one thing for {seconds} s: a handler that does not return, or a disk that does not answer"
+                ));
+            }
         }
         if self.engine.writable() {
             self.database.open();

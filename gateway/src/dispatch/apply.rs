@@ -320,6 +320,7 @@ impl Writer {
     ) -> (Result<Reply, HandlerError>, Effects) {
         let slot = self.boxes.slot(no);
         let begun = self.clock.now();
+        self.shared.turns(begun);
         let until = begun.after(self.settings.timeout);
         let mut target = Target {
             id: &slot.target,

@@ -61,7 +61,7 @@ pub(crate) struct Writer {
     pub(super) rng: Rng,
     pub(super) timers: Timers,
     commands: Receiver<Command>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     sweeper: Sweeper,
     next_probe: Mono,
     woken: Vec<oneshot::Sender<()>>,
@@ -127,6 +127,7 @@ impl Writer {
                 }
             }
             let now = self.clock.now();
+            self.shared.turns(now);
             self.boxes.wake(now);
             self.fire_timers();
             self.commit_group();

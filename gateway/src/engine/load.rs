@@ -1,4 +1,5 @@
-//! What the writer tells the rest of the pod about itself, without being asked: how busy it is, and whether it can write.
+//! What the writer tells the rest of the pod about itself, without being asked: how busy it is, whether it can write, and
+//! that it still turns.
 
 use shared::Mono;
 use std::{
@@ -11,20 +12,36 @@ const MEMORY: Duration = Duration::from_secs(10);
 /// How often the rate is worked out.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How long the writer may be at one thing. It sleeps for a second at most, and a handler has milliseconds.
+const STUCK: Duration = Duration::from_secs(5);
+
 /// What others may read.
 #[derive(Debug)]
 pub(crate) struct Shared {
     writable: AtomicBool,
     rate: AtomicU64,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self { writable: AtomicBool::new(true), rate: AtomicU64::new(0) }
-    }
+    turned: AtomicU64,
 }
 
 impl Shared {
+    /// Makes what is told of a writer that begins now and can write.
+    pub(crate) fn new(now: Mono) -> Self {
+        let turned = AtomicU64::new(now.as_nanos());
+        Self { writable: AtomicBool::new(true), rate: AtomicU64::new(0), turned }
+    }
+
+    /// Notes that the writer begins something new.
+    pub(crate) fn turns(&self, now: Mono) {
+        self.turned.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Returns for how long the writer has been at one thing, when that is too long: a handler that does not return, which
+    /// nothing can interrupt, or a disk that does not answer.
+    pub(crate) fn stuck(&self, now: Mono) -> Option<Duration> {
+        let at_it = now.since(Mono::from_nanos(self.turned.load(Ordering::Relaxed)));
+        (at_it >= STUCK).then_some(at_it)
+    }
+
     /// Notes whether the last commit succeeded. Returns what was noted before.
     pub(crate) fn writable(&self, writable: bool) -> bool {
         self.writable.swap(writable, Ordering::AcqRel)

@@ -2,6 +2,7 @@
 
 mod disk;
 mod timers;
+mod turns;
 
 use super::*;
 use crate::{
