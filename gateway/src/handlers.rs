@@ -3,6 +3,8 @@
 
 mod command;
 mod reply;
+#[cfg(test)]
+mod sample;
 mod target;
 
 pub use command::{Command, EventExt, Message};

@@ -322,12 +322,6 @@ impl Ownership {
         self.read().revision
     }
 
-    /// Waits until the pod knows its assignments up to `revision`, at most for `most`. Returns whether it does.
-    pub async fn caught_up(&self, revision: Revision, most: Duration) -> bool {
-        let mut seen = self.0.revision.subscribe();
-        tokio::time::timeout(most, seen.wait_for(|known| *known >= revision)).await.is_ok_and(|known| known.is_ok())
-    }
-
     /// Returns the epoch under which the pod owns `target`, lease or not.
     pub fn epoch(&self, target: &TargetId) -> Option<Epoch> {
         self.read().owned.get(target).copied()

@@ -96,17 +96,6 @@ fn a_snapshot_replaces_what_was_owned_and_tells_the_difference() {
     assert_eq!(changes.released, [target("slack:guild:A")]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_request_from_a_router_that_is_ahead_waits_for_the_stream() {
-    let (ownership, _) = pod();
-    assert!(!ownership.caught_up(Revision(2), Duration::from_millis(500)).await);
-    let waiting = ownership.clone();
-    let task = shared::shutdown::spawn(async move { waiting.caught_up(Revision(2), Duration::from_millis(500)).await });
-    tokio::task::yield_now().await;
-    ownership.apply(delta(2, vec![]));
-    assert!(task.await.expect("no panic"));
-}
-
 #[test]
 fn a_gained_target_is_served_only_once_it_is_admitted_and_a_lost_one_no_longer_at_once() {
     let (ownership, _) = pod();

@@ -1,19 +1,5 @@
 use super::*;
-
-fn event(target: &str, kind: EventKind, body: &str) -> Event {
-    let target: shared::TargetId = target.parse().expect("valid");
-    Event {
-        platform: target.platform(),
-        target,
-        parent: None,
-        kind,
-        source: "test".into(),
-        id: "1".into(),
-        received_at: 0,
-        headers: vec![],
-        body: body.to_owned().into(),
-    }
-}
+use crate::handlers::sample::event;
 
 #[test]
 fn one_command_reads_the_same_on_every_platform() {

@@ -1,20 +1,6 @@
 use super::*;
+use crate::handlers::sample::event;
 use serde_json::json;
-
-fn event(target: &str, kind: EventKind, body: &str) -> Event {
-    let target: shared::TargetId = target.parse().expect("valid");
-    Event {
-        platform: target.platform(),
-        target,
-        parent: None,
-        kind,
-        source: "test".into(),
-        id: "1".into(),
-        received_at: 0,
-        headers: vec![],
-        body: body.to_owned().into(),
-    }
-}
 
 #[test]
 fn telegram_is_told_the_chat_and_the_message_it_answers() {
