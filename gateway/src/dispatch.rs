@@ -27,6 +27,7 @@ use admission::Permit;
 use shared::{
     Epoch, Mono, TargetId,
     event::{Event, EventKey},
+    telemetry::trace::TraceContext,
     wire::link::Outcome,
 };
 use std::sync::mpsc;
@@ -44,6 +45,8 @@ pub(crate) struct Submitted {
     /// When the router gives up.
     pub(crate) answer_by: Mono,
     pub(crate) permit: Permit,
+    /// The span it came with.
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 

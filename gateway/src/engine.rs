@@ -19,7 +19,7 @@ use shared::{
     event::{Event, EventKind},
     platform,
     shutdown::Shutdown,
-    telemetry::Metrics,
+    telemetry::{Metrics, trace::TraceContext},
     wire::{control::Load, link::Outcome},
 };
 use std::{
@@ -210,7 +210,8 @@ impl Engine {
         }
     }
 
-    /// Puts an event into its target's mailbox and waits for what becomes of it, at most until `answer_by`.
+    /// Puts an event into its target's mailbox and waits for what becomes of it, at most until `answer_by`. It belongs to
+    /// the span that is current here.
     pub async fn submit(&self, guard: Guard, event: Event, answer_by: Mono) -> Outcome {
         let (now, platform) = (self.0.ownership.clock().now(), event.platform);
         let Some(permit) = self.0.admission.admit(size(&event)) else {
@@ -226,6 +227,7 @@ impl Engine {
             guard,
             event,
             permit,
+            trace: TraceContext::current(),
             reply,
         };
         let stopping = || Outcome::NotServing { detail: "this pod is stopping".to_owned() };

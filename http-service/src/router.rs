@@ -98,7 +98,7 @@ impl<U: Upstream> Trip<'_, U> {
 
     async fn forward(&mut self, to: Located) -> Input {
         let Located { pod, epoch, revision } = to;
-        let request = Request { event: self.event.clone(), epoch, revision, deadline_ms: u32::MAX };
+        let request = Request { event: self.event.clone(), epoch, revision, deadline_ms: u32::MAX, trace: None };
         let (upstream, size) = (&self.router.upstream, request_len(&request));
         let share = match upstream.try_reserve(&pod, size) {
             Err(NoShare::Full) if !self.park() => return Input::NoRoom,

@@ -75,7 +75,7 @@ pub(crate) fn request(id: &str, body: usize) -> Request {
         headers: vec![],
         body: vec![b'x'; body].into(),
     };
-    Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 5_000 }
+    Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 5_000, trace: None }
 }
 
 pub(crate) fn committed(body: &str) -> Outcome {

@@ -1,5 +1,7 @@
 //! Logs and metrics. Logs go to standard error, JSON or for people; nothing secret and no message body is ever logged.
 
+pub mod trace;
+
 use crate::problem::Problem;
 use prometheus_client::registry::Registry;
 use std::{

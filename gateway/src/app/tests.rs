@@ -182,7 +182,7 @@ impl Link {
             headers: vec![],
             body: r#"{"type":"event_callback"}"#.into(),
         };
-        let request = Request { event, epoch: Epoch(epoch), revision: Revision(0), deadline_ms: 3_000 };
+        let request = Request { event, epoch: Epoch(epoch), revision: Revision(0), deadline_ms: 3_000, trace: None };
         self.send(&Frame::Request { stream: self.last, request: Box::new(request) }).await;
         match self.next().await {
             Some(Frame::Reply { stream, outcome }) if stream == self.last => *outcome,

@@ -18,6 +18,7 @@ use shared::{
     event::{Answer, EventKind},
     lease::Use,
     platform,
+    telemetry::trace::TraceContext,
     wire::link::Outcome,
 };
 use std::{
@@ -335,6 +336,7 @@ impl Writer {
             effects: Effects::default(),
         };
         self.store.limit(Some(until));
+        let _span = waiting.trace.as_ref().map(TraceContext::enter);
         let said = catch_unwind(AssertUnwindSafe(|| match timer_of(waiting) {
             Some(timer) => self.handler.on_timer(&timer, &mut target).map(|()| Reply::none()),
             None => self.handler.handle(&waiting.event, &mut target),

@@ -7,6 +7,7 @@ use crate::{ownership::Guard, store::LocalId};
 use shared::{
     Epoch, Mono, TargetId,
     event::{Event, EventKey},
+    telemetry::trace::TraceContext,
     wire::link::Outcome,
 };
 use std::{
@@ -46,6 +47,8 @@ pub(crate) struct Waiting {
     pub(crate) event: Event,
     pub(crate) key: EventKey,
     pub(crate) payload_hash: [u8; 16],
+    /// The span it came with.
+    pub(crate) trace: Option<TraceContext>,
     /// The right it came with; what comes from the database gets one when it runs.
     pub(crate) guard: Option<Guard>,
     pub(crate) waiters: Vec<Waiter>,
@@ -202,6 +205,7 @@ impl Mailboxes {
                 event: sent.event,
                 key: sent.key,
                 payload_hash: sent.payload_hash,
+                trace: sent.trace,
                 guard: Some(sent.guard),
                 waiters: vec![waiter],
                 stage: Stage::Fresh,
@@ -222,6 +226,7 @@ impl Mailboxes {
             event,
             key,
             payload_hash,
+            trace: None,
             guard: None,
             waiters: Vec::new(),
             stage,

@@ -6,6 +6,7 @@ use crate::ownership::{Denied, Guard, Ownership};
 use crate::{Engine, metrics::GatewayMetrics};
 use futures_util::FutureExt;
 use shared::lease::Use;
+use shared::telemetry::trace::Scope;
 use shared::wire::link::{Outcome, Request};
 use shared::{Epoch, TargetId};
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -48,12 +49,13 @@ impl Answerer for Door {
         let Self { ownership, engine, metrics } = self.clone();
         let deadline = Duration::from_millis(request.deadline_ms.into());
         let answer_by = ownership.clock().now().after(deadline);
-        let work = async move {
+        let trace = request.trace.clone();
+        let work = Scope::new(trace, async move {
             match admit(&ownership, &request.event.target, request.epoch, deadline).await {
                 Ok(guard) => engine.submit(guard, request.event, answer_by).await,
                 Err(refused) => refused,
             }
-        };
+        });
         async move {
             // The engine answers in time by itself; this is for the case that it cannot. A panic is a defect, and one
             // request's matter: whether its event was committed is not known, and the same id is safe to send again.

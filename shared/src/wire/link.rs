@@ -28,6 +28,7 @@ pub use codec::{HEAD, LinkError, decode, encode, request_len};
 
 use super::Hello;
 use crate::event::{Answer, Event};
+use crate::telemetry::trace::TraceContext;
 use crate::{Epoch, PodId, Revision};
 
 /// The token of the `Upgrade` header.
@@ -95,6 +96,8 @@ pub struct Request {
     pub revision: Revision,
     /// Milliseconds from sending until the router gives up.
     pub deadline_ms: u32,
+    /// The span that sends it, when the router traces.
+    pub trace: Option<TraceContext>,
 }
 
 /// What became of a request.

@@ -2,6 +2,7 @@
 
 use super::{Frame, Outcome, Request, Window};
 use crate::event::{Answer, Event, EventKind};
+use crate::telemetry::trace::TraceContext;
 use crate::wire::Hello;
 use crate::{Epoch, Revision};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -62,6 +63,8 @@ mod tag {
     pub(super) const OWNER: u8 = 20;
     pub(super) const DETAIL: u8 = 21;
     pub(super) const RETRY_AFTER_MS: u8 = 22;
+    pub(super) const TRACE: u8 = 23;
+    pub(super) const TRACE_STATE: u8 = 24;
 }
 
 /// Appends a frame's bytes to `out`.
@@ -142,7 +145,11 @@ pub fn request_len(request: &Request) -> usize {
     let parent = event.parent.as_ref().map_or(0, |parent| FIELD + parent.as_str().len());
     let headers: usize = event.headers.iter().map(|(name, value)| FIELD + name.len() + 1 + value.len()).sum();
     let named = [event.target.as_str().len(), event.source.len(), event.id.len(), event.body.len()];
-    NUMBERS + parent + headers + named.iter().map(|length| FIELD + length).sum::<usize>()
+    let trace = request
+        .trace
+        .as_ref()
+        .map_or(0, |trace| FIELD + trace.to_bytes().len() + trace.state().map_or(0, |state| FIELD + state.len()));
+    NUMBERS + parent + headers + trace + named.iter().map(|length| FIELD + length).sum::<usize>()
 }
 
 fn put_request(out: &mut BytesMut, request: &Request) {
@@ -158,6 +165,12 @@ fn put_request(out: &mut BytesMut, request: &Request) {
     field(out, tag::SOURCE, event.source.as_bytes());
     field(out, tag::ID, event.id.as_bytes());
     number(out, tag::RECEIVED_AT, event.received_at);
+    if let Some(trace) = &request.trace {
+        field(out, tag::TRACE, &trace.to_bytes());
+        if let Some(state) = trace.state() {
+            field(out, tag::TRACE_STATE, state.as_bytes());
+        }
+    }
     put_headers(out, &event.headers);
     field(out, tag::BODY, &event.body);
 }
@@ -282,6 +295,7 @@ fn get_request(payload: Bytes) -> Result<Request, LinkError> {
     let (mut target, mut parent, mut kind, mut source, mut id) = (None, None, None, None, None);
     let (mut epoch, mut revision, mut deadline_ms, mut received_at) = (None, None, None, 0);
     let (mut headers, mut body) = (Vec::new(), Bytes::new());
+    let (mut trace, mut state) = (None, None);
     for item in Fields(payload) {
         let (tag, value) = item?;
         match tag {
@@ -294,6 +308,8 @@ fn get_request(payload: Bytes) -> Result<Request, LinkError> {
             tag::SOURCE => source = Some(get_text(&value, "source")?),
             tag::ID => id = Some(get_text(&value, "id")?),
             tag::RECEIVED_AT => received_at = get_number(&value, "received_at")?,
+            tag::TRACE => trace = Some(TraceContext::from_bytes(&value).ok_or(LinkError::Field("trace"))?),
+            tag::TRACE_STATE => state = Some(get_text(&value, "trace_state")?),
             tag::HEADER => headers.push(get_header(&value)?),
             tag::BODY => body = value,
             _ => {}
@@ -316,6 +332,10 @@ fn get_request(payload: Bytes) -> Result<Request, LinkError> {
         epoch: epoch.ok_or(LinkError::Field("epoch"))?,
         revision: revision.ok_or(LinkError::Field("revision"))?,
         deadline_ms: deadline_ms.ok_or(LinkError::Field("deadline"))?,
+        trace: match state {
+            Some(state) => trace.map(|trace: TraceContext| trace.with_state(&state)),
+            None => trace,
+        },
     })
 }
 

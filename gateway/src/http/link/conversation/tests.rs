@@ -28,7 +28,7 @@ fn request(stream: u32) -> Frame {
         headers: vec![],
         body: bytes::Bytes::new(),
     };
-    let request = Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 1_000 };
+    let request = Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 1_000, trace: None };
     Frame::Request { stream, request: Box::new(request) }
 }
 

@@ -129,7 +129,7 @@ fn request(stream: u32, body: usize) -> Frame {
         headers: vec![],
         body: vec![b'x'; body].into(),
     };
-    let request = Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 60_000 };
+    let request = Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 60_000, trace: None };
     Frame::Request { stream, request: Box::new(request) }
 }
 

@@ -13,7 +13,12 @@ fn request(body: Vec<u8>, headers: Vec<(String, String)>) -> Request {
         headers,
         body: body.into(),
     };
-    Request { event, epoch: Epoch::first(3), revision: Revision(9), deadline_ms: 2_500 }
+    Request { event, epoch: Epoch::first(3), revision: Revision(9), deadline_ms: 2_500, trace: None }
+}
+
+fn traced(state: Option<&str>) -> Request {
+    let trace: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("valid");
+    Request { trace: Some(trace.with_state(state.unwrap_or_default())), ..request(vec![], vec![]) }
 }
 
 fn frames(body: Vec<u8>, headers: Vec<(String, String)>) -> Vec<Frame> {
@@ -31,6 +36,8 @@ fn frames(body: Vec<u8>, headers: Vec<(String, String)>) -> Vec<Frame> {
     let mut all = vec![
         Frame::Hello { hello: Hello { min: 1, max: 2 }, name: "gateway-0".into(), window },
         Frame::Request { stream: 1, request: Box::new(request(body, headers)) },
+        Frame::Request { stream: 2, request: Box::new(traced(None)) },
+        Frame::Request { stream: 3, request: Box::new(traced(Some("vendor=1"))) },
         Frame::Cancel { stream: 1 },
         Frame::Ping,
         Frame::Pong,
