@@ -8,7 +8,7 @@
 use crate::agent::{Agent, Parts, heart::Card};
 use crate::http::{App, Bounds, Door, Links, routes};
 use crate::{
-    Engine, Handler, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
+    Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
 };
 use anyhow::Context;
 use shared::clock::{BootClock, Clock};
@@ -20,22 +20,17 @@ use shared::telemetry::Metrics;
 use shared::wire::link::Window;
 use std::sync::Arc;
 
-/// Runs the gateway role with a bot's handler until `shutdown`. Logs are the caller's.
+/// Runs the gateway role with a bot until `shutdown`. Logs are the caller's.
 ///
 /// # Errors
 /// When it cannot start: a setting is missing, a port is taken, the data folder is in use or cannot be opened. Later only
 /// when a part of it failed for good.
-pub async fn serve(options: Options, handler: impl Handler, shutdown: Shutdown) -> anyhow::Result<()> {
-    serve_by(Arc::new(BootClock), options, handler, shutdown).await
+pub async fn serve(options: Options, bot: impl Into<Bot>, shutdown: Shutdown) -> anyhow::Result<()> {
+    serve_by(Arc::new(BootClock), options, bot.into(), shutdown).await
 }
 
 /// The same by a clock of the caller's.
-async fn serve_by(
-    clock: Arc<dyn Clock>,
-    options: Options,
-    handler: impl Handler,
-    shutdown: Shutdown,
-) -> anyhow::Result<()> {
+async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: Shutdown) -> anyhow::Result<()> {
     let (tokens, token) = tokens(&options)?;
     let folder = Folder::take(&options.data, &options.pod)?;
     let bound = bind(options.listen, "--listen (BERTH_GATEWAY_LISTEN)").await?;
@@ -46,7 +41,7 @@ async fn serve_by(
     let (metrics, probes) = (Metrics::new(), Probes::new());
     let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
     let engine_stop = Shutdown::new();
-    let engine = Engine::open(&options, ownership.clone(), Arc::new(handler), &metrics, engine_stop.clone())
+    let engine = Engine::open(&options, ownership.clone(), bot, &metrics, engine_stop.clone())
         .await
         .with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
     let registered = probes.latch("registered", "not registered with config-service yet");

@@ -8,7 +8,7 @@ pub(crate) use load::{Rate, Shared};
 use crate::{
     Options,
     dispatch::{Command, Commands, Submitted, admission::Admission, settings::Settings, writer::Writer},
-    handlers::Handler,
+    handlers::Bot,
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},
     ownership::{Guard, Ownership},
@@ -107,7 +107,7 @@ impl Engine {
     pub async fn open(
         options: &Options,
         ownership: Ownership,
-        handler: Arc<dyn Handler>,
+        bot: Bot,
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> Result<Self, EngineError> {
@@ -134,7 +134,7 @@ impl Engine {
         let writer = Writer::new(
             store,
             checkpoints,
-            handler,
+            bot,
             ownership.clone(),
             Settings::new(options),
             allowed,

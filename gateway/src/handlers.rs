@@ -1,15 +1,26 @@
 //! What a bot author writes: a [`Handler`], called with one event for one target that this pod owns, and what it may do
 //! there ([`Target`]). Everything a call does is kept or lost as one with the event. Knows no lease and no queue.
 
+#[allow(dead_code, unused_imports, reason = "dispatch calls it with the next step")]
+mod asynchronous;
+mod bot;
 mod command;
+#[allow(dead_code, unused_imports, reason = "dispatch calls it with the next step")]
+pub(crate) mod contract;
 mod reply;
+#[allow(dead_code, unused_imports, reason = "dispatch calls it with the next step")]
+mod said;
 #[cfg(test)]
 mod sample;
 mod target;
 
+pub use asynchronous::{AsyncHandler, BoxFuture, Call, Described, Local, Preloaded};
+pub use bot::Bot;
+pub(crate) use bot::Way;
 pub use command::{Command, EventExt, Message};
 pub use reply::Reply;
 pub(crate) use reply::bounded;
+pub use said::Said;
 pub use shared::TargetId;
 pub use shared::event::{Answer, Event, EventKind, OutboxCall};
 pub(crate) use target::Effects;
@@ -24,6 +35,9 @@ pub enum HandlerError {
     /// It never will: the event is recorded as failed, acknowledged, and not tried again.
     #[error("{0}")]
     Permanent(String),
+    /// It is not for this handler: the event counts as handled, and its platform's empty acknowledgement is the answer.
+    #[error("not for this handler")]
+    Ignore,
 }
 
 /// A timer that fell due. It fires once per due time, at or after it.

@@ -19,7 +19,7 @@ pub mod testing;
 
 pub use app::serve;
 pub use engine::{Engine, EngineError, TargetRow};
-pub use handlers::{Handler, HandlerError, Reply, Target, Timer};
+pub use handlers::{AsyncHandler, Bot, Call, Handler, HandlerError, Reply, Said, Target, Timer};
 pub use options::Options;
 pub use run::run;
 pub use store::{DeadCall, DeadEvent, StoreError};

@@ -1,6 +1,6 @@
 //! A bot's whole `main`: flags, logs, signals, runtime. Decides nothing else.
 
-use crate::{Handler, Options, serve};
+use crate::{Bot, Options, serve};
 use clap::Parser;
 use shared::{shutdown::on_signals, telemetry::init_logs};
 use std::process::ExitCode;
@@ -19,7 +19,8 @@ struct Command {
     exit_with_parent: bool,
 }
 
-/// Runs `handler` as a gateway pod, with the flags of `berth gateway`, until a signal: the whole `main` of a bot.
+/// Runs a bot as a gateway pod, with the flags of `berth gateway`, until a signal: the whole `main` of a bot. A
+/// [`crate::Handler`] is one as it is; a [`crate::AsyncHandler`] is given as [`Bot::asynchronous`].
 ///
 /// ```no_run
 /// # use gateway::{Handler, HandlerError, Reply, Target, handlers::Event};
@@ -35,7 +36,7 @@ struct Command {
 ///     gateway::run(Hello)
 /// }
 /// ```
-pub fn run(handler: impl Handler) -> ExitCode {
+pub fn run(bot: impl Into<Bot>) -> ExitCode {
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(why) => {
@@ -43,7 +44,7 @@ pub fn run(handler: impl Handler) -> ExitCode {
             return ExitCode::from(u8::try_from(why.exit_code()).unwrap_or(2));
         }
     };
-    match start(command, handler) {
+    match start(command, bot.into()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("error: {why:#}");
@@ -52,12 +53,12 @@ pub fn run(handler: impl Handler) -> ExitCode {
     }
 }
 
-fn start(command: Command, handler: impl Handler) -> anyhow::Result<()> {
+fn start(command: Command, bot: Bot) -> anyhow::Result<()> {
     init_logs(&command.options.log).map_err(anyhow::Error::msg)?;
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         let shutdown = on_signals(command.exit_with_parent)?;
-        serve(command.options, handler, shutdown).await
+        serve(command.options, bot, shutdown).await
     })
 }

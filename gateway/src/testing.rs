@@ -3,7 +3,7 @@
 //!
 //! What goes wrong on the bench is a panic: it is made for tests.
 
-use crate::{Engine, Handler, Options, TargetRow, ownership::Ownership};
+use crate::{Bot, Engine, Options, TargetRow, ownership::Ownership};
 use clap::Parser;
 use serde_json::{Value, json};
 use shared::{
@@ -50,15 +50,9 @@ pub struct Bench {
     ownership: Ownership,
     clock: ManualClock,
     options: Options,
-    handler: Arc<dyn Handler>,
+    bot: Bot,
     metrics: Metrics,
     next: AtomicU64,
-}
-
-impl std::fmt::Debug for dyn Handler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Handler")
-    }
 }
 
 /// An event that was sent and is waited for.
@@ -66,13 +60,13 @@ impl std::fmt::Debug for dyn Handler {
 pub struct Sent(tokio::task::JoinHandle<Outcome>);
 
 impl Bench {
-    /// Makes a bench for a handler.
-    pub fn new(handler: impl Handler) -> Self {
-        Self::with(handler, |_| {})
+    /// Makes a bench for a bot.
+    pub fn new(bot: impl Into<Bot>) -> Self {
+        Self::with(bot, |_| {})
     }
 
     /// Makes a bench with other settings than the defaults.
-    pub fn with(handler: impl Handler, change: impl FnOnce(&mut Options)) -> Self {
+    pub fn with(bot: impl Into<Bot>, change: impl FnOnce(&mut Options)) -> Self {
         let folder = std::env::temp_dir().join(format!("berth-bench-{}", uuid::Uuid::now_v7()));
         let folder = folder.to_str().expect("the temporary folder has a plain name").to_owned();
         let mut options = Line::parse_from(["bench", "--pod", "gateway-0", "--data", &folder]).options;
@@ -90,7 +84,7 @@ impl Bench {
             ownership,
             clock,
             options,
-            handler: Arc::new(handler),
+            bot: bot.into(),
             metrics: Metrics::new(),
             next: AtomicU64::new(1),
         };
@@ -100,8 +94,8 @@ impl Bench {
     }
 
     fn open(&mut self) {
-        let handler = Arc::clone(&self.handler);
-        let opening = Engine::open(&self.options, self.ownership.clone(), handler, &self.metrics, Shutdown::new());
+        let bot = self.bot.clone();
+        let opening = Engine::open(&self.options, self.ownership.clone(), bot, &self.metrics, Shutdown::new());
         self.engine = Some(self.runtime.block_on(opening).expect("the database opens"));
     }
 

@@ -4,7 +4,7 @@
 
 use crate::event::{Answer, Event, EventKind, OutboxCall};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What a person is told when nobody could take their command in time.
 pub const REFUSAL_TEXT: &str =
@@ -151,6 +151,20 @@ pub fn form_field(body: &[u8], name: &str) -> Option<String> {
         let value = pair.get(at + 1..).unwrap_or_default();
         (form_decode(&pair[..at])? == name).then(|| form_decode(value)).flatten()
     })
+}
+
+/// Returns all fields of a form body, decoded; of several with one name the first. What cannot be decoded is left out.
+pub fn form_fields(body: &[u8]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for pair in body.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+        let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+        if let (Some(name), Some(value)) =
+            (form_decode(&pair[..at]), form_decode(pair.get(at + 1..).unwrap_or_default()))
+        {
+            all.entry(name).or_insert(value);
+        }
+    }
+    all
 }
 
 fn form_decode(text: &[u8]) -> Option<String> {

@@ -20,9 +20,9 @@ mod control;
 const PATIENCE: Duration = Duration::from_secs(10);
 const GUILD: &str = "slack:guild:T1";
 
-struct Bot;
+struct Still;
 
-impl Handler for Bot {
+impl crate::Handler for Still {
     fn handle(&self, _event: &Event, _target: &mut Target<'_>) -> Result<Reply, HandlerError> {
         Ok(Reply::text("done"))
     }
@@ -71,7 +71,7 @@ impl Pod {
         let (data, before) = (tempfile::tempdir().expect("a folder"), control.registered());
         let flags = [&["--service-tokens", "secret", "--config-url", &control.url][..], more].concat();
         let (options, clock, stop) = (options(&data, &flags), Moved::default(), Shutdown::new());
-        let role = shared::shutdown::spawn(serve_by(Arc::new(clock.clone()), options, Bot, stop.clone()));
+        let role = shared::shutdown::spawn(serve_by(Arc::new(clock.clone()), options, Still.into(), stop.clone()));
         let address = control.registrations(before + 1).await[before].address.parse().expect("an address");
         Self { address, clock, stop, role, _data: data }
     }
@@ -398,7 +398,8 @@ async fn links_are_bounded() {
 #[tokio::test]
 async fn a_gateway_that_cannot_start_says_what_to_do() {
     let data = tempfile::tempdir().expect("a folder");
-    let refused = |options| async { format!("{:#}", serve(options, Bot, Shutdown::new()).await.expect_err("refused")) };
+    let refused =
+        |options| async { format!("{:#}", serve(options, Still, Shutdown::new()).await.expect_err("refused")) };
 
     let text = refused(options(&data, &[])).await;
     assert!(text.contains("BERTH_SERVICE_TOKENS is not set"), "{text}");

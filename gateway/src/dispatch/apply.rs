@@ -7,7 +7,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    handlers::{Effects, HandlerError, Reply, Target, Timer, bounded},
+    handlers::{Effects, HandlerError, Reply, Target, Timer, Way, bounded},
     meters::Verdict,
     ownership::{Denied, Guard},
     store::{Entry, NewCall, OpenCall, State},
@@ -89,6 +89,9 @@ impl Writer {
             return Err(Abort::Redo);
         }
         self.store.undo()?;
+        if failed == HandlerError::Ignore {
+            return self.ignore(group, no, waiting, guard);
+        }
         self.note_failure(waiting, &failed, now);
         if matches!(failed, HandlerError::Permanent(_)) {
             return self.put_aside(group, no, waiting, guard, State::Failed);
@@ -221,6 +224,16 @@ impl Writer {
         Ok(Tried::Written { guard, answer, duplicate: false })
     }
 
+    /// Lets an event count as handled that the handler does not want.
+    fn ignore(&mut self, group: &mut Group, no: SlotNo, waiting: &Waiting, guard: Guard) -> Result<Tried, Abort> {
+        let timer = waiting.event.kind == EventKind::Timer;
+        self.store.savepoint()?;
+        if waiting.stage == Stage::Fresh {
+            self.use_timer_up(no, waiting)?;
+        }
+        self.keep(group, no, waiting, guard, platform::acknowledged(waiting.event.kind), Vec::new(), timer)
+    }
+
     /// Puts an event aside whose handler will not do it: the reason stays, the sender is acknowledged.
     fn put_aside(
         &mut self,
@@ -337,9 +350,10 @@ impl Writer {
         };
         self.store.limit(Some(until));
         let _span = waiting.trace.as_ref().map(TraceContext::enter);
-        let said = catch_unwind(AssertUnwindSafe(|| match timer_of(waiting) {
-            Some(timer) => self.handler.on_timer(&timer, &mut target).map(|()| Reply::none()),
-            None => self.handler.handle(&waiting.event, &mut target),
+        let said = catch_unwind(AssertUnwindSafe(|| match (&self.bot.way, timer_of(waiting)) {
+            (Way::Sync(handler), Some(timer)) => handler.on_timer(&timer, &mut target).map(|()| Reply::none()),
+            (Way::Sync(handler), None) => handler.handle(&waiting.event, &mut target),
+            (Way::Async(_), _) => Err(HandlerError::Retry("asynchronous handlers are not called yet".to_owned())),
         }));
         self.store.limit(None);
         let took = self.clock.now().since(begun);
@@ -347,7 +361,7 @@ impl Writer {
         let late = target.effects.late || took > self.settings.timeout;
         let said = match said {
             Err(_) => Err(HandlerError::Retry("the handler panicked".to_owned())),
-            Ok(Err(HandlerError::Permanent(why))) => Err(HandlerError::Permanent(why)),
+            Ok(Err(why @ (HandlerError::Permanent(_) | HandlerError::Ignore))) => Err(why),
             Ok(_) if late => {
                 Err(HandlerError::Retry(format!("the handler took longer than {:?}", self.settings.timeout)))
             }

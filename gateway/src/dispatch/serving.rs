@@ -48,7 +48,7 @@ impl Writer {
                 let _ = self.notes.send(Note::Open { target: target.clone(), calls });
             }
             self.arm(no);
-            if catch_unwind(AssertUnwindSafe(|| self.handler.on_acquire(&target))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| self.bot.on_acquire(&target))).is_err() {
                 tracing::error!(%target, "the handler panicked in on_acquire");
             }
         }
@@ -71,7 +71,7 @@ impl Writer {
         }
         self.timers.set(no, None);
         let _ = self.notes.send(Note::Closed { target: target.clone() });
-        if catch_unwind(AssertUnwindSafe(|| self.handler.on_release(target))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| self.bot.on_release(target))).is_err() {
             tracing::error!(%target, "the handler panicked in on_release");
         }
     }

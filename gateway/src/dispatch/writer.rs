@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::{Rate, Shared},
-    handlers::Handler,
+    handlers::Bot,
     meters::{Meters, Verdict},
     outbox::{Allowed, Note},
     ownership::Ownership,
@@ -49,7 +49,7 @@ pub(crate) struct Writer {
     pub(super) boxes: Mailboxes,
     pub(super) jobs: Vec<Job>,
     pub(super) gone_timers: Vec<SlotNo>,
-    pub(super) handler: Arc<dyn Handler>,
+    pub(super) bot: Bot,
     pub(super) ownership: Ownership,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
@@ -73,7 +73,7 @@ impl Writer {
     pub(crate) fn new(
         store: Store,
         checkpoints: Checkpointer,
-        handler: Arc<dyn Handler>,
+        bot: Bot,
         ownership: Ownership,
         settings: Settings,
         allowed: Arc<Allowed>,
@@ -89,7 +89,7 @@ impl Writer {
             boxes: Mailboxes::default(),
             jobs: Vec::new(),
             gone_timers: Vec::new(),
-            handler,
+            bot,
             ownership,
             settings,
             allowed,

@@ -6,7 +6,7 @@ mod turns;
 
 use super::*;
 use crate::{
-    handlers::{HandlerError, Reply, Target, Timer},
+    handlers::{Handler, HandlerError, Reply, Target, Timer},
     testing::{Bench, text_of},
 };
 use shared::clock::{Clock, ManualClock};

@@ -2,7 +2,7 @@
 //! an error, since events are written by strangers.
 
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 use shared::event::{Event, EventKind};
 use shared::platform::form_field;
 use std::borrow::Cow;
@@ -130,6 +130,25 @@ fn discord(body: &[u8]) -> Option<Command> {
     let mut words: Vec<String> = sent.data.target_id.into_iter().collect();
     words.extend(sent.data.options.iter().flat_map(flatten));
     Some(Command { name: sent.data.name.to_ascii_lowercase(), user, args: words.join(" ") })
+}
+
+/// Returns the named options of a Discord command, those of a subcommand too; none of other events.
+pub(super) fn options(event: &Event) -> Map<String, Value> {
+    fn gather(choices: Vec<Choice>, into: &mut Map<String, Value>) {
+        for choice in choices {
+            match choice.value {
+                Some(value) => drop(into.insert(choice.name, value)),
+                None => gather(choice.options, into),
+            }
+        }
+    }
+    let mut all = Map::new();
+    if event.kind == EventKind::DiscordCommand
+        && let Ok(sent) = serde_json::from_slice::<Interaction<'_>>(&event.body)
+    {
+        gather(sent.data.options, &mut all);
+    }
+    all
 }
 
 fn flatten(choice: &Choice) -> Vec<String> {

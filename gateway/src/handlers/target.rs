@@ -184,7 +184,7 @@ impl Outbox<'_, '_> {
         self.add(call, true)
     }
 
-    fn add(&mut self, call: &OutboxCall, idempotent: bool) -> Result<(), HandlerError> {
+    pub(crate) fn add(&mut self, call: &OutboxCall, idempotent: bool) -> Result<(), HandlerError> {
         self.0.allowed.check_call(call).map_err(|why| HandlerError::Permanent(why.to_string()))?;
         let seq = self.0.outbox_seq + self.0.effects.calls.len() as u64 + 1;
         let added = self.0.run(|target| {

@@ -1,15 +1,13 @@
 //! Keys and values of a target. Values are JSON; what has expired is as if it were not there.
 
-use super::{LocalId, Store, StoreError, signed};
-use rusqlite::{OptionalExtension, params};
+use super::{LocalId, Reader, Store, StoreError, signed};
+use rusqlite::{Connection, OptionalExtension, params};
+use shared::TargetId;
 
 impl Store {
     /// Returns the value of a key.
     pub(crate) fn kv_get(&self, target: LocalId, key: &str, now_ms: u64) -> Result<Option<String>, StoreError> {
-        let mut find = self.conn.prepare_cached(
-            "SELECT value FROM kv WHERE target_id = ?1 AND key = ?2 AND (expires_ms IS NULL OR expires_ms > ?3)",
-        )?;
-        Ok(find.query_row(params![target.0, key, signed(now_ms)], |row| row.get(0)).optional()?)
+        get(&self.conn, target, key, now_ms)
     }
 
     /// Sets a key, until `expires_ms` when that is given.
@@ -42,23 +40,68 @@ impl Store {
         most: usize,
         now_ms: u64,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let mut find = self
-            .conn
-            .prepare_cached("SELECT key, value, expires_ms FROM kv WHERE target_id = ?1 AND key >= ?2 ORDER BY key")?;
-        let mut rows = find.query(params![target.0, prefix])?;
-        let mut all = Vec::new();
-        while all.len() < most
-            && let Some(row) = rows.next()?
-        {
-            let key: String = row.get(0)?;
-            if !key.starts_with(prefix) {
-                break;
-            }
-            let expires: Option<u64> = row.get(2)?;
-            if expires.is_none_or(|at| at > now_ms) {
-                all.push((key, row.get(1)?));
-            }
-        }
-        Ok(all)
+        scan(&self.conn, target, prefix, most, now_ms)
     }
+}
+
+impl Reader {
+    /// Returns the value of a key of a target.
+    pub(crate) fn kv_get(&self, target: &TargetId, key: &str, now_ms: u64) -> Result<Option<String>, StoreError> {
+        self.with(|conn| {
+            let local = local(conn, target)?;
+            local.map_or(Ok(None), |local| get(conn, local, key, now_ms))
+        })
+    }
+
+    /// Returns at most `most` keys of a target that begin with `prefix`, in order, with their values.
+    pub(crate) fn kv_scan(
+        &self,
+        target: &TargetId,
+        prefix: &str,
+        most: usize,
+        now_ms: u64,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        self.with(|conn| {
+            let local = local(conn, target)?;
+            local.map_or(Ok(Vec::new()), |local| scan(conn, local, prefix, most, now_ms))
+        })
+    }
+}
+
+fn local(conn: &Connection, target: &TargetId) -> Result<Option<LocalId>, StoreError> {
+    let mut find = conn.prepare_cached("SELECT id FROM target WHERE name = ?1")?;
+    Ok(find.query_row([target.as_str()], |row| row.get(0).map(LocalId)).optional()?)
+}
+
+fn get(conn: &Connection, target: LocalId, key: &str, now_ms: u64) -> Result<Option<String>, StoreError> {
+    let mut find = conn.prepare_cached(
+        "SELECT value FROM kv WHERE target_id = ?1 AND key = ?2 AND (expires_ms IS NULL OR expires_ms > ?3)",
+    )?;
+    Ok(find.query_row(params![target.0, key, signed(now_ms)], |row| row.get(0)).optional()?)
+}
+
+fn scan(
+    conn: &Connection,
+    target: LocalId,
+    prefix: &str,
+    most: usize,
+    now_ms: u64,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut find =
+        conn.prepare_cached("SELECT key, value, expires_ms FROM kv WHERE target_id = ?1 AND key >= ?2 ORDER BY key")?;
+    let mut rows = find.query(params![target.0, prefix])?;
+    let mut all = Vec::new();
+    while all.len() < most
+        && let Some(row) = rows.next()?
+    {
+        let key: String = row.get(0)?;
+        if !key.starts_with(prefix) {
+            break;
+        }
+        let expires: Option<u64> = row.get(2)?;
+        if expires.is_none_or(|at| at > now_ms) {
+            all.push((key, row.get(1)?));
+        }
+    }
+    Ok(all)
 }

@@ -1,0 +1,115 @@
+//! One call of an asynchronous handler: the event, what was sent along, and reads of its target while it works. Reads see
+//! what was committed before the call; nothing else writes the target while it runs.
+
+use super::super::{Event, HandlerError, Timer};
+use crate::store::{Reader, StoreError};
+use serde::de::DeserializeOwned;
+use shared::{Clock, Epoch, TargetId};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A call.
+#[derive(Debug)]
+pub struct Call {
+    /// The event.
+    pub event: Event,
+    /// The timer, when the event is one that fell due.
+    pub timer: Option<Timer>,
+    /// The fencing token of the ownership the call was made under.
+    pub epoch: Epoch,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    /// The keys the handler asked for, as they stood when the call began.
+    pub state: Preloaded,
+    /// Reads beside those.
+    pub local: Local,
+    pub(crate) deadline: Instant,
+}
+
+impl Call {
+    /// Returns how much time the call has left.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Keys and values that came along with a call. Values are JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preloaded(pub(crate) BTreeMap<String, String>);
+
+impl Preloaded {
+    /// Returns the value of a key; `None` when it is not set, or was not asked for.
+    ///
+    /// # Errors
+    /// When the value does not read as a `T`.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, HandlerError> {
+        self.0.get(key).map(|text| read(key, text)).transpose()
+    }
+
+    /// Returns the keys, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Reads of a call's target. Cheap to clone.
+#[derive(Clone)]
+pub struct Local {
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) target: TargetId,
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl Local {
+    /// Returns the value of a key; `None` when it was never set, or its time is over.
+    ///
+    /// # Errors
+    /// When the value does not read as a `T`, or the database fails.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, HandlerError> {
+        let text = self.text(key).await?;
+        text.map(|text| read(key, &text)).transpose()
+    }
+
+    /// Returns at most `most` keys that begin with `prefix`, in order, with their values.
+    ///
+    /// # Errors
+    /// Like [`Local::get`].
+    pub async fn scan<T: DeserializeOwned>(&self, prefix: &str, most: usize) -> Result<Vec<(String, T)>, HandlerError> {
+        let rows = self.texts(prefix, most).await?;
+        rows.into_iter().map(|(key, text)| read(&key, &text).map(|value| (key, value))).collect()
+    }
+
+    /// Returns the value of a key as JSON text.
+    pub(crate) async fn text(&self, key: &str) -> Result<Option<String>, HandlerError> {
+        let key = key.to_owned();
+        self.read(move |reader, target, now_ms| reader.kv_get(target, &key, now_ms)).await
+    }
+
+    /// Returns at most `most` keys with their values as JSON text.
+    pub(crate) async fn texts(&self, prefix: &str, most: usize) -> Result<Vec<(String, String)>, HandlerError> {
+        let prefix = prefix.to_owned();
+        self.read(move |reader, target, now_ms| reader.kv_scan(target, &prefix, most, now_ms)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader, &TargetId, u64) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, HandlerError> {
+        let (reader, target, now_ms) = (Arc::clone(&self.reader), self.target.clone(), self.clock.wall_ms());
+        match tokio::task::spawn_blocking(move || read(&reader, &target, now_ms)).await {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(why)) => Err(HandlerError::Retry(format!("a read of the target failed: {why}"))),
+            Err(_) => Err(HandlerError::Retry("a read of the target broke off".to_owned())),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, HandlerError> {
+    serde_json::from_str(text).map_err(|why| HandlerError::Permanent(format!("the value of key {key}: {why}")))
+}

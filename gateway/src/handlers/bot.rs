@@ -1,0 +1,64 @@
+//! A bot as the gateway takes it: a synchronous [`Handler`] or an [`AsyncHandler`]. Decides nothing; says which it is.
+
+use super::{AsyncHandler, Handler};
+use shared::TargetId;
+use std::{fmt, sync::Arc};
+
+/// A bot. Any [`Handler`] becomes one by itself; an [`AsyncHandler`] by [`Bot::asynchronous`]. Cheap to clone; all clones
+/// are one.
+#[derive(Clone)]
+pub struct Bot {
+    pub(crate) way: Way,
+}
+
+/// How a bot is called.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// On the writer's thread, inside the event's transaction.
+    Sync(Arc<dyn Handler>),
+    /// Beside it, without a transaction; what it says is applied afterwards.
+    Async(Arc<dyn AsyncHandler>),
+}
+
+impl Bot {
+    /// Makes a bot of a synchronous handler.
+    pub fn new(handler: impl Handler) -> Self {
+        Self { way: Way::Sync(Arc::new(handler)) }
+    }
+
+    /// Makes a bot of an asynchronous handler.
+    pub fn asynchronous(handler: impl AsyncHandler) -> Self {
+        Self { way: Way::Async(Arc::new(handler)) }
+    }
+
+    /// Tells the handler that the pod begins to serve a target.
+    pub(crate) fn on_acquire(&self, target: &TargetId) {
+        match &self.way {
+            Way::Sync(handler) => handler.on_acquire(target),
+            Way::Async(handler) => handler.on_acquire(target),
+        }
+    }
+
+    /// Tells the handler that the pod has stopped serving a target.
+    pub(crate) fn on_release(&self, target: &TargetId) {
+        match &self.way {
+            Way::Sync(handler) => handler.on_release(target),
+            Way::Async(handler) => handler.on_release(target),
+        }
+    }
+}
+
+impl<H: Handler> From<H> for Bot {
+    fn from(handler: H) -> Self {
+        Self::new(handler)
+    }
+}
+
+impl fmt::Debug for Bot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.way {
+            Way::Sync(_) => "Bot(synchronous)",
+            Way::Async(_) => "Bot(asynchronous)",
+        })
+    }
+}
