@@ -1,5 +1,6 @@
 //! Logs and metrics. Logs go to standard error, JSON or for people; nothing secret and no message body is ever logged.
 
+mod lines;
 pub mod trace;
 
 use crate::problem::Problem;
@@ -44,7 +45,7 @@ pub fn init_logs(args: &LogArgs) -> Result<(), String> {
     match args.log_format {
         LogFormat::Pretty => base.with_ansi(terminal).try_init(),
         LogFormat::Auto if terminal => base.try_init(),
-        LogFormat::Auto | LogFormat::Json => base.json().flatten_event(true).try_init(),
+        LogFormat::Auto | LogFormat::Json => base.json().flatten_event(true).map_event_format(lines::Traced).try_init(),
     }
     .map_err(|why| why.to_string())
 }

@@ -1,7 +1,7 @@
 //! A small client for calls between Berth's services: JSON in and out, problems as errors, streams for the watch.
 //! Plain HTTP inside a cluster's own network; calls to the outside are reqwest's.
 
-use crate::{problem::Problem, settings::Secret};
+use crate::{problem::Problem, settings::Secret, telemetry::trace::TraceContext};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The largest answer that is read whole.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// A client with a base URL. Cheap to clone; clones share connections.
+/// A client with a base URL. Cheap to clone; clones share connections. A call carries the span it is made in along.
 #[derive(Debug, Clone)]
 pub struct Client {
     base: String,
@@ -176,6 +176,12 @@ impl Client {
     ) -> Result<http::Response<Incoming>, ClientError> {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
+        if let Some(trace) = TraceContext::current() {
+            request = request.header("traceparent", trace.traceparent());
+            if let Some(state) = trace.state() {
+                request = request.header("tracestate", state);
+            }
         }
         let request = request.body(Full::new(body)).map_err(|_| ClientError::Url(url.to_owned()))?;
         self.inner
