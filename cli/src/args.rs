@@ -1,6 +1,6 @@
 //! The command line: what there is and how it is said. Knows nothing of how it is done.
 
-use crate::{admin, roles::Role, send, up};
+use crate::{admin, handler, roles::Role, send, up};
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 /// One home for every guild and channel of a chat bot.
@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Up(Box<up::Args>),
     /// Play a platform: sign an event and send it
     Send(send::Args),
+    /// Try a bot's handler without a cluster
+    #[command(subcommand)]
+    Handler(handler::Verb),
     /// Say how the cluster is
     Status(admin::status::Args),
     /// Look at targets: where they are and what they hold

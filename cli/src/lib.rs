@@ -4,6 +4,7 @@
 mod admin;
 mod args;
 mod exit;
+mod handler;
 mod home;
 mod output;
 mod roles;
@@ -41,6 +42,7 @@ fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
         Command::HttpService(role) => roles::http_service(*role, matches, with_parent),
         Command::Up(args) => up::main(*args, with_parent),
         Command::Send(args) => client_runtime()?.block_on(send::run(args)),
+        Command::Handler(verb) => client_runtime()?.block_on(handler::run(verb)),
         Command::Status(args) => client_runtime()?.block_on(admin::status::run(args)),
         Command::Target(verb) => client_runtime()?.block_on(admin::target::run(verb)),
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),

@@ -5,6 +5,7 @@ mod cli;
 mod disk;
 mod first_contact;
 mod fixtures;
+mod handler_test;
 mod kill;
 mod leases;
 mod load;

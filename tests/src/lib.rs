@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod double;
 pub mod fixtures;
+pub mod handler_double;
 pub mod pod_data;
 pub mod postgres;
 pub mod process;

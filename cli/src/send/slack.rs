@@ -91,6 +91,11 @@ pub fn command_form(id: &str, command: &str, said: &Said<'_>) -> String {
         ("trigger_id", id),
         ("response_url", &format!("https://hooks.slack.com/commands/{}/1/played", said.team)),
     ];
+    form(&fields)
+}
+
+/// Returns fields as a form.
+pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     fields.iter().map(|(name, value)| format!("{name}={}", form_encode(value))).collect::<Vec<_>>().join("&")
 }
 

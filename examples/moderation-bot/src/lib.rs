@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 const HELP: &str = "I know /warn USER reason, /warnings USER, /mute USER minutes and /stats.";
 const MINUTE_MS: u64 = 60_000;
 const LONGEST_MUTE: u64 = 60 * 24 * 28;
+/// The longest name of a user, in bytes: it becomes part of keys, and keys are bounded.
+const LONGEST_NAME: usize = 400;
 
 /// The bot. It holds nothing itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +37,9 @@ impl Handler for ModerationBot {
         }
         if let Some(message) = event.message() {
             count(target, "messages")?;
-            count(target, &format!("messages/{}", message.user))?;
+            if message.user.len() <= LONGEST_NAME {
+                count(target, &format!("messages/{}", message.user))?;
+            }
         }
         Ok(Reply::none())
     }
@@ -49,7 +53,7 @@ impl Handler for ModerationBot {
 }
 
 fn warn(command: &Command, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
-    let Some((user, reason)) = command.first().filter(|(_, reason)| !reason.is_empty()) else {
+    let Some((user, reason)) = named(command).filter(|(_, reason)| !reason.is_empty()) else {
         return Ok(Reply::private("Say whom and why: /warn USER reason"));
     };
     count(target, "warnings")?;
@@ -59,7 +63,7 @@ fn warn(command: &Command, target: &mut Target<'_>) -> Result<Reply, HandlerErro
 }
 
 fn warnings(command: &Command, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
-    let Some((user, _)) = command.first() else {
+    let Some((user, _)) = named(command) else {
         return Ok(Reply::private("Say whose: /warnings USER"));
     };
     let so_far: u64 = target.kv().get(&format!("count/warned/{user}"))?.unwrap_or(0);
@@ -75,7 +79,7 @@ fn warnings(command: &Command, target: &mut Target<'_>) -> Result<Reply, Handler
 }
 
 fn mute(command: &Command, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
-    let asked = command.first().and_then(|(user, minutes)| Some((user, minutes.parse::<u64>().ok()?)));
+    let asked = named(command).and_then(|(user, minutes)| Some((user, minutes.parse::<u64>().ok()?)));
     let Some((user, minutes)) = asked.filter(|(_, minutes)| (1..=LONGEST_MUTE).contains(minutes)) else {
         return Ok(Reply::private(format!("Say whom and how long: /mute USER minutes (1 to {LONGEST_MUTE})")));
     };
@@ -104,6 +108,11 @@ fn stats(target: &mut Target<'_>) -> Result<Reply, HandlerError> {
     let busiest = if busiest.is_empty() { String::new() } else { format!(" Busiest: {}.", busiest.join(", ")) };
     let (warnings, mutes) = (times(warnings, "warning"), times(mutes, "mute"));
     Ok(Reply::text(format!("{}, {warnings}, {mutes} ({lifted} lifted).{busiest}", times(messages, "message"))))
+}
+
+/// Returns whom a command is about, and what else it says. What is too long for a name is none.
+fn named(command: &Command) -> Option<(&str, &str)> {
+    command.first().filter(|(user, _)| user.len() <= LONGEST_NAME)
 }
 
 /// Adds one to a counter and returns it.

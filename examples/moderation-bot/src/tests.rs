@@ -52,3 +52,10 @@ fn who_asks_for_something_else_is_told_what_there_is() {
         assert!(said.contains(told), "{asked}: {said}");
     }
 }
+
+#[test]
+fn a_word_that_is_too_long_for_a_name_is_refused_with_the_help() {
+    let bench = Bench::new(ModerationBot);
+    let said = bench.command("slack:guild:T1", "alice", &format!("/warn {} because", "x".repeat(1_000)));
+    assert!(said.contains("/warn USER reason"), "{said}");
+}
