@@ -9,6 +9,8 @@
 
 pub(crate) mod admission;
 mod apply;
+pub(crate) mod decisions;
+pub(crate) mod erasure;
 mod group;
 mod jobs;
 pub(crate) mod mailbox;
@@ -63,6 +65,10 @@ pub(crate) enum Command {
     Claim { guard: Guard, seq: u64, done: oneshot::Sender<Option<Claimed>> },
     /// Write down what became of a call.
     Settle { guard: Guard, seq: u64, settled: Settled, done: oneshot::Sender<()> },
+    /// Carry out what an operator decided about a dead letter.
+    Decide { guard: Guard, decision: Box<decisions::Decision> },
+    /// Take everything of a target away.
+    Erase { target: TargetId, done: erasure::Done },
     /// Time may have passed: look at everything once, then say so.
     Wake { done: oneshot::Sender<()> },
     /// End as a crash would, with nothing finished and nobody answered.

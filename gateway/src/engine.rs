@@ -1,8 +1,11 @@
 //! The engine's handle: everything a pod does with a target's events goes through here. It decides nothing but how much
 //! may wait and until when; the writer thread behind it owns the database and the mailboxes.
 
+mod data;
 mod load;
 
+pub(crate) use crate::dispatch::erasure::Erasure;
+pub(crate) use data::{NotDone, Place, Wanted};
 pub(crate) use load::{Rate, Shared};
 
 use crate::{
@@ -12,7 +15,7 @@ use crate::{
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},
     ownership::{Guard, Ownership},
-    store::{DeadCall, DeadEvent, Reader, Store, StoreError, checkpoint::Checkpointer},
+    store::{Reader, Store, StoreError, checkpoint::Checkpointer},
 };
 use shared::{
     Epoch, Incarnation, Mono, TargetId,
@@ -26,7 +29,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot};
 
 /// What an answer is given for its way back to the router.
 const TRAVEL: Duration = Duration::from_millis(300);
@@ -80,6 +83,7 @@ struct Inner {
     ownership: Ownership,
     admission: Admission,
     reader: Arc<Reader>,
+    exports: data::Exports,
     shared: Arc<Shared>,
     meters: Meters,
     notes: UnboundedSender<Note>,
@@ -155,6 +159,12 @@ impl Engine {
             ownership,
             admission: Admission::new(options.mailbox_total, options.mailbox_bytes),
             reader: Arc::new(reader),
+            exports: data::Exports {
+                folder: options.data.clone(),
+                slots: Arc::new(Semaphore::new(options.exports)),
+                stall: options.export_stall,
+                timeout: options.export_timeout,
+            },
             shared,
             meters,
             notes,
@@ -248,22 +258,6 @@ impl Engine {
     pub async fn state(&self, target: &TargetId) -> Result<Option<TargetRow>, EngineError> {
         let target = target.clone();
         self.read(move |reader| reader.target(&target)).await
-    }
-
-    /// Returns at most `most` events that were put aside as dead, ordered by target and place.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn dead_events(&self, most: usize) -> Result<Vec<DeadEvent>, EngineError> {
-        self.read(move |reader| reader.dead_events(most)).await
-    }
-
-    /// Returns at most `most` outgoing calls that were put aside as dead or uncertain, ordered by target and place.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn dead_calls(&self, most: usize) -> Result<Vec<DeadCall>, EngineError> {
-        self.read(move |reader| reader.dead_calls(most)).await
     }
 
     /// Returns whether the last commit succeeded.

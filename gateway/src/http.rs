@@ -1,15 +1,24 @@
 //! The pod's listener: probes, the local API and the routers' links on one port. Decides who may ask what; maps errors to
 //! problems. Knows no database.
 
+mod data;
 mod door;
 mod link;
+mod owned;
 mod state;
 
 pub(crate) use door::Door;
 pub(crate) use link::{Bounds, Links};
 
 use crate::readiness::Readiness;
-use axum::{Router, extract::FromRequestParts, extract::Request, extract::State, middleware, routing::get};
+use axum::{
+    Router,
+    extract::FromRequestParts,
+    extract::Request,
+    extract::State,
+    middleware,
+    routing::{get, post},
+};
 use http::{StatusCode, request::Parts};
 use shared::{Problem, http::Probes, http::Tokens, telemetry::Metrics, wire::link::PATH};
 use std::sync::Arc;
@@ -47,10 +56,15 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
     Router::new()
         .route(PATH, get(link::open))
         .route("/v1/local/targets/{target}/state", get(state::get))
+        .route("/v1/local/targets/{target}/events", get(data::events))
+        .route("/v1/local/targets/{target}/export", get(data::export))
+        .route("/v1/local/targets/{target}/erase", post(data::erase))
+        .route("/v1/local/targets/{target}/dead/{kind}/{seq}/{verb}", post(data::decide))
+        .route("/v1/local/dead", get(data::dead))
         .with_state(app)
         .merge(probes)
         .fallback(|| async { Problem::not_found("there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes GET only")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
         })
 }

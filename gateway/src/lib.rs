@@ -22,4 +22,4 @@ pub use engine::{Engine, EngineError, TargetRow};
 pub use handlers::{AsyncHandler, Bot, Call, Handler, HandlerError, Reply, Said, Target, Timer};
 pub use options::Options;
 pub use run::run;
-pub use store::{DeadCall, DeadEvent, StoreError};
+pub use store::StoreError;

@@ -85,6 +85,19 @@ pub struct Options {
     /// How long the payloads of applied events are kept
     #[arg(long, env = "BERTH_JOURNAL_RETENTION", default_value = "1day", value_parser = duration, value_name = "TIME")]
     pub journal_retention: Duration,
+    /// Largest database that is written anew after an erasure, so that not even traces of deleted rows stay in its file; it
+    /// takes about a second for each 200 MB, during which nothing is committed
+    #[arg(long, env = "BERTH_ERASE_COMPACT", default_value_t = 128 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub erase_compact: u64,
+    /// Most exports at once
+    #[arg(long, env = "BERTH_EXPORTS", default_value_t = 2, value_name = "N", help_heading = "Limits")]
+    pub exports: usize,
+    /// How long whoever reads an export may take nothing of it before it is cut
+    #[arg(long, env = "BERTH_EXPORT_STALL", default_value = "10s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub export_stall: Duration,
+    /// How long an export may take; while it runs, the WAL grows
+    #[arg(long, env = "BERTH_EXPORT_TIMEOUT", default_value = "10m", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub export_timeout: Duration,
     /// Hosts that handlers' outgoing calls may reach, with their ports where not 443
     #[arg(
         long,

@@ -4,6 +4,8 @@
 
 pub(crate) mod checkpoint;
 mod dead;
+mod erase;
+pub(crate) mod export;
 mod inbox;
 mod journal;
 mod kv;
@@ -14,7 +16,7 @@ mod sweep;
 mod target;
 mod timer;
 
-pub use dead::{DeadCall, DeadEvent};
+pub(crate) use dead::{After, Revived};
 pub(crate) use journal::{Entry, State};
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
 pub(crate) use reader::Reader;
@@ -128,7 +130,8 @@ impl Store {
         }
         conn.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT};
-             PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;"
+             PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
+             PRAGMA secure_delete = ON;"
         ))?;
         conn.set_prepared_statement_cache_capacity(64);
         migrate::run(&mut conn, clock.wall_ms())?;

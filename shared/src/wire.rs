@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod control;
+pub mod data;
 pub mod link;
 pub mod sse;
 

@@ -243,6 +243,7 @@ impl Writer {
                     let _ = done.send(());
                 }
                 JobDone::Duplicate(guard, _, waiter, answer) => self.acknowledge_duplicate(&guard, waiter, answer),
+                JobDone::Decided(no, decided, revived, done) => self.decided(no, *decided, revived, done),
             }
         }
         for no in group.timers {
@@ -321,13 +322,13 @@ impl Writer {
             self.boxes.turn_over(no);
         }
         for job in group.jobs {
-            // Calls are claimed and settled again by whoever asked; a duplicate is committed, only not counted yet.
+            // Calls are claimed and settled, and dead letters decided, again by whoever asked; a duplicate is committed, only not counted yet.
             match job {
                 JobDone::Duplicate(guard, no, waiter, answer) if matches!(abort, Abort::Redo) => {
                     self.jobs.push(Job::Duplicate { guard, no, waiter, answer });
                 }
                 JobDone::Duplicate(guard, _, waiter, answer) => self.acknowledge_duplicate(&guard, waiter, answer),
-                JobDone::Claimed(..) | JobDone::Settled(_) => {}
+                JobDone::Claimed(..) | JobDone::Settled(_) | JobDone::Decided(..) => {}
             }
         }
         for handled in group.handled.into_iter().rev() {

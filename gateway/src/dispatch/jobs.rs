@@ -2,6 +2,7 @@
 //! not have to wait for their turn.
 
 use super::{
+    decisions::{Decision, Undecided},
     group::{Abort, Group},
     mailbox::{SlotNo, Waiter},
     writer::Writer,
@@ -9,9 +10,9 @@ use super::{
 use crate::{
     meters::Verdict,
     ownership::Guard,
-    store::{Claimed, Settled},
+    store::{Claimed, Revived, Settled},
 };
-use shared::{event::Answer, lease::Use, wire::link::Outcome};
+use shared::{event::Answer, lease::Use, wire::data::Decided, wire::link::Outcome};
 use tokio::sync::oneshot;
 
 /// What is to be written beside events.
@@ -20,6 +21,7 @@ pub(super) enum Job {
     Claim { guard: Guard, no: SlotNo, seq: u64, done: oneshot::Sender<Option<Claimed>> },
     Settle { guard: Guard, no: SlotNo, seq: u64, settled: Settled, done: oneshot::Sender<()> },
     Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer },
+    Decide { guard: Guard, no: SlotNo, decision: Box<Decision> },
 }
 
 /// A job that is written and not committed yet.
@@ -28,6 +30,7 @@ pub(super) enum JobDone {
     Claimed(oneshot::Sender<Option<Claimed>>, Option<Claimed>),
     Settled(oneshot::Sender<()>),
     Duplicate(Guard, SlotNo, Waiter, Answer),
+    Decided(SlotNo, Box<Decided>, Option<Revived>, oneshot::Sender<Result<Decided, Undecided>>),
 }
 
 impl Writer {
@@ -44,7 +47,10 @@ impl Writer {
     }
 
     fn write_job(&self, group: &mut Group, job: Job) -> Result<(), Abort> {
-        let (Job::Claim { guard, no, .. } | Job::Settle { guard, no, .. } | Job::Duplicate { guard, no, .. }) = &job;
+        let (Job::Claim { guard, no, .. }
+        | Job::Settle { guard, no, .. }
+        | Job::Duplicate { guard, no, .. }
+        | Job::Decide { guard, no, .. }) = &job;
         if let Err(denied) = self.ownership.check(guard, Use::Act) {
             let outcome = self.denied(guard, &denied);
             if let Job::Duplicate { waiter, .. } = job {
@@ -55,6 +61,8 @@ impl Writer {
         }
         let local = self.boxes.slot(*no).local;
         match job {
+            // A target that is being erased makes no more calls.
+            Job::Claim { .. } if !self.boxes.slot(*no).serving => {}
             Job::Claim { seq, done, .. } => {
                 group.begin(&self.store)?;
                 group.jobs.push(JobDone::Claimed(done, self.store.outbox_claim(local, seq)?));
@@ -69,6 +77,7 @@ impl Writer {
                 group.jobs.push(JobDone::Duplicate(guard, no, waiter, answer));
                 group.begin(&self.store)?;
             }
+            Job::Decide { guard, no, decision } => self.write_decision(group, &guard, no, *decision)?,
         }
         Ok(())
     }

@@ -34,6 +34,10 @@ impl Writer {
                 self.boxes.slot_mut(no).epoch = epoch;
                 continue;
             }
+            if opened.erasing {
+                self.resume_erasing(&target, opened.local, epoch);
+                continue;
+            }
             // Read before the mailbox opens: a target whose rows cannot be read is not served.
             let unfinished = self.store.unfinished(opened.local, &target)?;
             let calls = self.store.outbox_open(opened.local)?;
@@ -64,6 +68,7 @@ impl Writer {
 
     /// Stops serving a target. Its rows stay.
     pub(super) fn release(&mut self, target: &TargetId) {
+        self.erasures.released(target);
         let Some(no) = self.boxes.find(target).filter(|no| self.boxes.slot(*no).serving) else { return };
         let outcome = Outcome::NotOwner { owner: self.ownership.owner(target), epoch: self.boxes.slot(no).epoch };
         for waiting in self.boxes.close(no) {
@@ -71,6 +76,11 @@ impl Writer {
         }
         self.timers.set(no, None);
         let _ = self.notes.send(Note::Closed { target: target.clone() });
+        self.left(target);
+    }
+
+    /// Tells the handler that a target is served no longer.
+    pub(super) fn left(&self, target: &TargetId) {
         if catch_unwind(AssertUnwindSafe(|| self.bot.on_release(target))).is_err() {
             tracing::error!(%target, "the handler panicked in on_release");
         }

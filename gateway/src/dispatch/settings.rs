@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(super) max_stored_reply: usize,
     pub(super) discord_api: String,
     pub(super) retention: Retention,
+    pub(super) outbox_timeout: Duration,
+    pub(super) erase_compact: u64,
 }
 
 impl Settings {
@@ -35,6 +37,8 @@ impl Settings {
             // What does not fit a frame would cut the link, with everything else that is under way on it.
             max_reply: options.max_reply.min(options.max_frame.saturating_sub(FRAME_ROOM)),
             max_stored_reply: options.max_stored_reply,
+            outbox_timeout: options.outbox_timeout,
+            erase_compact: options.erase_compact,
             discord_api: options.discord_api.clone(),
             retention: Retention {
                 inbox: options.inbox_retention,

@@ -3,6 +3,7 @@
 
 use super::{
     Command, Submitted,
+    erasure::Erasures,
     jobs::Job,
     mailbox::{Entered, Mailboxes, SlotNo, Waiter},
     settings::Settings,
@@ -60,6 +61,7 @@ pub(crate) struct Writer {
     pub(super) rate: Rate,
     pub(super) rng: Rng,
     pub(super) timers: Timers,
+    pub(super) erasures: Erasures,
     commands: Receiver<Command>,
     pub(super) shared: Arc<Shared>,
     sweeper: Sweeper,
@@ -99,6 +101,7 @@ impl Writer {
             rate: Rate::new(now),
             rng: Rng::seeded(clock.wall_ms()),
             timers: Timers::default(),
+            erasures: Erasures::default(),
             commands,
             shared,
             sweeper: Sweeper::new(now, clock.wall_ms()),
@@ -131,6 +134,7 @@ impl Writer {
             self.boxes.wake(now);
             self.fire_timers();
             self.commit_group();
+            self.erase_on();
             self.housekeeping(now);
             for done in self.woken.drain(..) {
                 // Whoever asked may be gone.
@@ -146,8 +150,9 @@ impl Writer {
         let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
         let event = self.boxes.next_at().map(|at| at.since(now));
         let timer = self.timers.next_ms().map(|due| Duration::from_millis(due.saturating_sub(wall_ms)));
+        let erasure = self.erasures.next_at().map(|at| at.since(now));
         let sweep = self.sweeper.next_at().since(now);
-        event.into_iter().chain(timer).fold(sweep, Duration::min).clamp(SHORTEST, TICK)
+        event.into_iter().chain(timer).chain(erasure).fold(sweep, Duration::min).clamp(SHORTEST, TICK)
     }
 
     fn take(&mut self, command: Command) {
@@ -168,6 +173,8 @@ impl Writer {
                     self.jobs.push(Job::Settle { guard, no, seq, settled, done });
                 }
             }
+            Command::Decide { guard, decision } => self.decide(guard, decision),
+            Command::Erase { target, done } => self.erase(&target, done),
             Command::Wake { done } => self.woken.push(done),
             Command::Stop { .. } | Command::Abandon { .. } => {}
             #[cfg(test)]

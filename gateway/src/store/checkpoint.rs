@@ -16,11 +16,41 @@ use std::{
 /// The WAL's size in bytes at which the writer waits: a writer without a pause never lets a passive checkpoint finish.
 const WAL_PAUSE: u64 = 64 << 20;
 
+/// How long a checkpoint waits for a lock, in milliseconds.
+const PATIENCE_MS: u32 = 100;
+/// How long a scrub waits for the writer's lock, in milliseconds; longer than any group takes.
+const SCRUB_PATIENCE_MS: u32 = 2_000;
+
+/// What the thread is asked for.
+#[derive(Debug)]
+enum Work {
+    /// Move what can be moved without waiting for anybody.
+    Passive,
+    /// Leave nothing of deleted rows in the files.
+    Scrub(Scrub, SyncSender<Scrubbed>),
+}
+
+/// What a scrub is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scrub {
+    /// A database of at most so many bytes is written anew, without the unused parts of its pages.
+    pub(crate) compact_up_to: u64,
+}
+
+/// What a scrub has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scrubbed {
+    /// The database was written anew: deleted rows are zeros anyway, now also the traces that moved pages leave behind.
+    pub(crate) compacted: bool,
+    /// The WAL is empty. False while somebody reads an older state of the database.
+    pub(crate) truncated: bool,
+}
+
 /// The checkpointer's handle, owned by the writer.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     wal: PathBuf,
-    nudge: Option<SyncSender<()>>,
+    nudge: Option<SyncSender<Work>>,
     through: Receiver<()>,
     thread: Option<JoinHandle<()>>,
     running: bool,
@@ -35,23 +65,27 @@ impl Checkpointer {
     pub(crate) fn start(folder: &Path) -> Result<Self, StoreError> {
         let file = folder.join(FILE);
         let conn = Connection::open(&file)?;
-        conn.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 100;")?;
-        let (nudge, nudged) = sync_channel::<()>(1);
+        conn.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL;")?;
+        conn.execute_batch(&format!("PRAGMA busy_timeout = {PATIENCE_MS}"))?;
+        let (nudge, nudged) = sync_channel::<Work>(1);
         let (done, through) = sync_channel::<()>(1);
+        let main = file.clone();
         let thread = std::thread::Builder::new()
             .name("berth-checkpoint".to_owned())
             .spawn(move || {
-                while nudged.recv().is_ok() {
-                    if let Err(why) = checkpoint(&conn) {
-                        tracing::warn!(error = %why, "checkpoint failed");
+                while let Ok(work) = nudged.recv() {
+                    match work {
+                        Work::Passive => tell(checkpoint(&conn)),
+                        Work::Scrub(scrub, scrubbed) => {
+                            // Whoever asked may be gone.
+                            let _ = scrubbed.send(scrub_files(&conn, scrub, &main));
+                        }
                     }
                     if done.send(()).is_err() {
                         return;
                     }
                 }
-                if let Err(why) = checkpoint(&conn) {
-                    tracing::warn!(error = %why, "last checkpoint failed");
-                }
+                tell(checkpoint(&conn));
             })
             .map_err(|source| StoreError::File { path: file, source })?;
         let wal = folder.join(format!("{FILE}-wal"));
@@ -96,8 +130,22 @@ impl Checkpointer {
         }
     }
 
+    /// Begins a scrub; `None` when the thread is busy, then ask again.
+    pub(crate) fn scrub(&mut self, scrub: Scrub) -> Option<Receiver<Scrubbed>> {
+        if self.running && self.through.try_recv().is_err() {
+            return None;
+        }
+        let (scrubbed, answer) = sync_channel(1);
+        self.running = self.ask(Work::Scrub(scrub, scrubbed));
+        self.running.then_some(answer)
+    }
+
     fn nudge(&mut self) {
-        self.running = self.nudge.as_ref().is_some_and(|nudge| nudge.try_send(()).is_ok());
+        self.running = self.ask(Work::Passive);
+    }
+
+    fn ask(&self, work: Work) -> bool {
+        self.nudge.as_ref().is_some_and(|nudge| nudge.try_send(work).is_ok())
     }
 
     fn size(&self) -> u64 {
@@ -123,4 +171,35 @@ fn checkpoint(conn: &Connection) -> Result<(), StoreError> {
         conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
     tracing::debug!(log, moved, "checkpoint");
     Ok(())
+}
+
+fn tell(checkpointed: Result<(), StoreError>) {
+    if let Err(why) = checkpointed {
+        tracing::warn!(error = %why, "checkpoint failed");
+    }
+}
+
+fn scrub_files(conn: &Connection, scrub: Scrub, file: &Path) -> Scrubbed {
+    let small = std::fs::metadata(file).is_ok_and(|file| file.len() <= scrub.compact_up_to);
+    let patient = |ms: u32| conn.execute_batch(&format!("PRAGMA busy_timeout = {ms}"));
+    let mut scrubbed = Scrubbed { compacted: false, truncated: false };
+    let mut work = || -> Result<(), StoreError> {
+        patient(SCRUB_PATIENCE_MS)?;
+        if small {
+            conn.execute_batch("VACUUM")?;
+            scrubbed.compacted = true;
+        }
+        // What needs no lock first: the writer waits only for the rest.
+        checkpoint(conn)?;
+        let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        scrubbed.truncated = !busy;
+        Ok(())
+    };
+    if let Err(why) = work() {
+        tracing::warn!(error = %why, "cannot scrub the database's files yet");
+    }
+    if let Err(why) = patient(PATIENCE_MS) {
+        tracing::warn!(error = %why, "the checkpoint thread's patience cannot be set");
+    }
+    scrubbed
 }

@@ -1,91 +1,139 @@
-//! What an operator has to decide about: events whose handler failed too often, calls that failed for good or whose outcome
-//! nobody knows.
+//! What an operator has to decide about, events whose handler failed too often and calls that failed for good or whose
+//! outcome nobody knows; and what becomes of such a row once it is decided. Knows nothing of who may decide.
 
-use super::{Reader, StoreError};
-use rusqlite::params;
+use super::{LocalId, Reader, Store, StoreError, journal::Resumed, outbox::OpenCall, signed};
+use rusqlite::{OptionalExtension, Row, params};
+use shared::{
+    Epoch, PodId, TargetId,
+    wire::data::{DeadLetter, LetterKind},
+};
 
-/// An event that was put aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadEvent {
-    /// The target.
-    pub target: String,
-    /// Its place in the target's journal.
-    pub seq: u64,
-    /// Who sent it.
-    pub source: String,
-    /// The sender's id.
-    pub event_id: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why the last attempt failed.
-    pub reason: String,
-    /// When it was accepted, in milliseconds since the Unix epoch.
-    pub at_ms: u64,
+/// Where a page of dead letters begins: behind the row of this target's number and place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct After {
+    /// The target's number in this database.
+    pub(crate) local: i64,
+    /// The row's place.
+    pub(crate) seq: u64,
 }
 
-/// A call that was put aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadCall {
-    /// The target.
-    pub target: String,
-    /// Its place in the target's outbox.
-    pub seq: u64,
-    /// Its id.
-    pub id: String,
-    /// `dead` or `uncertain`.
-    pub state: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why it is here.
-    pub reason: String,
-    /// When it was asked for, in milliseconds since the Unix epoch.
-    pub created_ms: u64,
+/// A dead event that goes back to work.
+#[derive(Debug)]
+pub(crate) enum Revived {
+    /// It is accepted again.
+    Event(Box<Resumed>),
+    /// It is to be made again.
+    Call(String, OpenCall),
 }
 
 impl Reader {
-    /// Returns at most `most` events that were put aside, ordered by target and place.
-    pub(crate) fn dead_events(&self, most: usize) -> Result<Vec<DeadEvent>, StoreError> {
+    /// Returns at most `most` dead letters of a kind behind `after`, with their places; of one target when that is given.
+    pub(crate) fn letters(
+        &self,
+        pod: &PodId,
+        kind: LetterKind,
+        target: Option<&TargetId>,
+        after: After,
+        most: usize,
+    ) -> Result<Vec<(After, DeadLetter)>, StoreError> {
+        let sql = match kind {
+            LetterKind::Event => {
+                "SELECT target_id, seq, target.name, event_id, source, state, attempts, coalesce(reason, ''), at_ms
+                 FROM journal INDEXED BY journal_dead CROSS JOIN target ON target.id = target_id
+                 WHERE state = 'dead' AND dropped IS NULL AND (target_id, seq) > (?1, ?2)
+                 AND (?3 IS NULL OR target.name = ?3) ORDER BY target_id, seq LIMIT ?4"
+            }
+            LetterKind::Call => {
+                "SELECT target_id, seq, target.name, outbox.id, NULL, state, attempts, coalesce(reason, ''), created_ms
+                 FROM outbox INDEXED BY outbox_aside CROSS JOIN target ON target.id = target_id
+                 WHERE state IN ('uncertain', 'dead') AND dropped IS NULL AND (target_id, seq) > (?1, ?2)
+                 AND (?3 IS NULL OR target.name = ?3) ORDER BY target_id, seq LIMIT ?4"
+            }
+        };
         self.with(|conn| {
-            let mut find = conn.prepare_cached(
-                "SELECT target.name, seq, source, event_id, attempts, coalesce(reason, ''), at_ms
-                 FROM target CROSS JOIN journal ON target_id = target.id
-                 WHERE state = 'dead' ORDER BY target.id, seq LIMIT ?1",
-            )?;
-            let dead = |row: &rusqlite::Row<'_>| {
-                Ok(DeadEvent {
-                    target: row.get(0)?,
-                    seq: row.get(1)?,
-                    source: row.get(2)?,
-                    event_id: row.get(3)?,
-                    attempts: row.get(4)?,
-                    reason: row.get(5)?,
-                    at_ms: row.get(6)?,
-                })
-            };
-            Ok(find.query_map(params![super::signed(most as u64)], dead)?.collect::<Result<_, _>>()?)
+            let mut find = conn.prepare_cached(sql)?;
+            let mut rows =
+                find.query(params![after.local, signed(after.seq), target.map(TargetId::as_str), signed(most as u64)])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                all.push(letter(row, pod, kind)?);
+            }
+            Ok(all)
         })
     }
+}
 
-    /// Returns at most `most` calls that were put aside, ordered by target and place.
-    pub(crate) fn dead_calls(&self, most: usize) -> Result<Vec<DeadCall>, StoreError> {
-        self.with(|conn| {
-            let mut find = conn.prepare_cached(
-                "SELECT target.name, seq, outbox.id, state, attempts, coalesce(reason, ''), created_ms
-                 FROM target CROSS JOIN outbox ON target_id = target.id
-                 WHERE state IN ('uncertain', 'dead') ORDER BY target.id, seq LIMIT ?1",
+fn letter(row: &Row<'_>, pod: &PodId, kind: LetterKind) -> Result<(After, DeadLetter), StoreError> {
+    let (name, after): (String, _) = (row.get(2)?, After { local: row.get(0)?, seq: row.get(1)? });
+    let letter = DeadLetter {
+        pod: pod.clone(),
+        target: name.parse().map_err(|_| StoreError::Broken("target name"))?,
+        kind,
+        seq: after.seq,
+        id: row.get(3)?,
+        source: row.get(4)?,
+        state: row.get(5)?,
+        attempts: row.get(6)?,
+        reason: row.get(7)?,
+        at_ms: row.get(8)?,
+    };
+    Ok((after, letter))
+}
+
+impl Store {
+    /// Puts a dead event back among the accepted ones, or a dead or uncertain call back among the pending ones, as if it
+    /// had not been tried; one that was dropped too, while its payload is there. `None` when there is no such row.
+    pub(crate) fn revive(
+        &self,
+        target: LocalId,
+        name: &TargetId,
+        kind: LetterKind,
+        seq: u64,
+        epoch: Epoch,
+        now_ms: u64,
+    ) -> Result<Option<Revived>, StoreError> {
+        if kind == LetterKind::Call {
+            let mut update = self.conn.prepare_cached(
+                "UPDATE outbox SET state = 'pending', attempts = 0, next_ms = 0, reason = NULL, dropped = NULL,
+                 epoch = ?3, created_ms = ?4
+                 WHERE target_id = ?1 AND seq = ?2 AND state IN ('uncertain', 'dead') RETURNING id, url, idempotent",
             )?;
-            let dead = |row: &rusqlite::Row<'_>| {
-                Ok(DeadCall {
-                    target: row.get(0)?,
-                    seq: row.get(1)?,
-                    id: row.get(2)?,
-                    state: row.get(3)?,
-                    attempts: row.get(4)?,
-                    reason: row.get(5)?,
-                    created_ms: row.get(6)?,
-                })
-            };
-            Ok(find.query_map(params![super::signed(most as u64)], dead)?.collect::<Result<_, _>>()?)
-        })
+            let bound = params![target.0, signed(seq), signed(epoch.0), signed(now_ms)];
+            let revived = update.query_row(bound, |row| {
+                let call = OpenCall { seq, url: row.get(1)?, next_ms: 0, interrupted: false, idempotent: row.get(2)? };
+                Ok(Revived::Call(row.get(0)?, call))
+            });
+            return Ok(revived.optional()?);
+        }
+        let mut update = self.conn.prepare_cached(
+            "UPDATE journal SET state = 'accepted', attempts = 0, reason = NULL, dropped = NULL
+             WHERE target_id = ?1 AND seq = ?2 AND state = 'dead' AND body IS NOT NULL",
+        )?;
+        if update.execute(params![target.0, signed(seq)])? == 0 {
+            return Ok(None);
+        }
+        Ok(self.accepted_at(target, name, seq)?.map(|resumed| Revived::Event(Box::new(resumed))))
+    }
+
+    /// Notes who dropped a dead letter. Returns its id; `None` when there is no such row, or it is dropped already.
+    pub(crate) fn drop_letter(
+        &self,
+        target: LocalId,
+        kind: LetterKind,
+        seq: u64,
+        note: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = match kind {
+            LetterKind::Event => {
+                "UPDATE journal SET dropped = ?3 WHERE target_id = ?1 AND seq = ?2 AND state = 'dead'
+                 AND dropped IS NULL RETURNING event_id"
+            }
+            LetterKind::Call => {
+                "UPDATE outbox SET dropped = ?3 WHERE target_id = ?1 AND seq = ?2 AND state IN ('uncertain', 'dead')
+                 AND dropped IS NULL RETURNING id"
+            }
+        };
+        let mut update = self.conn.prepare_cached(sql)?;
+        Ok(update.query_row(params![target.0, signed(seq), note], |row| row.get(0)).optional()?)
     }
 }

@@ -1,10 +1,11 @@
 //! Every committed event with its payload, in the order of acceptance. What is `accepted` has been acknowledged and not
 //! applied yet: it survives a crash and is applied by whoever serves the target next.
 
-use super::{LocalId, Store, StoreError, headers_from, headers_text, signed};
+use super::{LocalId, Reader, Store, StoreError, headers_from, headers_text, signed};
 use rusqlite::params;
 use shared::TargetId;
 use shared::event::{Event, EventKey, EventKind};
+use shared::wire::data::JournalEvent;
 
 /// What became of a committed event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,23 +113,76 @@ impl Store {
         let mut rows = find.query([target.0])?;
         let mut all = Vec::new();
         while let Some(row) = rows.next()? {
-            let (kind, parent): (String, Option<String>) = (row.get(3)?, row.get(5)?);
-            let headers: Option<String> = row.get(7)?;
-            let body: Option<Vec<u8>> = row.get(8)?;
-            let parent = parent.map(|parent| parent.parse().map_err(|_| StoreError::Broken("parent of an event")));
-            let event = Event {
-                target: name.clone(),
-                parent: parent.transpose()?,
-                platform: name.platform(),
-                kind: EventKind::from_word(&kind).ok_or(StoreError::Broken("kind of an event"))?,
-                source: row.get(2)?,
-                id: row.get(4)?,
-                received_at: row.get(6)?,
-                headers: headers_from(headers.as_deref())?,
-                body: body.unwrap_or_default().into(),
-            };
-            all.push(Resumed { seq: row.get(0)?, attempts: row.get(1)?, event });
+            all.push(resumed(row, name)?);
         }
         Ok(all)
     }
+
+    /// Returns the accepted event at `seq`, if there is one.
+    pub(super) fn accepted_at(
+        &self,
+        target: LocalId,
+        name: &TargetId,
+        seq: u64,
+    ) -> Result<Option<Resumed>, StoreError> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT seq, attempts, source, kind, event_id, parent, received_at, headers, body FROM journal
+             WHERE target_id = ?1 AND seq = ?2 AND state = 'accepted'",
+        )?;
+        let mut rows = find.query(params![target.0, signed(seq)])?;
+        rows.next()?.map(|row| resumed(row, name)).transpose()
+    }
+}
+
+impl Reader {
+    /// Returns at most `most` events of a target's journal before the place `before`, newest first.
+    pub(crate) fn journal(
+        &self,
+        target: &TargetId,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<JournalEvent>, StoreError> {
+        self.with(|conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT seq, event_id, source, kind, iif(dropped IS NULL, state, 'dropped'), attempts,
+                 coalesce('dropped by ' || (dropped ->> 'actor') || ': ' || (dropped ->> 'reason'), reason),
+                 received_at, at_ms FROM journal
+                 WHERE target_id = (SELECT id FROM target WHERE name = ?1) AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+            )?;
+            let bound = params![target.as_str(), before.map_or(i64::MAX, signed), signed(most as u64)];
+            let event = |row: &rusqlite::Row<'_>| {
+                Ok(JournalEvent {
+                    seq: row.get(0)?,
+                    id: row.get(1)?,
+                    source: row.get(2)?,
+                    kind: row.get(3)?,
+                    state: row.get(4)?,
+                    attempts: row.get(5)?,
+                    reason: row.get(6)?,
+                    received_at: row.get(7)?,
+                    at_ms: row.get(8)?,
+                })
+            };
+            Ok(find.query_map(bound, event)?.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+fn resumed(row: &rusqlite::Row<'_>, name: &TargetId) -> Result<Resumed, StoreError> {
+    let (kind, parent): (String, Option<String>) = (row.get(3)?, row.get(5)?);
+    let headers: Option<String> = row.get(7)?;
+    let body: Option<Vec<u8>> = row.get(8)?;
+    let parent = parent.map(|parent| parent.parse().map_err(|_| StoreError::Broken("parent of an event")));
+    let event = Event {
+        target: name.clone(),
+        parent: parent.transpose()?,
+        platform: name.platform(),
+        kind: EventKind::from_word(&kind).ok_or(StoreError::Broken("kind of an event"))?,
+        source: row.get(2)?,
+        id: row.get(4)?,
+        received_at: row.get(6)?,
+        headers: headers_from(headers.as_deref())?,
+        body: body.unwrap_or_default().into(),
+    };
+    Ok(Resumed { seq: row.get(0)?, attempts: row.get(1)?, event })
 }

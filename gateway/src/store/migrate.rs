@@ -5,7 +5,10 @@ use super::StoreError;
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-const ALL: &[(&str, &str)] = &[("0001_begin", include_str!("../../../migrations/gateway/0001_begin.sql"))];
+const ALL: &[(&str, &str)] = &[
+    ("0001_begin", include_str!("../../../migrations/gateway/0001_begin.sql")),
+    ("0004_data", include_str!("../../../migrations/gateway/0004_data.sql")),
+];
 
 /// Returns the version of the newest schema this binary knows.
 pub(super) const fn newest() -> u32 {

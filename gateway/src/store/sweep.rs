@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
-    /// Inbox rows with their stored replies, and sent calls.
+    /// Inbox rows with their stored replies, calls that were sent, and dead letters that were dropped.
     pub(crate) inbox: Duration,
     /// The payloads in the journal.
     pub(crate) payload: Duration,
@@ -42,8 +42,10 @@ impl Store {
     }
 
     fn sweep_inbox(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
-        let mut find =
-            self.conn.prepare_cached("SELECT seq, key, at_ms, state FROM journal WHERE target_id = ?1 ORDER BY seq")?;
+        let mut find = self.conn.prepare_cached(
+            "SELECT seq, key, at_ms, state IN ('done', 'failed') OR dropped IS NOT NULL FROM journal
+             WHERE target_id = ?1 ORDER BY seq",
+        )?;
         let mut rows = find.query([target.0])?;
         let mut old: Vec<(i64, [u8; 16])> = Vec::new();
         while old.len() < most
@@ -53,7 +55,7 @@ impl Store {
                 break;
             }
             // What is not applied, or waits for an operator, stays.
-            if matches!(row.get_ref(3)?.as_str(), Ok("done" | "failed")) {
+            if row.get(3)? {
                 old.push((row.get(0)?, row.get(1)?));
             }
         }
@@ -88,14 +90,15 @@ impl Store {
         }
         let mut update = self.conn.prepare_cached(
             "UPDATE journal SET body = NULL, headers = NULL WHERE target_id = ?1 AND seq > ?2 AND seq <= ?3
-             AND body IS NOT NULL AND state IN ('done', 'failed')",
+             AND body IS NOT NULL AND (state IN ('done', 'failed') OR dropped IS NOT NULL)",
         )?;
         Ok((looked_at, update.execute(params![target.0, signed(from), signed(to)])?, to))
     }
 
     fn sweep_calls(&self, target: LocalId, before_ms: u64, most: usize) -> Result<usize, StoreError> {
-        let mut find =
-            self.conn.prepare_cached("SELECT seq, created_ms, state FROM outbox WHERE target_id = ?1 ORDER BY seq")?;
+        let mut find = self.conn.prepare_cached(
+            "SELECT seq, created_ms, state = 'sent' OR dropped IS NOT NULL FROM outbox WHERE target_id = ?1 ORDER BY seq",
+        )?;
         let mut rows = find.query([target.0])?;
         let mut old: Vec<i64> = Vec::new();
         while old.len() < most
@@ -104,7 +107,7 @@ impl Store {
             if row.get::<_, u64>(1)? >= before_ms {
                 break;
             }
-            if row.get_ref(2)?.as_str() == Ok("sent") {
+            if row.get(2)? {
                 old.push(row.get(0)?);
             }
         }

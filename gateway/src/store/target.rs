@@ -25,6 +25,8 @@ pub(crate) struct Opened {
     pub(crate) journal_seq: u64,
     /// The last outbox row.
     pub(crate) outbox_seq: u64,
+    /// Whether it is being erased, and must not be served before that is done.
+    pub(crate) erasing: bool,
 }
 
 /// What a group commit adds to a target's row.
@@ -48,10 +50,15 @@ impl Store {
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO target (name, epoch) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET epoch = max(epoch, excluded.epoch)
-             RETURNING id, journal_seq, outbox_seq",
+             RETURNING id, journal_seq, outbox_seq, erasing IS NOT NULL",
         )?;
         Ok(insert.query_row(params![target.as_str(), signed(epoch.0)], |row| {
-            Ok(Opened { local: LocalId(row.get(0)?), journal_seq: row.get(1)?, outbox_seq: row.get(2)? })
+            Ok(Opened {
+                local: LocalId(row.get(0)?),
+                journal_seq: row.get(1)?,
+                outbox_seq: row.get(2)?,
+                erasing: row.get(3)?,
+            })
         })?)
     }
 

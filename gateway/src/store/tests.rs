@@ -225,3 +225,46 @@ fn the_wal_is_moved_into_the_file_while_the_writer_goes_on() {
     let rows: i64 = kept.query_row("SELECT count(*) FROM kv", [], |row| row.get(0)).expect("read");
     assert_eq!(rows, 20);
 }
+
+#[test]
+fn nothing_of_an_erased_target_stays_in_the_files_however_its_rows_lay_among_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let mut checkpoints = checkpoint::Checkpointer::start(folder.path()).expect("started");
+    let locals: Vec<LocalId> = (0..5)
+        .map(|n| {
+            store.open_target(&format!("slack:guild:T{n}").parse().expect("valid"), Epoch(1)).expect("opened").local
+        })
+        .collect();
+    let (mut random, mut seqs) = (shared::backoff::Rng::seeded(11), [0_u64; 5]);
+    let mut any = |below: usize| (random.next_f64() * below as f64) as usize;
+    for _ in 0..300 {
+        store.begin().expect("begun");
+        for _ in 0..20 {
+            let n = any(5);
+            seqs[n] += 1;
+            let text = format!("MARK{n}KRAM").repeat([1, 5, 20, 200][any(4)]);
+            let event = Event { body: text.clone().into(), ..event(&format!("MARK{n}KRAM{}", seqs[n])) };
+            write(&store, locals[n], seqs[n], &event, State::Done, NOW);
+            store.kv_set(locals[n], &any(300).to_string(), &text, None).expect("set");
+        }
+        store.commit().expect("committed");
+        checkpoints.committed();
+    }
+    let mut rows = std::collections::BTreeMap::new();
+    while store.erase_chunk(locals[2], 500, &mut rows).expect("erased") {}
+    assert_eq!((rows["journal"], rows["inbox"]), (seqs[2], seqs[2]));
+    let wanted = checkpoint::Scrub { compact_up_to: u64::MAX };
+    let scrub = std::iter::repeat_with(|| {
+        std::thread::yield_now();
+        checkpoints.scrub(wanted)
+    });
+    let scrubbed = scrub.flatten().next().expect("begun").recv().expect("scrubbed");
+    assert_eq!(scrubbed, checkpoint::Scrubbed { compacted: true, truncated: true });
+    let count = |file: &str, mark: &str| {
+        let bytes = std::fs::read(folder.path().join(file)).expect("a file of the database");
+        bytes.windows(mark.len()).filter(|window| *window == mark.as_bytes()).count()
+    };
+    assert_eq!((count("berth.db", "MARK2KRAM"), count("berth.db-wal", "MARK2KRAM")), (0, 0));
+    assert!(count("berth.db", "MARK1KRAM") > 1_000, "the others are there");
+}

@@ -60,7 +60,7 @@ fn a_timer_that_fails_keeps_its_attempts_through_a_crash_and_does_not_hold_up_ot
         bench.block_on(bench.engine().dead_events(10)).expect("read").len() == 1
     });
     let dead = bench.block_on(bench.engine().dead_events(10)).expect("read");
-    assert_eq!((dead[0].source.as_str(), dead[0].attempts), ("timer", 4));
+    assert_eq!((dead[0].source.as_deref(), dead[0].attempts), (Some("timer"), 4));
     bench.send(say(&bench, A, "after"));
     assert_eq!(read(&bench, A), "after");
 }
