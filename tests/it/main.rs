@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod disk;
+mod examples;
 mod first_contact;
 mod fixtures;
 mod handler_test;
