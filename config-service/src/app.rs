@@ -2,7 +2,7 @@
 
 use crate::{
     control::{self, Settings},
-    http::{Api, routes},
+    http::{Api, Pages, page_routes, routes},
     metrics::Metrics,
     options::Options,
     store::{Postgres, Sqlite, Store},
@@ -44,12 +44,12 @@ pub(crate) async fn start(
     let bound = bind(options.listen, "--listen (BERTH_CONFIG_LISTEN)").await?;
     let address = bound.address;
     let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
-    let settings = Settings::new(&options, advertised);
+    let settings = Settings::new(&options, advertised.clone());
 
     let (probes, registry) = (Probes::new(), shared::telemetry::Metrics::new());
     let latch = probes.latch("leader", "nobody leads yet");
     let metrics = Metrics::new(&registry);
-    let (control, leading) = control::lead(store, clock, settings, metrics, latch, shutdown.clone());
+    let (control, leading) = control::lead(store, clock.clone(), settings, metrics, latch, shutdown.clone());
     let api = Api {
         control,
         service: Arc::new(service),
@@ -58,7 +58,14 @@ pub(crate) async fn start(
         max_body: options.max_body_bytes,
         patience: options.body_timeout,
     };
-    let router = routes(api).merge(probes.routes(registry));
+    let pages = Pages {
+        api: api.clone(),
+        clock,
+        probes: probes.clone(),
+        address: advertised,
+        leader_lease: options.leader_lease,
+    };
+    let router = routes(api).merge(page_routes(pages)).merge(probes.routes(registry));
     let ended = shared::shutdown::spawn(async move {
         let serving = serve(bound, router, options.limits, shutdown.clone());
         let leading = async {

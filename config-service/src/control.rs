@@ -17,16 +17,16 @@ pub(crate) use feed::{Feed, From};
 pub(crate) use leadership::lead;
 
 use crate::{
-    domain::{Model, Snapshot},
+    domain::{Change, Model, Snapshot},
     options::Options,
     planner::{Policy, Wanted},
-    store::Store,
+    store::{Log, Store},
 };
 use fleet::Fleet;
 use hub::Hub;
 use shared::wire::admin::{DataLossAccepted, PodStatus};
 use shared::wire::control::{Grant, Heartbeat, Placed, Register, Registered};
-use shared::{Mono, PodId, Term, lease::LeaseTerms};
+use shared::{Mono, PodId, Revision, Term, lease::LeaseTerms};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -138,6 +138,8 @@ pub(crate) struct View<'a> {
     pub(crate) term: Term,
     /// Pods and assignments.
     pub(crate) model: &'a Model,
+    /// How long ago the database last confirmed that this leader leads.
+    pub(crate) confirmed: Duration,
     fleet: &'a Fleet,
     now: Mono,
 }
@@ -187,6 +189,19 @@ impl Control {
             }))
         })
         .await
+    }
+
+    /// Reads at most `limit` changes up to `newest` from the log, in order; none when the log does not go back so far.
+    pub(crate) async fn changes_up_to(&self, newest: Revision, limit: usize) -> Result<Vec<Change>, ControlError> {
+        let after = Revision(newest.0.saturating_sub(limit as u64));
+        match self.store.changes(after, limit).await {
+            Ok(Log::Changes(changes)) => Ok(changes),
+            Ok(Log::Gone) => Ok(Vec::new()),
+            Err(why) => {
+                tracing::warn!(error = %why, "cannot read the change log");
+                Err(ControlError::Store)
+            }
+        }
     }
 
     /// Begins a watch. `pod` limits the assignments to that pod's.

@@ -3,11 +3,16 @@
 
 mod auth;
 mod body;
+mod pages;
 mod pods;
 mod problems;
 mod proposal;
 mod targets;
 mod watch;
+
+#[cfg(test)]
+pub(crate) use pages::PASS_LASTS;
+pub(crate) use pages::{Pages, routes as page_routes};
 
 use crate::control::Control;
 use axum::{

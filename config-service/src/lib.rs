@@ -9,6 +9,7 @@ pub mod domain;
 mod http;
 mod metrics;
 mod options;
+mod page;
 pub mod planner;
 pub mod store;
 

@@ -2,6 +2,7 @@
 
 mod harness;
 mod leases;
+mod pages;
 mod placing;
 mod walls;
 mod watching;

@@ -17,7 +17,7 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use shared::wire::control::PodState;
-use shared::{Clock, Revision, Term, shutdown::Shutdown};
+use shared::{Clock, Mono, Revision, Term, shutdown::Shutdown};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -57,6 +57,8 @@ pub(super) struct Desk {
     beats: Beats,
     mutations: Mutations,
     places: Queue,
+    /// When the database last confirmed the term.
+    confirmed: Mono,
     /// Up to where the change log is known to be trimmed.
     trimmed: Revision,
     /// The last snapshot made for watchers; as long as one of them uses it, others may.
@@ -83,7 +85,8 @@ impl Desk {
         term: Term,
         snapshot: Snapshot,
     ) -> Self {
-        let fleet = Fleet::taken_over(settings.terms, snapshot.pods.iter(), clock.now());
+        let confirmed = clock.now();
+        let fleet = Fleet::taken_over(settings.terms, snapshot.pods.iter(), confirmed);
         let places = Queue::new(settings.place_queue);
         let model = Model::new(snapshot);
         let mutations = Mutations::new(settings.terms, metrics.clone());
@@ -100,6 +103,7 @@ impl Desk {
             places,
             mutations,
             beats,
+            confirmed,
             trimmed: Revision(0),
             snapshot: Weak::new(),
         }
@@ -179,7 +183,9 @@ impl Desk {
                 let _ = reply.send(Ok(self.snapshot()));
             }
             Command::Read(read) => {
-                read(&View { term: self.term, model: &self.model, fleet: &self.fleet, now: self.clock.now() });
+                let now = self.clock.now();
+                let confirmed = now.since(self.confirmed);
+                read(&View { term: self.term, model: &self.model, confirmed, fleet: &self.fleet, now });
             }
         }
     }
@@ -234,7 +240,10 @@ impl Desk {
     /// The term was in force after the riding heartbeats had arrived, or nobody knows whether it was.
     fn renewed(&mut self, done: Result<(), StoreError>) -> Result<(), Ended> {
         match done {
-            Ok(()) => self.beats.renewed(&self.model, &mut self.fleet, self.clock.now()),
+            Ok(()) => {
+                self.confirmed = self.clock.now();
+                self.beats.renewed(&self.model, &mut self.fleet, self.confirmed);
+            }
             Err(why) => {
                 self.metrics.store_error(&why);
                 if matches!(why, StoreError::Fenced) {

@@ -33,8 +33,8 @@ struct Liveness {
     leaving: bool,
     load: Load,
     seen: Revision,
-    /// The state it had when it was last asked what has turned.
-    told: Option<PodState>,
+    /// The state it had when it was last asked what has turned, and when it was first seen in it.
+    told: Option<(PodState, Mono)>,
 }
 
 impl Fleet {
@@ -84,9 +84,10 @@ impl Fleet {
         let mut turns = Vec::new();
         for record in model.pods() {
             let live = self.pods.entry(record.info.pod.clone()).or_default();
-            let now = state(live, record.lease_id, now, &self.terms);
-            if live.told.replace(now) != Some(now) {
-                turns.push((record.info.pod.clone(), now));
+            let state = state(live, record.lease_id, now, &self.terms);
+            if live.told.is_none_or(|(before, _)| before != state) {
+                live.told = Some((state, now));
+                turns.push((record.info.pod.clone(), state));
             }
         }
         turns
@@ -123,9 +124,12 @@ impl Fleet {
     pub(super) fn status(&self, record: &PodRecord, model: &Model, now: Mono) -> PodStatus {
         let live = self.live(&record.info.pod);
         let granted = live.granted.filter(|(id, _)| *id == record.lease_id);
+        let state = state(&live, record.lease_id, now, &self.terms);
+        let told = live.told.filter(|(told, _)| *told == state);
         PodStatus {
             info: record.info.clone(),
-            state: state(&live, record.lease_id, now, &self.terms),
+            state,
+            state_age_ms: told.map(|(_, at)| millis(now.since(at))),
             lease_id: record.lease_id,
             lease_age_ms: granted.map(|(_, at)| millis(now.since(at))),
             lease_remaining_ms: millis(self.may_act_for(&record.info.pod, now)),

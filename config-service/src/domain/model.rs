@@ -117,6 +117,13 @@ impl Model {
         self.assignments.range::<TargetId, _>((from, Bound::Unbounded)).map(|(_, assignment)| assignment)
     }
 
+    /// Returns all assignments of targets whose name begins with `prefix`, by target.
+    pub fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Assignment> {
+        let range = self.assignments.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let matching = range.take_while(move |(target, _)| target.as_str().starts_with(prefix));
+        matching.map(|(_, assignment)| assignment)
+    }
+
     /// Returns the number of assigned targets.
     pub fn len(&self) -> usize {
         self.assignments.len()

@@ -88,6 +88,14 @@ pub(super) async fn state(
     _: Reader,
     Name(target): Name<TargetId>,
 ) -> Result<Json<TargetState>, Problem> {
+    Ok(Json(ask_owner(&api, &target).await?))
+}
+
+/// Asks the owner of a target for its word on it.
+///
+/// # Errors
+/// When nobody owns it, or the owner does not answer in time.
+pub(super) async fn ask_owner(api: &Api, target: &TargetId) -> Result<TargetState, Problem> {
     let owner = api.control.read({
         let target = target.clone();
         move |view| {
@@ -103,7 +111,7 @@ pub(super) async fn state(
     let client = Client::new(&format!("http://{}", owner.address), token, api.patience);
     let client = client.map_err(|why| unreachable(&why))?;
     match client.get(&format!("/v1/local/targets/{target}/state")).await {
-        Ok(state) => Ok(Json(state)),
+        Ok(state) => Ok(state),
         Err(ClientError::Problem(problem)) if !matches!(problem.status, 401 | 403) => Err(problem),
         Err(why) => Err(unreachable(&why)),
     }

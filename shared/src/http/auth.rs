@@ -18,6 +18,11 @@ impl Tokens {
         self.0.first()
     }
 
+    /// Returns all of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter()
+    }
+
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

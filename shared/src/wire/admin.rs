@@ -34,6 +34,10 @@ pub struct PodStatus {
     pub info: PodInfo,
     /// What becomes of it.
     pub state: PodState,
+    /// How long it has been in that state, as far as this leader saw it, in milliseconds and to the second; none right
+    /// after it took over.
+    #[serde(default)]
+    pub state_age_ms: Option<u64>,
     /// Its newest lease.
     pub lease_id: LeaseId,
     /// How long ago the lease was last granted, in milliseconds; none when this leader has not granted it yet.

@@ -1,0 +1,224 @@
+//! The page's routes: reads what the leader knows, asks a target's owner, and sends what `crate::page` renders. Nothing is
+//! kept or computed while nobody looks.
+
+mod door;
+mod pass;
+
+#[cfg(test)]
+pub(crate) use pass::LASTS as PASS_LASTS;
+
+use super::{Api, targets::ask_owner};
+use crate::{
+    control::{ControlError, View},
+    page::{
+        Changes, Facts, Frame, Listing, PodFacts, Standing, TargetFacts, content_security_policy, find, notice,
+        overview, pod, target, targets,
+    },
+};
+use axum::{
+    Router,
+    extract::{FromRequestParts, Path, Query, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use door::Visitor;
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use maud::Markup;
+use serde::{Deserialize, de::DeserializeOwned};
+use shared::{Clock, PodId, TargetId, http::Probes};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+/// Changes on the first page.
+const CHANGES: usize = 12;
+
+/// Targets on a page of a list.
+const LISTED: usize = 100;
+
+/// What the pages need beside the API. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Pages {
+    pub(crate) api: Api,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Why this process does not lead, when it does not.
+    pub(crate) probes: Probes,
+    /// Where this process is reached.
+    pub(crate) address: String,
+    /// How long a term lasts without being renewed.
+    pub(crate) leader_lease: Duration,
+}
+
+/// Returns the routes of the page.
+pub(crate) fn routes(pages: Pages) -> Router {
+    Router::new()
+        .route("/", get(first))
+        .route("/targets", get(all_targets))
+        .route("/targets/{target}", get(one_target))
+        .route("/pods/{pod}", get(one_pod))
+        .route("/sign-in", get(door::ask).post(door::sign_in))
+        .route("/sign-out", post(door::sign_out))
+        .layer(door::FORM_LIMIT)
+        .with_state(pages)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    q: String,
+    after: Option<String>,
+}
+
+impl Asked {
+    /// A cursor that is no target's name begins the list anew.
+    fn after(&self) -> Option<TargetId> {
+        self.after.as_deref()?.parse().ok()
+    }
+}
+
+/// A query string of which nothing is refused: what cannot be read was not asked.
+struct Loose<T>(T);
+
+impl<T: DeserializeOwned + Default + Send, S: Send + Sync> FromRequestParts<S> for Loose<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        Ok(Self(query.map(|Query(query)| query).unwrap_or_default()))
+    }
+}
+
+async fn first(State(pages): State<Pages>, visitor: Visitor, Loose(asked): Loose<Asked>) -> Response {
+    let standing = pages.standing(asked.q).await;
+    let changes = match &standing {
+        Standing::Leading(facts) => pages.changes(facts).await,
+        _ => Ok(Vec::new()),
+    };
+    let status = match &standing {
+        Standing::Leaderless { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    show(status, &overview(&visitor.frame, &standing, &changes))
+}
+
+async fn all_targets(State(pages): State<Pages>, visitor: Visitor, Loose(asked): Loose<Asked>) -> Response {
+    let after = asked.after();
+    match pages.read(move |view| listing(view, None, after)).await {
+        Ok(listing) => show(StatusCode::OK, &targets(&visitor.frame, &listing)),
+        Err(why) => cannot(&visitor.frame, &why),
+    }
+}
+
+async fn one_target(State(pages): State<Pages>, visitor: Visitor, Path(name): Path<String>) -> Response {
+    let Ok(id) = name.parse::<TargetId>() else { return unknown(&visitor.frame, "target", &name) };
+    let read = pages.read(move |view| {
+        let assignment = view.model.assignment(&id)?.clone();
+        Some(TargetFacts { owner: view.pod(&assignment.pod), assignment })
+    });
+    match read.await {
+        Ok(Some(facts)) => {
+            let says = ask_owner(&pages.api, &facts.assignment.target).await.map_err(|why| why.detail);
+            show(StatusCode::OK, &target(&visitor.frame, &facts, &says))
+        }
+        Ok(None) => unknown(&visitor.frame, "target", &name),
+        Err(why) => cannot(&visitor.frame, &why),
+    }
+}
+
+async fn one_pod(
+    State(pages): State<Pages>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Loose(asked): Loose<Asked>,
+) -> Response {
+    let Ok(id) = name.parse::<PodId>() else { return unknown(&visitor.frame, "pod", &name) };
+    let after = asked.after();
+    let read = pages.read(move |view| {
+        let status = view.pod(&id)?;
+        Some(PodFacts { status, listing: listing(view, Some(&id), after) })
+    });
+    match read.await {
+        Ok(Some(facts)) => show(StatusCode::OK, &pod(&visitor.frame, &facts)),
+        Ok(None) => unknown(&visitor.frame, "pod", &name),
+        Err(why) => cannot(&visitor.frame, &why),
+    }
+}
+
+fn listing(view: &View<'_>, pod: Option<&PodId>, after: Option<TargetId>) -> Listing {
+    let all = view.model.assignments(after.as_ref());
+    let matching = all.filter(|assignment| pod.is_none_or(|pod| assignment.pod == *pod));
+    let mut targets: Vec<_> = matching.take(LISTED + 1).cloned().collect();
+    let more = targets.len() > LISTED;
+    targets.truncate(LISTED);
+    Listing { targets, after, more }
+}
+
+impl Pages {
+    /// Reads what the leader knows; does not wait for it longer than for anybody.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let read = tokio::time::timeout(self.api.patience, self.api.control.read(read));
+        read.await.unwrap_or(Err(ControlError::NotLeader { leader: None }))
+    }
+
+    async fn standing(&self, asked: String) -> Standing {
+        let (address, late_after) = (self.address.clone(), self.leader_lease);
+        let facts = self.read(move |view| Facts {
+            address,
+            term: view.term,
+            revision: view.model.revision(),
+            confirmed: view.confirmed,
+            late_after,
+            pods: view.pods().collect(),
+            platforms: view.model.targets_by_platform().filter(|(_, targets)| *targets > 0).collect(),
+            targets: view.model.len() as u64,
+            found: find(view.model, &asked),
+        });
+        match facts.await {
+            Ok(facts) => Standing::Leading(Box::new(facts)),
+            Err(ControlError::NotLeader { leader: Some(leader) }) => Standing::Following { leader },
+            Err(_) => {
+                let closed = self.probes.closed();
+                let why = closed.get("leader").map_or("the leader does not answer", String::as_str);
+                Standing::Leaderless { why: why.to_owned() }
+            }
+        }
+    }
+
+    async fn changes(&self, facts: &Facts) -> Changes {
+        let read = self.api.control.changes_up_to(facts.revision, CHANGES);
+        let mut changes = read.await.map_err(|why| why.to_string())?;
+        changes.reverse();
+        changes.truncate(CHANGES);
+        Ok(changes)
+    }
+}
+
+fn unknown(frame: &Frame, what: &str, name: &str) -> Response {
+    let sentence =
+        format!("There is no {what} called {name}. A name that was cut or mistyped may be found from the overview.");
+    show(StatusCode::NOT_FOUND, &notice(frame, &format!("No such {what}"), &sentence))
+}
+
+fn cannot(frame: &Frame, why: &ControlError) -> Response {
+    let sentence = match why {
+        ControlError::NotLeader { leader: Some(leader) } => format!("{why}; {leader} does and knows."),
+        _ => format!("{why}; the overview says more."),
+    };
+    show(StatusCode::SERVICE_UNAVAILABLE, &notice(frame, "Not known here", &sentence))
+}
+
+/// Sends a page. Nothing keeps it, frames it, sniffs it or runs in it.
+fn show(status: StatusCode, page: &Markup) -> Response {
+    const FIXED: [(HeaderName, HeaderValue); 6] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        // With `no-referrer` browsers would leave the origin out of the forms too.
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    ];
+    let policy = [(header::CONTENT_SECURITY_POLICY, content_security_policy())];
+    (status, FIXED, policy, page.0.clone()).into_response()
+}

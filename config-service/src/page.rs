@@ -1,0 +1,29 @@
+//! The page for operators: what the control plane knows, as HTML without a script. Pure: facts and the time come in, markup
+//! goes out; who may see it and where the facts come from is `http::page`'s.
+//!
+//! Markup is written with maud, which escapes every value where it is put in: there is no other way to put one in.
+
+mod bar;
+mod changes;
+mod facts;
+mod find;
+mod health;
+mod layout;
+mod notice;
+mod overview;
+mod pod;
+mod sign_in;
+mod target;
+mod words;
+
+pub(crate) use facts::{Changes, Facts, Listing, OwnerSays, PodFacts, Standing, TargetFacts};
+pub(crate) use find::{Found, find};
+pub(crate) use layout::{Frame, Session, content_security_policy};
+pub(crate) use notice::notice;
+pub(crate) use overview::overview;
+pub(crate) use pod::pod;
+pub(crate) use sign_in::{SignIn, sign_in};
+pub(crate) use target::{target, targets};
+
+#[cfg(test)]
+mod tests;

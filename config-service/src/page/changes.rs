@@ -1,0 +1,71 @@
+//! The newest changes of the assignment log, as a table.
+
+use super::{
+    Changes,
+    target::{link, pod_link},
+    words::{Foreign, ago, moment},
+};
+use crate::domain::Change;
+use maud::{Markup, html};
+
+/// Returns the section with the newest changes.
+pub(super) fn changes(now_ms: u64, changes: &Changes) -> Markup {
+    html! {
+        section aria-labelledby="changes" {
+            h2 #changes { "Last changes" }
+            @match changes {
+                Err(why) => p.empty { "They cannot be shown: " (why) "." },
+                Ok(changes) if changes.is_empty() => p.empty { "Nothing has changed yet." },
+                Ok(changes) => (table(now_ms, changes)),
+            }
+        }
+    }
+}
+
+fn table(now_ms: u64, changes: &[Change]) -> Markup {
+    html! {
+        table.log role="table" {
+            caption { "Changes of assignments and pods, the newest first" }
+            thead role="rowgroup" {
+                tr role="row" {
+                    th.num role="columnheader" scope="col" { "Revision" }
+                    th role="columnheader" scope="col" { "What" }
+                    th role="columnheader" scope="col" { "When" }
+                }
+            }
+            tbody role="rowgroup" {
+                @for change in changes {
+                    tr role="row" {
+                        th.num role="rowheader" scope="row" { span.only-narrow { "Revision " } (change.revision()) }
+                        td role="cell" data-label="What" { span { (what(change)) } }
+                        td role="cell" data-label="When" { (when(now_ms, change)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn what(change: &Change) -> Markup {
+    html! {
+        @match change {
+            Change::Pod(record) => { (pod_link(&record.info.pod)) " registered, lease " (record.lease_id) ", version " (Foreign(&record.version)) }
+            Change::Assignment { assignment, from } => {
+                (link(&assignment.target))
+                @if let Some(from) = from { " from " (pod_link(from)) }
+                " to " (pod_link(&assignment.pod)) ", " (Foreign(&assignment.reason))
+            }
+        }
+    }
+}
+
+fn when(now_ms: u64, change: &Change) -> Markup {
+    html! {
+        @match change {
+            Change::Pod(_) => span.aside { "not recorded" },
+            Change::Assignment { assignment, .. } => {
+                (moment(assignment.since_ms)) " " span.aside { (ago(now_ms, assignment.since_ms)) }
+            }
+        }
+    }
+}

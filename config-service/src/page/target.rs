@@ -1,0 +1,137 @@
+//! Targets: lists of them, and one with its owner's word on it.
+
+use super::{
+    Frame, Listing, OwnerSays, TargetFacts,
+    pod::{badge, state},
+    words::{Foreign, ago, count, moment},
+};
+use maud::{Markup, html};
+use shared::wire::control::{Assignment, PodState};
+
+/// Returns why a target is where it is, as a sentence goes on.
+pub(super) fn why(reason: &str) -> Markup {
+    html! {
+        @match reason {
+            "first-contact" => "its first event came then, and the planner chose the pod with the most room",
+            "data-loss-accepted" => "an operator accepted the loss of its pod’s data: it began anew, empty",
+            other => (Foreign(other)),
+        }
+    }
+}
+
+/// Returns pairs of a name and a value.
+pub(super) fn facts(rows: &[(&str, Markup)]) -> Markup {
+    html! { dl { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } } }
+}
+
+/// Returns a link to a target.
+pub(super) fn link(target: &shared::TargetId) -> Markup {
+    html! { a.name href={ "/targets/" (target) } { (target) } }
+}
+
+/// Returns a link to a pod.
+pub(super) fn pod_link(pod: &shared::PodId) -> Markup {
+    html! { a href={ "/pods/" (pod) } { (pod) } }
+}
+
+/// Returns a table of targets.
+pub(super) fn table(now_ms: u64, targets: &[Assignment], caption: &str) -> Markup {
+    html! {
+        table role="table" {
+            caption { (caption) }
+            thead role="rowgroup" {
+                tr role="row" {
+                    @for head in ["Target", "Owner", "Since", "Why"] { th role="columnheader" scope="col" { (head) } }
+                }
+            }
+            tbody role="rowgroup" {
+                @for assignment in targets {
+                    tr role="row" {
+                        th role="rowheader" scope="row" { (link(&assignment.target)) }
+                        td role="cell" data-label="Owner" { (pod_link(&assignment.pod)) }
+                        td role="cell" data-label="Since" { (moment(assignment.since_ms)) " " span.aside { (ago(now_ms, assignment.since_ms)) } }
+                        td role="cell" data-label="Why" { (Foreign(&assignment.reason)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns one page of a list, with the way to the next. `path` ends where the cursor's parameter begins.
+pub(super) fn listing(frame: &Frame, listing: &Listing, caption: &str, path: &str) -> Markup {
+    html! {
+        @if listing.targets.is_empty() {
+            p.empty { @if listing.after.is_some() { "There are no more." } @else { "None yet. A target appears with its first event." } }
+        } @else {
+            (table(frame.now_ms, &listing.targets, caption))
+        }
+        @if listing.after.is_some() || listing.more {
+            nav.pages aria-label={ "Pages of " (caption) } {
+                @if listing.after.is_some() { a href=(path.trim_end_matches(['?', '&'])) { "From the beginning" } }
+                @if let Some(last) = listing.targets.last().filter(|_| listing.more) {
+                    a href={ (path) "after=" (last.target) } { "Next " (count(listing.targets.len() as u64)) }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the page with all targets.
+pub(crate) fn targets(frame: &Frame, page: &Listing) -> Markup {
+    let main = html! { h1 { "Targets" } (listing(frame, page, "All targets", "/targets?")) };
+    frame.document("Targets", "As the leader knew it at", &main)
+}
+
+/// Returns the page of a target.
+pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays) -> Markup {
+    let TargetFacts { assignment, owner } = facts;
+    let name = assignment.target.as_str();
+    let main = html! {
+        h1.name { (name) }
+        p.lead { (answer(frame.now_ms, assignment)) }
+        @if let Some(owner) = owner {
+            p { (pod_link(&owner.info.pod)) " is " (badge(owner.state)) "." @if owner.state != PodState::Ready {
+                " Requests for this target are held until it is back, or refused so that the platform sends them again."
+            } }
+        }
+        section aria-labelledby="ownership" {
+            h2 #ownership { "Ownership" }
+            (self::facts(&[
+                ("Owner", pod_link(&assignment.pod)),
+                ("Epoch", html! { (assignment.epoch) }),
+                ("Revision", html! { (assignment.revision) }),
+                ("Belongs to", html! { @match &assignment.parent { Some(parent) => (link(parent)), None => span.aside { "no guild" } } }),
+                ("Reason", html! { (Foreign(&assignment.reason)) }),
+            ]))
+        }
+        section aria-labelledby="state" {
+            h2 #state { "What its owner says" }
+            @match says {
+                Ok(says) => (self::facts(&[
+                    ("Events applied", html! { (count(says.applied)) }),
+                    ("Came again", html! { (count(says.duplicates)) }),
+                    ("Last event", html! { @match &says.last_event_id { Some(id) => (Foreign(id)), None => span.aside { "none" } } }),
+                    ("Journal", html! { (count(says.journal_seq)) }),
+                    ("Under epoch", html! { (says.epoch) }),
+                ])),
+                Err(why) => p.empty { (Foreign(why)) },
+            }
+        }
+    };
+    let title = match owner {
+        Some(owner) => format!("{name} at {}, {}", assignment.pod, state(owner.state).0),
+        None => format!("{name} at {}", assignment.pod),
+    };
+    frame.document(&title, "As the leader knew it at", &main)
+}
+
+/// Returns where a target is, since when and why, as one sentence.
+pub(super) fn answer(now_ms: u64, assignment: &Assignment) -> Markup {
+    let age = ago(now_ms, assignment.since_ms);
+    html! {
+        (link(&assignment.target)) " is at " (pod_link(&assignment.pod)) " since " (moment(assignment.since_ms))
+        @if !age.is_empty() { " (" (age) ")" }
+        ": " (why(&assignment.reason)) "."
+    }
+}
