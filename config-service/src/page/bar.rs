@@ -13,15 +13,19 @@ pub(super) fn distribution(pods: &[&PodStatus], targets: u64, platforms: &str) -
         return html! {};
     }
     let gap = (WIDTH / 4.0 / pods.len() as f64).min(3.0);
-    let mut at = 0.0;
-    let segments: Vec<_> = pods.iter().filter(|pod| pod.targets > 0).collect();
+    let carrying = pods.iter().filter(|pod| pod.targets > 0);
+    let segments: Vec<_> = carrying
+        .scan(0.0, |at, pod| {
+            let (start, width) = (*at, pod.targets as f64 / targets as f64 * WIDTH);
+            *at += width;
+            Some((start, (width - gap).max(0.5)))
+        })
+        .collect();
     html! {
         figure.spread {
             svg role="img" aria-labelledby="spread-text" viewBox="0 0 1000 20" preserveAspectRatio="none" {
-                @for (i, pod) in segments.iter().enumerate() {
-                    @let width = pod.targets as f64 / targets as f64 * WIDTH;
-                    rect.{ "tint" (i % 2) } x=(format!("{at:.2}")) y="0" width=(format!("{:.2}", (width - gap).max(0.5))) height="20" {}
-                    @let _ = at += width;
+                @for (i, (start, width)) in segments.iter().enumerate() {
+                    rect.{ "tint" (i % 2) } x=(format!("{start:.2}")) y="0" width=(format!("{width:.2}")) height="20" {}
                 }
             }
             figcaption #spread-text { (sentence(pods, targets)) " " (platforms) }

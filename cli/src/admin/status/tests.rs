@@ -19,6 +19,7 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
     let pod = PodStatus {
         info,
         state: pod,
+        state_age_ms: None,
         lease_id: shared::LeaseId(1),
         lease_age_ms: Some(250),
         lease_remaining_ms: 5_000,
