@@ -15,7 +15,7 @@ use crate::{
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},
     ownership::{Guard, Ownership},
-    store::{Reader, Store, StoreError, checkpoint::Checkpointer},
+    store::{Reader, SqlLimits, Store, StoreError, checkpoint::Checkpointer},
 };
 use shared::{
     Epoch, Incarnation, Mono, TargetId,
@@ -116,10 +116,11 @@ impl Engine {
         shutdown: Shutdown,
     ) -> Result<Self, EngineError> {
         let (folder, clock) = (options.data.clone(), Arc::clone(ownership.clock()));
+        let limits = sql_limits(options);
         let opened = tokio::task::spawn_blocking(move || {
-            let store = Store::open(&folder, clock)?;
-            let incarnation = store.incarnation()?;
-            Ok::<_, StoreError>((store, incarnation, Reader::open(&folder)?, Checkpointer::start(&folder)?))
+            let store = Store::open(&folder, clock, limits)?;
+            let (incarnation, reader) = (store.incarnation()?, Reader::open(&folder, &store)?);
+            Ok::<_, StoreError>((store, incarnation, reader, Checkpointer::start(&folder)?))
         });
         let (store, incarnation, reader, checkpoints) = opened.await.map_err(|_| EngineError::Stopped)??;
         let meters = Meters::register(metrics);
@@ -339,6 +340,16 @@ fn defer_at(kind: EventKind, now: Mono, answer_by: Mono) -> Mono {
         Duration::ZERO
     };
     now.after(after.saturating_sub(used)).min(answer_by.before(TRAVEL)).max(now)
+}
+
+fn sql_limits(options: &Options) -> SqlLimits {
+    SqlLimits {
+        rows: options.sql_rows,
+        bytes: options.sql_bytes,
+        statement: options.sql_statement,
+        params: options.sql_params,
+        read: options.sql_read_timeout,
+    }
 }
 
 fn size(event: &Event) -> usize {

@@ -12,6 +12,8 @@ mod reply;
 mod said;
 #[cfg(test)]
 mod sample;
+mod session;
+pub mod sql;
 mod target;
 
 pub use asynchronous::{AsyncHandler, BoxFuture, Call, Described, Local, Preloaded};
@@ -21,6 +23,7 @@ pub use command::{Command, EventExt, Message};
 pub use reply::Reply;
 pub(crate) use reply::bounded;
 pub use said::Said;
+pub use session::Session;
 pub use shared::TargetId;
 pub use shared::event::{Answer, Event, EventKind, OutboxCall};
 pub(crate) use target::Effects;

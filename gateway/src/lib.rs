@@ -14,6 +14,7 @@ mod outbox;
 pub mod ownership;
 mod readiness;
 mod run;
+mod schema;
 mod store;
 pub mod testing;
 

@@ -79,6 +79,24 @@ pub struct Options {
     /// How long config-service's assignment stream may be silent before it is opened again; three bookmarks
     #[arg(long, env = "BERTH_WATCH_SILENCE", default_value = "6s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub watch_silence: Duration,
+    /// Most rows of a query's answer
+    #[arg(long, env = "BERTH_SQL_ROWS", default_value_t = 10_000, value_name = "N", help_heading = "Limits")]
+    pub sql_rows: usize,
+    /// Most bytes of a query's answer
+    #[arg(long, env = "BERTH_SQL_BYTES", default_value_t = 4 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub sql_bytes: usize,
+    /// Longest SQL statement of a handler
+    #[arg(long, env = "BERTH_SQL_STATEMENT", default_value_t = 64 << 10, value_name = "BYTES", help_heading = "Limits")]
+    pub sql_statement: usize,
+    /// Most parameters of an SQL statement
+    #[arg(long, env = "BERTH_SQL_PARAMS", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
+    pub sql_params: usize,
+    /// How long a query beside the writer may run
+    #[arg(long, env = "BERTH_SQL_READ_TIMEOUT", default_value = "1s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub sql_read_timeout: Duration,
+    /// How long a session lives after its last use, unless the handler says otherwise
+    #[arg(long, env = "BERTH_SESSION_TTL", default_value = "1h", value_parser = duration, value_name = "TIME")]
+    pub session_ttl: Duration,
     /// How long events are remembered, so that none is applied twice
     #[arg(long, env = "BERTH_INBOX_RETENTION", default_value = "7days", value_parser = duration, value_name = "TIME")]
     pub inbox_retention: Duration,

@@ -11,7 +11,9 @@ mod journal;
 mod kv;
 mod migrate;
 mod outbox;
+mod own;
 mod reader;
+mod session;
 mod sweep;
 mod target;
 mod timer;
@@ -19,10 +21,13 @@ mod timer;
 pub(crate) use dead::{After, Revived};
 pub(crate) use journal::{Entry, State};
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
+pub(crate) use own::{SqlLimits, StatementError};
 pub(crate) use reader::Reader;
 pub(crate) use sweep::Retention;
 pub(crate) use target::{Delta, LocalId, Opened};
 
+use crate::schema::Map;
+use own::Scope;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use shared::{Clock, Incarnation, Mono};
 use std::{
@@ -109,16 +114,40 @@ struct TimeLimit {
     at: AtomicU64,
 }
 
+impl TimeLimit {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, at: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Lets a connection's statements end when their time is up.
+    fn watch(limit: &Arc<Self>, conn: &Connection) -> rusqlite::Result<()> {
+        let limit = Arc::clone(limit);
+        let is_over = move || {
+            let at = limit.at.load(Ordering::Relaxed);
+            at != u64::MAX && limit.clock.now().as_nanos() > at
+        };
+        conn.progress_handler(STEPS_PER_LOOK, Some(is_over))
+    }
+
+    fn set(&self, at: Option<Mono>) {
+        self.at.store(at.map_or(u64::MAX, Mono::as_nanos), Ordering::Relaxed);
+    }
+}
+
 /// The writer's connection. One per pod.
 #[derive(Debug)]
 pub(crate) struct Store {
     conn: Connection,
     limit: Arc<TimeLimit>,
+    /// For whom statements are prepared.
+    scope: Scope,
+    map: Arc<Map>,
+    limits: SqlLimits,
 }
 
 impl Store {
     /// Opens or creates the database in `folder` and brings its schema up to date.
-    pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>, limits: SqlLimits) -> Result<Self, StoreError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(StoreError::TooOld { found: rusqlite::version() });
         }
@@ -133,18 +162,17 @@ impl Store {
              PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
              PRAGMA secure_delete = ON;"
         ))?;
-        conn.set_prepared_statement_cache_capacity(64);
+        // REPLACE must not pass by the guards of the rows it takes away.
+        conn.execute_batch("PRAGMA recursive_triggers = ON; PRAGMA foreign_keys = ON;")?;
+        conn.set_prepared_statement_cache_capacity(128);
         migrate::run(&mut conn, clock.wall_ms())?;
-        let limit = Arc::new(TimeLimit { clock, at: AtomicU64::new(u64::MAX) });
-        let seen = Arc::clone(&limit);
-        conn.progress_handler(
-            STEPS_PER_LOOK,
-            Some(move || {
-                let at = seen.at.load(Ordering::Relaxed);
-                at != u64::MAX && seen.clock.now().as_nanos() > at
-            }),
-        )?;
-        Ok(Self { conn, limit })
+        let scope = Scope::default();
+        scope.install(&conn)?;
+        let map = Arc::new(Map::default());
+        scope.set_map(Arc::clone(&map));
+        let limit = Arc::new(TimeLimit::new(clock));
+        TimeLimit::watch(&limit, &conn)?;
+        Ok(Self { conn, limit, scope, map, limits })
     }
 
     /// Returns the life of this database.
@@ -160,7 +188,7 @@ impl Store {
 
     /// Interrupts statements that run beyond `at`; `None` lifts the limit.
     pub(crate) fn limit(&self, at: Option<Mono>) {
-        self.limit.at.store(at.map_or(u64::MAX, Mono::as_nanos), Ordering::Relaxed);
+        self.limit.set(at);
     }
 
     /// Begins a group commit and counts it.

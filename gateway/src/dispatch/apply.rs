@@ -346,6 +346,7 @@ impl Writer {
             until,
             allowed: &self.allowed,
             outbox_seq: slot.outbox_seq + group.delta(no).outbox,
+            session_ttl: self.settings.session_ttl,
             effects: Effects::default(),
         };
         self.store.limit(Some(until));

@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(super) max_reply: usize,
     pub(super) max_stored_reply: usize,
     pub(super) discord_api: String,
+    pub(super) session_ttl: Duration,
     pub(super) retention: Retention,
     pub(super) outbox_timeout: Duration,
     pub(super) erase_compact: u64,
@@ -40,6 +41,7 @@ impl Settings {
             outbox_timeout: options.outbox_timeout,
             erase_compact: options.erase_compact,
             discord_api: options.discord_api.clone(),
+            session_ttl: options.session_ttl,
             retention: Retention {
                 inbox: options.inbox_retention,
                 payload: options.journal_retention,

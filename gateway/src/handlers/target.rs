@@ -2,7 +2,7 @@
 //! into the event's part of the transaction. A fault of the database is kept here even if the handler swallows it, so
 //! that nothing is acknowledged on a disk that failed.
 
-use super::{HandlerError, OutboxCall, Timer};
+use super::{HandlerError, OutboxCall, Session, Timer, sql::Sql};
 use crate::{
     outbox::Allowed,
     store::{LocalId, NewCall, OpenCall, Store, StoreError},
@@ -12,9 +12,9 @@ use shared::{Clock, Epoch, Mono, TargetId};
 use std::{fmt, time::Duration};
 
 /// The longest key, in bytes.
-const MAX_KEY: usize = 512;
+pub(super) const MAX_KEY: usize = 512;
 /// The largest value, in bytes of JSON.
-const MAX_VALUE: usize = 1 << 20;
+pub(super) const MAX_VALUE: usize = 1 << 20;
 
 /// What a handler's call did besides its writes; counts only when its part of the transaction is kept.
 #[derive(Debug, Default)]
@@ -40,6 +40,7 @@ pub struct Target<'a> {
     pub(crate) until: Mono,
     pub(crate) allowed: &'a Allowed,
     pub(crate) outbox_seq: u64,
+    pub(crate) session_ttl: Duration,
     pub(crate) effects: Effects,
 }
 
@@ -80,7 +81,17 @@ impl<'a> Target<'a> {
         Timers(self)
     }
 
-    fn run<T>(&mut self, work: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, HandlerError> {
+    /// Returns the bot's own tables.
+    pub fn sql(&mut self) -> Sql<'_, 'a> {
+        Sql(self)
+    }
+
+    /// Returns one of the target's sessions.
+    pub fn session<'i>(&mut self, id: &'i str) -> Session<'_, 'a, 'i> {
+        Session { target: self, id }
+    }
+
+    pub(super) fn run<T>(&mut self, work: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, HandlerError> {
         if self.clock.now() >= self.until {
             self.effects.late = true;
             return Err(HandlerError::Retry("the handler took too long".to_owned()));

@@ -68,7 +68,8 @@ impl Reader {
     }
 }
 
-fn local(conn: &Connection, target: &TargetId) -> Result<Option<LocalId>, StoreError> {
+/// Returns the number of a target; `None` when the database has never seen it.
+pub(super) fn local(conn: &Connection, target: &TargetId) -> Result<Option<LocalId>, StoreError> {
     let mut find = conn.prepare_cached("SELECT id FROM target WHERE name = ?1")?;
     Ok(find.query_row([target.as_str()], |row| row.get(0).map(LocalId)).optional()?)
 }

@@ -1,12 +1,16 @@
 //! Reading beside the writer, on a connection of its own. Calls block; async callers hand them to a thread.
 
-use super::{StoreError, open_reader};
-use crate::engine::TargetRow;
+use super::{Store, StoreError, kv, open_reader, own::Sandboxes, session};
+use crate::{
+    engine::TargetRow,
+    handlers::sql::{Params, Rows},
+    store::StatementError,
+};
 use rusqlite::{Connection, OptionalExtension};
 use shared::{Epoch, TargetId};
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Reads the database.
@@ -14,12 +18,30 @@ use std::{
 pub(crate) struct Reader {
     conn: Mutex<Connection>,
     file: PathBuf,
+    sandboxes: Sandboxes,
 }
 
 impl Reader {
-    /// Opens the database in `folder`, which the writer has made.
-    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
-        Ok(Self { conn: Mutex::new(open_reader(folder)?), file: folder.join(super::FILE) })
+    /// Opens the database in `folder`, which `writer` has made.
+    pub(crate) fn open(folder: &Path, writer: &Store) -> Result<Self, StoreError> {
+        let (clock, map) = (Arc::clone(&writer.limit.clock), Arc::clone(&writer.map));
+        let sandboxes = Sandboxes::new(folder.to_owned(), clock, map, writer.limits);
+        Ok(Self { conn: Mutex::new(open_reader(folder)?), file: folder.join(super::FILE), sandboxes })
+    }
+
+    /// Runs a bot's query for a target: it sees the target's rows of the bot's own tables, as last committed. It may read
+    /// nothing else and change nothing.
+    pub(crate) fn query(&self, target: &TargetId, statement: &str, params: &Params) -> Result<Rows, StatementError> {
+        self.sandboxes.query(target, statement, params)
+    }
+
+    /// Returns the value of a target's session, as JSON, as last committed. Its time goes on as if nobody had looked: who
+    /// uses it says so to the writer.
+    pub(crate) fn session_get(&self, target: &TargetId, id: &str, now_ms: u64) -> Result<Option<String>, StoreError> {
+        self.with(|conn| {
+            let local = kv::local(conn, target)?;
+            local.map_or(Ok(None), |local| session::get(conn, local, id, now_ms))
+        })
     }
 
     /// Returns what is held of a target.

@@ -1,8 +1,11 @@
 //! One call of an asynchronous handler: the event, what was sent along, and reads of its target while it works. Reads see
 //! what was committed before the call; nothing else writes the target while it runs.
 
-use super::super::{Event, HandlerError, Timer};
-use crate::store::{Reader, StoreError};
+use super::super::{
+    Event, HandlerError, Timer,
+    sql::{Params, Rows},
+};
+use crate::store::{Reader, StatementError, StoreError};
 use serde::de::DeserializeOwned;
 use shared::{Clock, Epoch, TargetId};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -83,6 +86,26 @@ impl Local {
     pub async fn scan<T: DeserializeOwned>(&self, prefix: &str, most: usize) -> Result<Vec<(String, T)>, HandlerError> {
         let rows = self.texts(prefix, most).await?;
         rows.into_iter().map(|(key, text)| read(&key, &text).map(|value| (key, value))).collect()
+    }
+
+    /// Runs a query. It sees the target's rows of the bot's own tables, under their plain names, and changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot work, takes too long or finds too much, or the database fails.
+    pub async fn query(&self, statement: &str, params: impl Into<Params>) -> Result<Rows, HandlerError> {
+        let (statement, params) = (statement.to_owned(), params.into());
+        let found = self.read(move |reader, target, _| match reader.query(target, &statement, &params) {
+            Err(StatementError::Store(why)) => Err(why),
+            found => Ok(found),
+        });
+        Ok(found.await??)
+    }
+
+    /// Returns the value of a session as JSON text; `None` when there is none, or its time is over. Its time goes on as if
+    /// nobody had looked: who uses it touches it in what it says.
+    pub(crate) async fn session(&self, id: &str) -> Result<Option<String>, HandlerError> {
+        let id = id.to_owned();
+        self.read(move |reader, target, now_ms| reader.session_get(target, &id, now_ms)).await
     }
 
     /// Returns the value of a key as JSON text.
