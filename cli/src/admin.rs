@@ -1,33 +1,37 @@
 //! The operator's verbs: they ask config-service and print what it says. Nothing is decided here.
 
+pub(crate) mod place;
 pub(crate) mod pod;
 pub(crate) mod status;
 pub(crate) mod target;
 
 use crate::{
+    context,
     exit::{Code, Failure},
-    home::{Cluster, DEFAULT, Home},
+    home::Cluster,
     output::Format,
-    secrets::Made,
 };
-use shared::{
-    http::{Client, ClientError, Tokens},
-    settings::Secret,
-};
+use shared::http::{Client, ClientError};
 use std::{path::PathBuf, time::Duration};
 
 /// Flags every verb has: where config-service is, and how to print.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Common {
-    /// config-service; the one of the data folder's cluster when it is left out
+    /// config-service; the context's when it is left out, else the one of the data folder's cluster
     #[arg(long, env = "BERTH_CONFIG_URL", value_name = "URL")]
     config_url: Option<String>,
-    /// Token for the admin API; the data folder's when it is left out
+    /// Token for the admin API; the context's or the data folder's when it is left out
     #[arg(long, env = "BERTH_ADMIN_TOKENS", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
-    /// The data folder of `berth up`
-    #[arg(long, env = "BERTH_DATA", default_value = DEFAULT, value_name = "DIR")]
-    data: PathBuf,
+    /// The data folder of `berth up`; named, it wins over the context in use [default: ./.berth]
+    #[arg(long, env = "BERTH_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A context of `berth context`, in place of the one in use
+    #[arg(long, env = "BERTH_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
+    /// Where contexts are kept.
+    #[command(flatten)]
+    contexts: context::File,
     /// How long to wait for an answer
     #[arg(long, default_value = "10s", value_parser = shared::settings::duration, value_name = "TIME")]
     timeout: Duration,
@@ -45,23 +49,10 @@ struct Api {
 }
 
 impl Common {
-    /// Finds config-service: the flag, else the data folder's cluster, else this machine's default port. The data folder's
-    /// token is shown only to the data folder's own config-service.
+    /// Finds config-service and the token for it.
     fn api(&self) -> Result<Api, Failure> {
-        let home = Home::at(&self.data);
-        let cluster = home.cluster()?;
-        let known = cluster.as_ref().map(|cluster| cluster.config_url.clone());
-        let said = self.config_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-        let ours = said.is_none() || said == known;
-        let url = said.or(known).unwrap_or_else(|| "http://127.0.0.1:3001".to_owned());
-        let token = match &self.token {
-            Some(said) => Tokens::parse(said).current().cloned(),
-            None if ours && cluster.as_ref().is_some_and(|cluster| !cluster.gave("BERTH_ADMIN_TOKENS")) => {
-                Made::load(&home)?.map(|made| Secret::new(made.admin_token))
-            }
-            None => None,
-        };
-        Ok(Api { client: Client::new(&url, token, self.timeout)?, cluster, data: self.data.clone() })
+        let place::Place { url, token, cluster, data, .. } = place::find(self)?;
+        Ok(Api { client: Client::new(&url, token, self.timeout)?, cluster, data })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command line: what there is and how it is said. Knows nothing of how it is done.
 
-use crate::{admin, handler, roles::Role, send, up};
+use crate::{admin, completion, context, handler, roles::Role, send, up};
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 /// One home for every guild and channel of a chat bot.
@@ -41,6 +41,13 @@ pub(crate) enum Command {
     /// Look at pods: whether they are ready and what they carry
     #[command(subcommand)]
     Pod(admin::pod::Verb),
+    /// Name clusters and choose the one that is asked
+    #[command(subcommand)]
+    Context(context::Verb),
+    /// Say which cluster and which token the verbs use, and why
+    Config(admin::place::Args),
+    /// Print what a shell needs to complete command lines
+    Completion(completion::Args),
     /// Run the control plane
     ConfigService(Role<config_service::Options>),
     /// Run a gateway pod with the moderation bot as its handler

@@ -3,6 +3,8 @@
 
 mod admin;
 mod args;
+mod completion;
+mod context;
 mod exit;
 mod handler;
 mod home;
@@ -46,6 +48,9 @@ fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
         Command::Status(args) => client_runtime()?.block_on(admin::status::run(args)),
         Command::Target(verb) => client_runtime()?.block_on(admin::target::run(verb)),
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
+        Command::Context(verb) => context::run(verb),
+        Command::Config(args) => admin::place::show(&args),
+        Command::Completion(args) => completion::run(&args),
     }
 }
 
