@@ -2,23 +2,28 @@
 //!
 //! ```text
 //! start  folder lock ▸ listener bound ▸ database ▸ agent (register, lease, assignments) ▸ listener served
-//! stop   no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ goodbye ▸ listener closed
+//! stop   web traffic ends ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ goodbye ▸ listener closed
 //! ```
 
 use crate::agent::{Agent, Parts, heart::Card};
 use crate::http::{App, Bounds, Door, Links, routes};
+use crate::web::{Web, WebBounds};
 use crate::{
     Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
 };
 use anyhow::Context;
 use shared::clock::{BootClock, Clock};
+use shared::http::relay::{FlowBounds, SenderBounds};
 use shared::http::{BoundListener, Probes, Tokens, bind};
 use shared::lease::LeaseTerms;
 use shared::settings::{Secret, SettingError, value_or_file};
 use shared::shutdown::Shutdown;
 use shared::telemetry::Metrics;
 use shared::wire::link::Window;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// How long a connection to the bot's application may take to open.
+const APPLICATION_CONNECT: Duration = Duration::from_secs(3);
 
 /// Runs the gateway role with a bot until `shutdown`. Logs are the caller's.
 ///
@@ -55,11 +60,13 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     };
     let agent = Agent::start(&options, token, card, parts)?;
 
+    let web = Web::new(options.web.clone(), web_bounds(&options), ownership.clone(), &metrics);
+    shared::shutdown::spawn(web.clone().watch(engine_stop.clone()));
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);
-    let app = App { tokens: Arc::new(tokens), door, links: links.clone() };
+    let app = App { tokens: Arc::new(tokens), door, links: links.clone(), web: web.clone() };
     let router = routes(app, &probes, metrics, readiness);
-    let running = Running { agent, engine, engine_stop, links, probes, options };
+    let running = Running { agent, engine, engine_stop, links, web, probes, options };
     let ended = running.run(bound, router, shutdown).await;
     drop(folder);
     ended
@@ -84,12 +91,26 @@ fn bounds(options: &Options) -> Bounds {
     }
 }
 
+fn web_bounds(options: &Options) -> WebBounds {
+    WebBounds {
+        flow: FlowBounds { max_body: options.web_max_body, idle: options.web_idle },
+        sender: SenderBounds {
+            connect: APPLICATION_CONNECT,
+            idle: options.web_idle,
+            max_head: options.limits.max_head_bytes,
+            max_headers: options.limits.max_headers,
+        },
+        connections: options.web_connections,
+    }
+}
+
 /// The role at work.
 struct Running {
     agent: Agent,
     engine: Engine,
     engine_stop: Shutdown,
     links: Links,
+    web: Web,
     probes: Probes,
     options: Options,
 }
@@ -119,6 +140,8 @@ impl Running {
     async fn stop(mut self) {
         let stopping = self.probes.latch("stopping", "this pod is stopping");
         let most = self.options.limits.stop_timeout;
+        // Events are taken on while the last pages are sent: nobody waits for a browser.
+        self.web.stop(most).await;
         if tokio::time::timeout(most, self.links.stop()).await.is_err() {
             tracing::warn!("requests were still running at the end of the stop timeout");
         }

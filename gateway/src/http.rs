@@ -6,18 +6,19 @@ mod door;
 mod link;
 mod owned;
 mod state;
+mod web;
 
 pub(crate) use door::Door;
 pub(crate) use link::{Bounds, Links};
 
-use crate::readiness::Readiness;
+use crate::{readiness::Readiness, web::Web};
 use axum::{
     Router,
     extract::FromRequestParts,
     extract::Request,
     extract::State,
     middleware,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{StatusCode, request::Parts};
 use shared::{Problem, http::Probes, http::Tokens, telemetry::Metrics, wire::link::PATH};
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) door: Door,
     /// The routers' links.
     pub(crate) links: Links,
+    /// The targets' web traffic.
+    pub(crate) web: Web,
 }
 
 /// Another service of the cluster, by its token. A route that takes this cannot be called without one.
@@ -61,6 +64,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/local/targets/{target}/erase", post(data::erase))
         .route("/v1/local/targets/{target}/dead/{kind}/{seq}/{verb}", post(data::decide))
         .route("/v1/local/dead", get(data::dead))
+        .route("/g/{*rest}", any(web::pass))
         .with_state(app)
         .merge(probes)
         .fallback(|| async { Problem::not_found("there is nothing at this path") })

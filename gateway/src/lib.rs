@@ -17,6 +17,7 @@ mod run;
 mod schema;
 mod store;
 pub mod testing;
+mod web;
 
 pub use app::serve;
 pub use engine::{Engine, EngineError, TargetRow};
@@ -24,3 +25,4 @@ pub use handlers::{AsyncHandler, Bot, Call, Handler, HandlerError, Reply, Said, 
 pub use options::Options;
 pub use run::run;
 pub use store::StoreError;
+pub use web::{Application, NotAnApplication};

@@ -1,5 +1,6 @@
 //! The flags of `berth gateway`, and of every bot that runs its handler with [`crate::run()`].
 
+use crate::web::Application;
 use clap::Args;
 use shared::{PodId, http::ServeLimits, settings::duration, telemetry::LogArgs};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -139,6 +140,18 @@ pub struct Options {
     /// Discord's REST API, for late replies
     #[arg(long, env = "BERTH_DISCORD_API", default_value = shared::platform::DISCORD_API, value_name = "URL")]
     pub discord_api: String,
+    /// The bot's own web application, `http://HOST:PORT`: web traffic of this pod's targets is handed to it
+    #[arg(long, env = "BERTH_WEB", value_name = "URL")]
+    pub web: Option<Application>,
+    /// Most web requests and tunnels at once
+    #[arg(long, env = "BERTH_WEB_CONNECTIONS", default_value_t = 1_024, value_name = "N", help_heading = "Limits")]
+    pub web_connections: usize,
+    /// Longest body of a web request
+    #[arg(long, env = "BERTH_WEB_MAX_BODY", default_value_t = 256 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub web_max_body: u64,
+    /// How long nothing may move, either way, in a web request or tunnel before it is cut
+    #[arg(long, env = "BERTH_WEB_IDLE", default_value = "60s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub web_idle: Duration,
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,

@@ -5,6 +5,7 @@ use crate::http::{BodyLimits, Door, Memories, routes};
 use crate::metrics::{Counters, Snapshot};
 use crate::router::{Parking, Router};
 use crate::routes::{Feed, Placer, Routes};
+use crate::web::Web;
 use crate::{Options, ingress::Verifiers};
 use shared::clock::BootClock;
 use shared::http::{Client, Probes, Tokens, bind, serve};
@@ -42,6 +43,8 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     // The background outlives the listener: requests that run at the end still need their links.
     let (background, tracker) = (Shutdown::new(), TaskTracker::new());
     let table = Routes::new();
+    let parking = Parking::new(options.park, options.park_bytes, counters.parked.clone());
+    let web = Web::new(&options, &token, table.clone(), parking.clone(), &metrics, shutdown.clone())?;
     let link_options = LinkOptions {
         token,
         name: format!("http-service@{address}"),
@@ -65,7 +68,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         routes: table,
         placer,
         upstream: links,
-        parking: Parking::new(options.park, options.park_bytes, counters.parked.clone()),
+        parking,
         counters: counters.clone(),
         park_telegram: options.park_telegram,
     };
@@ -80,7 +83,8 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         memory: Memories::new(options.body_memory),
     });
     tracing::info!(%address, "listening");
-    let served = serve(bound, routes(door).merge(probes.routes(metrics)), options.limits, shutdown).await;
+    let served =
+        serve(bound, routes(door).merge(web.routes()).merge(probes.routes(metrics)), options.limits, shutdown).await;
     background.cancel();
     tracker.close();
     tracker.wait().await;

@@ -1,7 +1,7 @@
 //! The webhook URLs: reads the body within its bounds, has it judged, routes it, writes the answer. Knows no platform's
 //! rules.
 
-mod body;
+pub(crate) mod body;
 
 use crate::forward::Upstream;
 use crate::ingress::{Reason, Source, Verdict, Verifiers};

@@ -4,6 +4,7 @@
 //! http ──▶ ingress (pure: verify, target, dedupe key)
 //!   └────▶ router ──▶ routes (watch-fed table, first contacts)
 //!             └─────▶ forward (one frame link per pod)
+//! web ───▶ routes: a guild's own web traffic, streamed to its owner
 //! ```
 
 mod app;
@@ -16,6 +17,7 @@ mod router;
 mod routes;
 #[cfg(test)]
 mod testing;
+mod web;
 
 pub use app::run;
 pub use options::{Options, SourceArgs};

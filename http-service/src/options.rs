@@ -58,6 +58,21 @@ pub struct Options {
     /// Largest frame on a link
     #[arg(long, env = "BERTH_MAX_FRAME", default_value_t = 32 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub max_frame: usize,
+    /// How long web traffic of a guild (`/g/…`) waits for an owner that is away, before anything was sent to it
+    #[arg(long, env = "BERTH_PARK_WEB", default_value = "2s", value_parser = duration, value_name = "TIME")]
+    pub park_web: Duration,
+    /// Believe the `X-Forwarded-…` headers of web traffic: only behind a proxy of yours that sets them
+    #[arg(long, env = "BERTH_WEB_TRUST_PROXY")]
+    pub web_trust_proxy: bool,
+    /// Most web requests and tunnels at once, per pod
+    #[arg(long, env = "BERTH_WEB_CONNECTIONS", default_value_t = 1_024, value_name = "N", help_heading = "Limits")]
+    pub web_connections: usize,
+    /// Longest body of a web request; longer ones get 413
+    #[arg(long, env = "BERTH_WEB_MAX_BODY", default_value_t = 256 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub web_max_body: u64,
+    /// How long nothing may move, either way, in a web request or tunnel before it is cut
+    #[arg(long, env = "BERTH_WEB_IDLE", default_value = "60s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub web_idle: Duration,
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,

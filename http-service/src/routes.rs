@@ -98,6 +98,11 @@ impl Routes {
         }
     }
 
+    /// Returns where a pod is reached, `host:port`.
+    pub(crate) fn address(&self, pod: &PodId) -> Option<String> {
+        self.read().table.pod(pod).map(|info| info.address.clone())
+    }
+
     /// Applies a message of the watch, heard at `now`.
     pub(crate) fn apply(&self, message: Watch, now: Instant) -> Applied {
         let applied = {

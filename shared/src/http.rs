@@ -1,14 +1,15 @@
-//! The HTTP kit: one accept loop with every bound in place, probes, bearer tokens, and a small client for calls between
-//! services.
+//! The HTTP kit: one accept loop with every bound in place, probes, bearer tokens, a small client for calls between
+//! services, and what passing requests on has in common.
 
 mod auth;
 mod client;
 mod probes;
+pub mod relay;
 mod serve;
 mod traced;
 
 pub use auth::Tokens;
 pub use client::{Client, ClientError};
 pub use probes::{Latch, Probes};
-pub use serve::{BoundListener, ServeLimits, bind, serve};
+pub use serve::{BoundListener, Peer, ServeLimits, bind, serve};
 pub use traced::{Facts, Trust, traced};

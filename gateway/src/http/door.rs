@@ -53,7 +53,7 @@ impl Answerer for Door {
         let work = Scope::new(trace, async move {
             match admit(&ownership, &request.event.target, request.epoch, deadline).await {
                 Ok(guard) => engine.submit(guard, request.event, answer_by).await,
-                Err(refused) => refused,
+                Err(why) => refusal(&ownership, &request.event.target, why),
             }
         });
         async move {
@@ -73,19 +73,31 @@ impl Answerer for Door {
     }
 }
 
-/// Gives the guard under which a request's event may be accepted.
-async fn admit(ownership: &Ownership, target: &TargetId, epoch: Epoch, deadline: Duration) -> Result<Guard, Outcome> {
-    let refuse = |denied| match denied {
+fn refusal(ownership: &Ownership, target: &TargetId, why: Denied) -> Outcome {
+    match why {
         Denied::NotOwner { epoch } => Outcome::NotOwner { owner: ownership.owner(target), epoch },
         Denied::NotServing(detail) => Outcome::NotServing { detail: detail.to_owned() },
-    };
+    }
+}
+
+/// Gives the guard under which a router's request may be accepted. A pod that is behind the router waits a little for its
+/// own assignment stream, at most for `most`.
+///
+/// # Errors
+/// [`Denied`].
+pub(super) async fn admit(
+    ownership: &Ownership,
+    target: &TargetId,
+    epoch: Epoch,
+    most: Duration,
+) -> Result<Guard, Denied> {
     // Without a lease there is nothing worth waiting for here: the router parks.
-    ownership.check_lease(Use::Accept).map_err(refuse)?;
-    ownership.heard_of(target, epoch, CATCH_UP.min(deadline)).await;
-    let guard = ownership.guard(target).map_err(refuse)?;
+    ownership.check_lease(Use::Accept)?;
+    ownership.heard_of(target, epoch, CATCH_UP.min(most)).await;
+    let guard = ownership.guard(target)?;
     // Epochs only grow: the router's table is old, or this pod's is. Either way nobody may guess.
     if guard.epoch() != epoch {
-        return Err(refuse(Denied::NotOwner { epoch: guard.epoch() }));
+        return Err(Denied::NotOwner { epoch: guard.epoch() });
     }
     Ok(guard)
 }

@@ -78,7 +78,8 @@ pub(super) async fn read(
     Ok(([first.as_ref(), &rest].concat().into(), share))
 }
 
-fn linger(mut body: Body) {
+/// Reads the rest of a body for a while and throws it away.
+pub(crate) fn linger(mut body: Body) {
     shared::shutdown::spawn(async move {
         let read_on = async { while let Some(Ok(_)) = body.frame().await {} };
         let _ = tokio::time::timeout(LINGER, read_on).await;

@@ -5,8 +5,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The bounds.
-#[derive(Debug)]
+/// The bounds. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
 pub(crate) struct Parking {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,

@@ -37,11 +37,12 @@ impl Tokens {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
             .ok_or_else(|| Problem::unauthorized("send Authorization: Bearer with a valid token"))?;
-        let mut accepted = false;
-        for token in &self.0 {
-            accepted |= token.matches(given);
-        }
-        if accepted { Ok(()) } else { Err(Problem::unauthorized("the token is not valid here")) }
+        if self.accept(given) { Ok(()) } else { Err(Problem::unauthorized("the token is not valid here")) }
+    }
+
+    /// Returns whether `given` is one of the tokens; compares with every one in constant time.
+    pub fn accept(&self, given: &[u8]) -> bool {
+        self.0.iter().fold(false, |accepted, token| accepted | token.matches(given))
     }
 }
 

@@ -66,6 +66,10 @@ pub struct BoundListener {
     pub address: SocketAddr,
 }
 
+/// Who opened the connection a request came on; among the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
 /// Binds an address.
 ///
 /// # Errors
@@ -95,10 +99,10 @@ pub async fn serve(bound: BoundListener, router: Router, limits: ServeLimits, sh
             () = shutdown.cancelled() => break,
             permit = Arc::clone(&slots).acquire_owned() => permit.map_err(io::Error::other)?,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = bound.listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(why) => {
                     // Out of descriptors or a connection that is gone already: wait a little, do not spin.
                     tracing::warn!(error = %why, "cannot accept a connection");
@@ -109,7 +113,7 @@ pub async fn serve(bound: BoundListener, router: Router, limits: ServeLimits, sh
         };
         let (router, limits, shutdown) = (router.clone(), limits.clone(), shutdown.clone());
         tracker.spawn(async move {
-            connection(stream, router, &limits, shutdown).await;
+            connection(stream, Peer(peer), router, &limits, shutdown).await;
             drop(permit);
         });
     }
@@ -120,9 +124,10 @@ pub async fn serve(bound: BoundListener, router: Router, limits: ServeLimits, sh
     Ok(())
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: &ServeLimits, shutdown: Shutdown) {
+async fn connection(stream: TcpStream, peer: Peer, router: Router, limits: &ServeLimits, shutdown: Shutdown) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
         let router = router.clone();
         async move {
             if let Some(refused) = ambiguous_host(&request) {

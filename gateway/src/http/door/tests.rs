@@ -36,7 +36,8 @@ fn target() -> TargetId {
 }
 
 async fn ask(ownership: &Ownership, epoch: u64) -> Result<Epoch, Outcome> {
-    admit(ownership, &target(), Epoch(epoch), DEADLINE).await.map(|guard| guard.epoch())
+    let admitted = admit(ownership, &target(), Epoch(epoch), DEADLINE).await;
+    admitted.map(|guard| guard.epoch()).map_err(|why| refusal(ownership, &target(), why))
 }
 
 fn not_owner(owner: Option<&str>, epoch: u64) -> Outcome {

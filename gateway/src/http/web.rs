@@ -1,0 +1,75 @@
+//! `/g/{target}/…`: a router hands web traffic over. Decides who may (the services' token has a header of its own, for
+//! `Authorization` is the application's) and under which epoch; marks what is the pod's own answer and not the
+//! application's.
+
+use super::{App, door::admit};
+use crate::ownership::Denied;
+use axum::{extract::Request, extract::State, response::IntoResponse, response::Response};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use shared::http::relay::{EPOCH, OWNER, REFUSED, SERVICE_TOKEN, WebPath};
+use shared::{Epoch, Problem, TargetId};
+use std::time::Duration;
+
+/// How long a router waits for a pod that is behind it, beyond what the door allows: no bound of its own.
+const MOST: Duration = Duration::MAX;
+
+pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
+    match try_pass(&app, request).await {
+        Ok(answer) => {
+            app.web.count("answered");
+            answer
+        }
+        Err(Refusal { problem, owner, epoch }) => {
+            app.web.count(&problem.code);
+            let code = HeaderValue::try_from(problem.code.clone()).ok();
+            let mut answer = problem.into_response();
+            let own = [
+                (REFUSED, code),
+                (OWNER, owner.and_then(|owner| HeaderValue::try_from(owner).ok())),
+                (EPOCH, epoch.map(|epoch| HeaderValue::from(epoch.0))),
+            ];
+            answer.headers_mut().extend(own.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            answer
+        }
+    }
+}
+
+/// Why the pod itself answers.
+struct Refusal {
+    problem: Problem,
+    owner: Option<String>,
+    epoch: Option<Epoch>,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { problem, owner: None, epoch: None }
+    }
+}
+
+async fn try_pass(app: &App, request: Request) -> Result<Response, Refusal> {
+    let token = request.headers().get(SERVICE_TOKEN).map_or(&b""[..], HeaderValue::as_bytes);
+    if !app.tokens.accept(token) {
+        return Err(Problem::unauthorized("send Berth-Service-Token with a valid token").into());
+    }
+    let path = WebPath::read(request.uri(), request.headers()).map_err(|why| Problem::bad_request(why.to_string()))?;
+    let epoch = epoch(request.headers()).ok_or_else(|| Problem::bad_request("send Berth-Epoch with a number"))?;
+    let ownership = app.door.ownership();
+    let guard = admit(ownership, &path.target, epoch, MOST).await.map_err(|why| denied(app, &path.target, why))?;
+    Ok(app.web.pass(guard, &path, request).await?)
+}
+
+fn epoch(headers: &HeaderMap) -> Option<Epoch> {
+    headers.get(EPOCH)?.to_str().ok()?.parse().ok().map(Epoch)
+}
+
+fn denied(app: &App, target: &TargetId, why: Denied) -> Refusal {
+    match why {
+        Denied::NotOwner { epoch } => Refusal {
+            problem: Problem::new(StatusCode::MISDIRECTED_REQUEST, "not-owner", "this pod does not own the target"),
+            owner: app.door.ownership().owner(target).map(|owner| owner.to_string()),
+            epoch: Some(epoch),
+        },
+        Denied::NotServing(detail) => Problem::unavailable("not-serving", detail).into(),
+    }
+}
