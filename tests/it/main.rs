@@ -15,3 +15,4 @@ mod store_contract;
 mod up;
 mod vectors;
 mod waiting;
+mod web;

@@ -17,6 +17,7 @@ pub mod scrape;
 pub mod senders;
 pub mod supervised;
 pub mod wait;
+pub mod web_double;
 pub mod workload;
 
 pub use client::{Client, Reply};

@@ -119,6 +119,14 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
+    /// Returns the most memory it has held at once, in bytes (`VmHWM`); zero where the system does not say.
+    pub fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kilobytes.unwrap_or_default() << 10
+    }
+
     /// Returns how it ended, when it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {

@@ -147,6 +147,11 @@ impl Role {
         self.recipe.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Takes a setting away for the next start.
+    pub fn unset(&mut self, name: &str) {
+        self.recipe.settings.retain(|(own, _)| own != name);
+    }
+
     /// Returns how it is started.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
