@@ -106,9 +106,7 @@ impl Web {
     }
 
     async fn take(self, request: Request) -> Response {
-        // Who sends a length beside chunks may mean the one or the other; nothing after it is read as another request.
-        let last = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let Answered { mut response, verdict } = match self.admissible(&request) {
+        let Answered { response, verdict } = match self.admissible(&request) {
             Ok(path) => self.pass(&path, request).await,
             Err(problem) => {
                 if !request.body().is_end_stream() && !request.headers().contains_key(header::EXPECT) {
@@ -118,9 +116,6 @@ impl Web {
             }
         };
         self.places.count(&verdict);
-        if last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
         response
     }
 

@@ -235,24 +235,27 @@ async fn a_socket_is_joined_end_to_end_and_ends_with_the_ownership() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_do_something_twice_is_never_sent_again() {
     let (mut cluster, application) = cluster(Setup::default()).await;
-    let (posted, got) = (url(&cluster, "post/hang"), url(&cluster, "get/hang"));
+    let (posted, empty, got) = (url(&cluster, "post/hang"), url(&cluster, "empty/hang"), url(&cluster, "get/hang"));
     let (client, kill) = (cluster.client.clone(), async {
-        eventually("both have reached the application", 20 * SECOND, async || {
-            (application.count("post/hang") == 1 && application.count("get/hang") == 1).then_some(())
+        eventually("all have reached the application", 20 * SECOND, async || {
+            ["post/hang", "empty/hang", "get/hang"].iter().all(|end| application.count(end) == 1).then_some(())
         })
         .await;
         cluster.gateways[0].kill().await;
         cluster.gateways[0].start_again();
     });
     let post = client.call(Method::POST, &posted, &[], "once");
+    let empty = client.call(Method::POST, &empty, &[], "");
     let get = async {
         // Asked again once, and then it hangs as the application has it: nobody waits for that.
         let _ = tokio::time::timeout(15 * SECOND, client.get(&got)).await;
     };
-    let (post, (), ()) = tokio::join!(post, get, kill);
-    let post = post.expect("an answer");
-    assert_eq!((post.status, post.json()["code"].as_str()), (502, Some("outcome-unknown")), "{}", post.text());
-    assert_eq!(application.count("post/hang"), 1, "{:?}", application.calls());
+    let (post, empty, (), ()) = tokio::join!(post, empty, get, kill);
+    for post in [post, empty] {
+        let post = post.expect("an answer");
+        assert_eq!((post.status, post.json()["code"].as_str()), (502, Some("outcome-unknown")), "{}", post.text());
+    }
+    assert_eq!((application.count("post/hang"), application.count("empty/hang")), (1, 1), "{:?}", application.calls());
     assert!(application.count("get/hang") <= 2, "{:?}", application.calls());
 }
 

@@ -43,16 +43,29 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     repeated: bool,
+    /// Whether an attempt was lost after it had left: nobody can say any more that nothing was done.
+    lost: bool,
 }
 
 impl Attempts {
     /// Says what to do. `repeatable`: the request's method says that twice is the same as once, and nothing of its body was
     /// taken. `left`: how long it may still wait.
     pub(super) fn next(&mut self, came: Came<'_>, repeatable: bool, left: Duration) -> Step {
+        let lost_now = matches!(came, Came::Unanswered(Unanswered::Lost(_) | Unanswered::Cut | Unanswered::Silent));
+        match self.step(came, repeatable, left) {
+            Step::Refuse(_) if self.lost && !lost_now => Step::Refuse(unknown()),
+            step => {
+                self.lost |= lost_now;
+                step
+            }
+        }
+    }
+
+    fn step(&mut self, came: Came<'_>, repeatable: bool, left: Duration) -> Step {
         let over = left.is_zero();
         match came {
             Came::NotLoaded if !over => Step::Wait(left),
-            Came::NotLoaded => refuse("starting", "this router has no routing table yet; nothing was done"),
+            Came::NotLoaded => refuse("starting", "this router has no routing table yet"),
             Came::Unknown => Step::Refuse(Problem::new(
                 StatusCode::NOT_FOUND,
                 "unknown-target",
@@ -60,17 +73,15 @@ impl Attempts {
             )),
             Came::Homeless | Came::Unanswered(Unanswered::Unreached(_)) if !over => Step::Wait(PAUSE.min(left)),
             Came::Homeless | Came::Unanswered(Unanswered::Unreached(_)) => {
-                refuse("owner-away", "the pod that owns this target is away; nothing was handed to it")
+                refuse("owner-away", "the pod that owns this target is away")
             }
             Came::NotServing if repeatable && !over => Step::Wait(PAUSE.min(left)),
-            Came::NotServing => {
-                refuse("not-serving", "the pod that owns this target may not act now; nothing was done")
-            }
+            Came::NotServing => refuse("not-serving", "the pod that owns this target may not act now"),
             Came::NotOwner if repeatable && !self.repeated && !over => {
                 self.repeated = true;
                 Step::Wait(left)
             }
-            Came::NotOwner => refuse("not-owner", "this target is changing its owner; nothing was done"),
+            Came::NotOwner => refuse("not-owner", "this target is changing its owner"),
             Came::Unanswered(Unanswered::Lost(_)) if repeatable && !self.repeated => {
                 self.repeated = true;
                 Step::Wait(PAUSE.min(left))
@@ -80,17 +91,18 @@ impl Attempts {
                 "outcome-unknown",
                 "nothing moved for too long; the request may have been acted upon",
             )),
-            Came::Unanswered(Unanswered::Lost(_) | Unanswered::Cut) => Step::Refuse(Problem::new(
-                StatusCode::BAD_GATEWAY,
-                "outcome-unknown",
-                "the pod was lost before it answered; the request may have been acted upon",
-            )),
+            Came::Unanswered(Unanswered::Lost(_) | Unanswered::Cut) => Step::Refuse(unknown()),
         }
     }
 }
 
+fn unknown() -> Problem {
+    let detail = "the pod was lost before it answered; the request may have been acted upon";
+    Problem::new(StatusCode::BAD_GATEWAY, "outcome-unknown", detail)
+}
+
 fn refuse(code: &str, detail: &str) -> Step {
-    Step::Refuse(Problem::unavailable(code, detail))
+    Step::Refuse(Problem::unavailable(code, format!("{detail}; nothing was done")))
 }
 
 #[cfg(test)]

@@ -38,7 +38,11 @@ fn a_lost_answer_to_what_is_harmless_is_asked_for_once_again() {
     let mut attempts = Attempts::default();
     assert!(waits(&attempts.next(Came::Unanswered(&lost), true, SECOND)));
     assert_eq!(code(attempts.next(Came::Unanswered(&lost), true, SECOND)), "outcome-unknown");
-    assert_eq!(code(attempts.next(Came::NotOwner, true, SECOND)), "not-owner");
+    // Whatever comes after it, nobody can say that nothing was done.
+    assert_eq!(code(attempts.next(Came::NotOwner, true, SECOND)), "outcome-unknown");
+    let unreached = Unanswered::Unreached("refused".to_owned());
+    assert_eq!(code(attempts.next(Came::Unanswered(&unreached), true, Duration::ZERO)), "outcome-unknown");
+    assert_eq!(code(Attempts::default().next(Came::Unanswered(&unreached), true, Duration::ZERO)), "owner-away");
 }
 
 #[test]
