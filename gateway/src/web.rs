@@ -15,7 +15,9 @@ use prometheus_client::{
 };
 use shared::{
     Problem,
-    http::relay::{Broken, EPOCH, Exchange, FlowBounds, Sender, SenderBounds, TARGET, Tunnel, Unanswered, WebPath},
+    http::relay::{
+        Broken, EPOCH, Exchange, FlowBounds, Passed, Sender, SenderBounds, TARGET, Tunnel, Unanswered, WebPath,
+    },
     shutdown::Shutdown,
     telemetry::Metrics,
 };
@@ -136,7 +138,7 @@ impl Web {
         if web.closing.is_cancelled() {
             web.warden.cut_endless();
         }
-        let (answer, tunnel) = exchange.answer(answer, held).ok_or_else(|| {
+        let Passed { response, tunnel } = exchange.answer(answer, held).ok_or_else(|| {
             Problem::new(
                 StatusCode::BAD_GATEWAY,
                 "bad-application",
@@ -146,7 +148,7 @@ impl Web {
         if let Some((tunnel, held)) = tunnel {
             self.carry(tunnel, held);
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Counts what became of a request: a problem's code, or `answered`.

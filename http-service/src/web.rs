@@ -19,7 +19,7 @@ use hyper::body::{Body as _, Incoming};
 use places::{Held, Places};
 use shared::http::Peer;
 use shared::http::relay::{
-    Broken, EPOCH, Exchange, FlowBounds, REFUSED, SERVICE_TOKEN, Sender, SenderBounds, Unanswered, WebPath,
+    Broken, EPOCH, Exchange, FlowBounds, Passed, REFUSED, SERVICE_TOKEN, Sender, SenderBounds, Unanswered, WebPath,
 };
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
@@ -211,7 +211,7 @@ impl Web {
         if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
             exchange.end_with(self.stop.child_token());
         }
-        let Some((response, tunnel)) = exchange.answer(answer, held) else {
+        let Some(Passed { response, tunnel }) = exchange.answer(answer, held) else {
             return refused(Problem::new(
                 StatusCode::BAD_GATEWAY,
                 "bad-answer",

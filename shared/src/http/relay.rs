@@ -10,7 +10,7 @@ mod sender;
 mod tunnel;
 
 pub use body::{Broken, Flow, Watched, quiet};
-pub use exchange::{Exchange, FlowBounds};
+pub use exchange::{Exchange, FlowBounds, Passed};
 pub use headers::{EPOCH, OWNER, REFUSED, SERVICE_TOKEN, TARGET, clean, upgrade_asked};
 pub use path::{PathError, WebPath};
 pub use sender::{Sender, SenderBounds, Unanswered};

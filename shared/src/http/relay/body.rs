@@ -212,6 +212,6 @@ impl HttpBody for Borrowed {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.taken.as_ref().map_or_else(|| self.lent.hint.clone(), HttpBody::size_hint)
+        self.taken.as_ref().map_or_else(|| self.lent.hint, HttpBody::size_hint)
     }
 }

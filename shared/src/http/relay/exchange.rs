@@ -30,6 +30,14 @@ pub struct FlowBounds {
     pub idle: Duration,
 }
 
+/// What goes back: the answer, and the tunnel to run when the other side agreed to leave HTTP, with what it holds.
+pub struct Passed<H> {
+    /// The answer.
+    pub response: Response<Body>,
+    /// The tunnel.
+    pub tunnel: Option<(Tunnel, H)>,
+}
+
 /// One request on its way.
 #[derive(Debug)]
 pub struct Exchange {
@@ -106,13 +114,9 @@ impl Exchange {
         sender.send(request, &self.flow, &self.cut).await
     }
 
-    /// Returns the answer to hand back, and the tunnel to run when the other side agreed to leave HTTP. `held` lives as
-    /// long as the answer's body or the tunnel. An agreement that nobody asked for is no answer.
-    pub fn answer<H: Send + Sync + 'static>(
-        self,
-        mut answer: Response<Incoming>,
-        held: H,
-    ) -> Option<(Response<Body>, Option<(Tunnel, H)>)> {
+    /// Returns what goes back. `held` lives as long as the answer's body or the tunnel. An agreement to leave HTTP that
+    /// nobody asked for is no answer.
+    pub fn answer<H: Send + Sync + 'static>(self, mut answer: Response<Incoming>, held: H) -> Option<Passed<H>> {
         let tunnel = if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (_, client) = self.upgrade?;
             let agreed = answer.headers().get(header::UPGRADE)?.clone();
@@ -127,11 +131,11 @@ impl Exchange {
             Some((agreed, tunnel)) => {
                 head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
                 head.headers.insert(header::UPGRADE, agreed);
-                Some((Response::from_parts(head, Body::empty()), Some((tunnel, held))))
+                Some(Passed { response: Response::from_parts(head, Body::empty()), tunnel: Some((tunnel, held)) })
             }
             None => {
                 let body = Watched::new(Body::new(body), self.flow, self.bounds.idle, u64::MAX, self.cut, held);
-                Some((Response::from_parts(head, Body::new(body)), None))
+                Some(Passed { response: Response::from_parts(head, Body::new(body)), tunnel: None })
             }
         }
     }
