@@ -142,8 +142,12 @@ impl Running {
         let most = self.options.limits.stop_timeout;
         // Events are taken on while the last pages are sent: nobody waits for a browser.
         self.web.stop(most).await;
-        if tokio::time::timeout(most, self.links.stop()).await.is_err() {
-            tracing::warn!("requests were still running at the end of the stop timeout");
+        let finish = async {
+            self.links.stop().await;
+            self.engine.finish_calls().await;
+        };
+        if tokio::time::timeout(most, finish).await.is_err() {
+            tracing::warn!("requests or calls of the handler were still running at the end of the stop timeout");
         }
         self.agent.stop_stream().await;
         self.engine.stop().await;

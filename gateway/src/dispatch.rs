@@ -9,6 +9,7 @@
 
 pub(crate) mod admission;
 mod apply;
+pub(crate) mod asking;
 pub(crate) mod decisions;
 pub(crate) mod erasure;
 mod group;
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Decide { guard: Guard, decision: Box<decisions::Decision> },
     /// Take everything of a target away.
     Erase { target: TargetId, done: erasure::Done },
+    /// An asynchronous handler has answered.
+    Returned(Box<asking::Returned>),
     /// Time may have passed: look at everything once, then say so.
     Wake { done: oneshot::Sender<()> },
     /// End as a crash would, with nothing finished and nobody answered.

@@ -10,8 +10,14 @@ pub(crate) use load::{Rate, Shared};
 
 use crate::{
     Options,
-    dispatch::{Command, Commands, Submitted, admission::Admission, settings::Settings, writer::Writer},
-    handlers::Bot,
+    dispatch::{
+        Command, Commands, Submitted,
+        admission::Admission,
+        asking::{AskSettings, Asking, Task},
+        settings::Settings,
+        writer::Writer,
+    },
+    handlers::{Bot, Way},
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},
     ownership::{Guard, Ownership},
@@ -87,6 +93,8 @@ struct Inner {
     shared: Arc<Shared>,
     meters: Meters,
     notes: UnboundedSender<Note>,
+    /// Who asks an asynchronous handler.
+    asker: Option<Task>,
     /// Taken by whoever stops the engine first.
     outbox: Mutex<Option<Outbox>>,
     /// Cancelled as soon as the writer has ended, however it ended.
@@ -96,6 +104,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // Dropped without being stopped: nothing is finished, and the writer ends when its last sender is gone.
+        self.asker.iter().for_each(Task::abort);
         if let Some(outbox) = self.outbox.get_mut().unwrap_or_else(PoisonError::into_inner) {
             outbox.abort();
         }
@@ -119,10 +128,12 @@ impl Engine {
         let limits = sql_limits(options);
         let opened = tokio::task::spawn_blocking(move || {
             let store = Store::open(&folder, clock, limits)?;
-            let (incarnation, reader) = (store.incarnation()?, Reader::open(&folder, &store)?);
-            Ok::<_, StoreError>((store, incarnation, reader, Checkpointer::start(&folder)?))
+            let incarnation = store.incarnation()?;
+            let readers = (Reader::open(&folder, &store)?, Reader::open(&folder, &store)?);
+            Ok::<_, StoreError>((store, incarnation, readers, Checkpointer::start(&folder)?))
         });
-        let (store, incarnation, reader, checkpoints) = opened.await.map_err(|_| EngineError::Stopped)??;
+        let (store, incarnation, (reader, handlers_reader), checkpoints) =
+            opened.await.map_err(|_| EngineError::Stopped)??;
         let meters = Meters::register(metrics);
         let allowed = Arc::new(Allowed::new(&options.outbox_hosts, &options.discord_api, options.outbox_private));
         let (commands, inbox) = Commands::channel();
@@ -136,10 +147,21 @@ impl Engine {
         )?;
         let shared = Arc::new(Shared::new(ownership.clock().now()));
         let notes = outbox.notes();
+        let asker = match &bot.way {
+            Way::Sync(_) => None,
+            Way::Async(handler) => Some(Task::start(
+                Arc::clone(handler),
+                Arc::new(handlers_reader),
+                Arc::clone(ownership.clock()),
+                AskSettings::new(options),
+                commands.clone(),
+            )),
+        };
         let writer = Writer::new(
             store,
             checkpoints,
             bot,
+            asker.as_ref().map(|task| Asking::new(task.orders())),
             ownership.clone(),
             Settings::new(options),
             allowed,
@@ -169,6 +191,7 @@ impl Engine {
             shared,
             meters,
             notes,
+            asker,
             outbox: Mutex::new(Some(outbox)),
             ended,
         })))
@@ -276,8 +299,18 @@ impl Engine {
         self.0.shared.stuck(self.0.ownership.clock().now())
     }
 
+    /// Lets an asynchronous handler finish what it is at; it is asked nothing new. The caller bounds the wait.
+    pub(crate) async fn finish_calls(&self) {
+        if let Some(asker) = &self.0.asker {
+            asker.finish().await;
+            // What came back is committed with the groups before this.
+            self.wake().await;
+        }
+    }
+
     /// Finishes what is being committed, answers the rest, and closes the database.
     pub async fn stop(self) {
+        self.0.asker.iter().for_each(Task::abort);
         let outbox = self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(outbox) = outbox {
             outbox.stop().await;
@@ -291,6 +324,7 @@ impl Engine {
 
     /// Ends the engine as a crash would: nothing is finished, nobody is answered.
     pub(crate) async fn abandon(self) {
+        self.0.asker.iter().for_each(Task::abort);
         if let Some(outbox) = self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner).take() {
             outbox.abort();
         }

@@ -1,14 +1,12 @@
 //! What a bot author writes: a [`Handler`], called with one event for one target that this pod owns, and what it may do
 //! there ([`Target`]). Everything a call does is kept or lost as one with the event. Knows no lease and no queue.
 
-#[allow(dead_code, unused_imports, reason = "dispatch calls it with the next step")]
 mod asynchronous;
 mod bot;
 mod command;
 #[allow(dead_code, unused_imports, reason = "dispatch calls it with the next step")]
 pub(crate) mod contract;
 mod reply;
-#[allow(dead_code, unused_imports, reason = "dispatch calls it with the next step")]
 mod said;
 #[cfg(test)]
 mod sample;

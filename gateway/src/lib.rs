@@ -22,7 +22,7 @@ mod web;
 pub use app::serve;
 pub use engine::{Engine, EngineError, TargetRow};
 pub use handlers::{AsyncHandler, Bot, Call, Handler, HandlerError, Reply, Said, Target, Timer};
-pub use options::Options;
+pub use options::{HandlerArgs, Options};
 pub use run::run;
 pub use store::StoreError;
 pub use web::{Application, NotAnApplication};

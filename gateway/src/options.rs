@@ -1,5 +1,9 @@
 //! The flags of `berth gateway`, and of every bot that runs its handler with [`crate::run()`].
 
+mod handler;
+
+pub use handler::HandlerArgs;
+
 use crate::web::Application;
 use clap::Args;
 use shared::{PodId, http::ServeLimits, settings::duration, telemetry::LogArgs};
@@ -44,6 +48,9 @@ pub struct Options {
     /// Wait before the first retry of a failed event; doubles up to 60 times this
     #[arg(long, env = "BERTH_HANDLER_RETRY", default_value = "1s", value_parser = duration, value_name = "TIME")]
     pub handler_retry: Duration,
+    /// The handler.
+    #[command(flatten)]
+    pub handler: HandlerArgs,
     /// Most events waiting for one target
     #[arg(long, env = "BERTH_MAILBOX", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
     pub mailbox: usize,

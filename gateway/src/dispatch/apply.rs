@@ -2,6 +2,7 @@
 //! say, what is written. All of it happens in the event's own savepoint, so that an event that fails leaves nothing.
 
 use super::{
+    asking::Asked,
     group::{Abort, Group},
     mailbox::{SlotNo, Stage, Waiting},
     writer::Writer,
@@ -51,6 +52,8 @@ pub(super) enum Tried {
     Refused(Outcome),
     /// Nothing was done; it stays first until its time.
     Waits,
+    /// Nothing was done; its handler is to be asked, and it stays first until that has answered.
+    Asked,
 }
 
 impl Writer {
@@ -61,6 +64,11 @@ impl Writer {
             Ok(guard) => guard,
             Err(tried) => return Ok(tried),
         };
+        if self.asking.is_some()
+            && let Some(tried) = self.ask_first(group, no, waiting, &guard)?
+        {
+            return Ok(tried);
+        }
         group.begin(&self.store)?;
         if waiting.stage == Stage::Fresh
             && let Some(answer) = self.known(group, no, waiting)?
@@ -354,11 +362,13 @@ impl Writer {
         let said = catch_unwind(AssertUnwindSafe(|| match (&self.bot.way, timer_of(waiting)) {
             (Way::Sync(handler), Some(timer)) => handler.on_timer(&timer, &mut target).map(|()| Reply::none()),
             (Way::Sync(handler), None) => handler.handle(&waiting.event, &mut target),
-            (Way::Async(_), _) => Err(HandlerError::Retry("asynchronous handlers are not called yet".to_owned())),
+            (Way::Async(_), _) => waiting.asked.apply(&mut target),
         }));
         self.store.limit(None);
         let took = self.clock.now().since(begun);
-        self.meters.handler(took);
+        if self.asking.is_none() {
+            self.meters.handler(took);
+        }
         let late = target.effects.late || took > self.settings.timeout;
         let said = match said {
             Err(_) => Err(HandlerError::Retry("the handler panicked".to_owned())),
@@ -372,6 +382,7 @@ impl Writer {
     }
 
     fn note_failure(&mut self, waiting: &mut Waiting, why: &HandlerError, now: Mono) {
+        waiting.asked = Asked::No;
         waiting.reason = Some(why.to_string());
         waiting.attempts += 1;
         let wait = nominal(self.settings.retry, self.settings.retry * LONGEST_RETRY, waiting.attempts - 1);
@@ -380,7 +391,7 @@ impl Writer {
 }
 
 /// Returns the timer that an event stands for.
-fn timer_of(waiting: &Waiting) -> Option<Timer> {
+pub(super) fn timer_of(waiting: &Waiting) -> Option<Timer> {
     let event = &waiting.event;
     if event.kind != EventKind::Timer {
         return None;

@@ -14,7 +14,7 @@ use crate::{
     store::{Delta, OpenCall, Store, StoreError},
 };
 use shared::{
-    Mono,
+    Epoch, Mono,
     event::{Answer, EventKind},
     lease::Use,
     platform,
@@ -62,6 +62,8 @@ pub(super) struct Group {
     pub(super) accepted: Vec<(SlotNo, u64, Guard)>,
     /// Calls to hand to the outbox.
     pub(super) calls: Vec<(SlotNo, Vec<OpenCall>)>,
+    /// Questions to an asynchronous handler, by ticket, under an epoch: asked once what was written before is committed.
+    pub(super) asks: Vec<(SlotNo, u64, Epoch)>,
     /// Targets whose timers have changed.
     pub(super) timers: Vec<SlotNo>,
 }
@@ -89,9 +91,16 @@ impl Writer {
         let begun = self.clock.now();
         let written = self.write_group(&mut group, begun).and_then(|()| self.commit(&mut group));
         let gone = std::mem::take(&mut self.gone_timers);
+        let asks = std::mem::take(&mut group.asks);
         match written {
-            Ok(()) => self.committed(group, begun),
-            Err(abort) => self.undo(group, abort),
+            Ok(()) => {
+                self.committed(group, begun);
+                self.ask(asks);
+            }
+            Err(abort) => {
+                self.undo(group, abort);
+                self.do_not_ask(&asks);
+            }
         }
         for no in gone {
             self.timer_over(no);
@@ -125,7 +134,7 @@ impl Writer {
             }
             Ok(Tried::Refused(outcome)) => self.refuse(waiting, &outcome),
             Ok(Tried::Gone) => self.gone_timers.push(no),
-            Ok(Tried::Waits) => self.boxes.put_back(no, waiting),
+            Ok(Tried::Waits | Tried::Asked) => self.boxes.put_back(no, waiting),
             Err(abort) => {
                 if let Some(waiting) = self.after(&abort, waiting) {
                     self.boxes.put_back(no, waiting);
@@ -150,7 +159,7 @@ impl Writer {
                 continue;
             }
             match self.try_accept(group, no, &mut waiting) {
-                Ok(Tried::Waits) => kept.push_back(waiting),
+                Ok(Tried::Waits | Tried::Asked) => kept.push_back(waiting),
                 Ok(Tried::Written { guard, answer, duplicate }) => {
                     group.handled.push(Handled { no, waiting, guard, answer, duplicate });
                 }

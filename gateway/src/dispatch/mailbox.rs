@@ -2,7 +2,7 @@
 //! event that has to wait keeps its place and holds up only its own target; targets take turns. Knows no database: it is
 //! told what became of what it hands out.
 
-use super::admission::Permit;
+use super::{admission::Permit, asking::Asked};
 use crate::{ownership::Guard, store::LocalId};
 use shared::{
     Epoch, Mono, TargetId,
@@ -55,6 +55,8 @@ pub(crate) struct Waiting {
     pub(crate) stage: Stage,
     pub(crate) attempts: u32,
     pub(crate) not_before: Mono,
+    /// Where the question to an asynchronous handler stands.
+    pub(crate) asked: Asked,
     /// Why its handler failed last.
     pub(crate) reason: Option<String>,
     /// Its place on the pod, given back when it is done.
@@ -70,6 +72,11 @@ impl Waiting {
     /// Returns how many sent it again while it waited.
     pub(crate) fn joined(&self) -> u64 {
         self.waiters.iter().filter(|waiter| waiter.joined).count() as u64
+    }
+
+    /// Returns whether it has to wait, for a time or for its handler, and holds up those behind it.
+    pub(crate) fn is_held(&self, now: Mono) -> bool {
+        self.not_before > now || matches!(self.asked, Asked::Out(_))
     }
 
     /// Tells everybody who waits.
@@ -211,6 +218,7 @@ impl Mailboxes {
                 stage: Stage::Fresh,
                 attempts: 0,
                 not_before: now,
+                asked: Asked::No,
                 reason: None,
                 _permit: Some(sent.permit),
             },
@@ -232,6 +240,7 @@ impl Mailboxes {
             stage,
             attempts,
             not_before: now,
+            asked: Asked::No,
             reason: None,
             _permit: None,
         };
@@ -256,6 +265,8 @@ impl Mailboxes {
             let slot = &mut self.slots[no.0];
             slot.in_turn = false;
             match slot.queue.front() {
+                // It gets its turn when its handler has answered.
+                Some(first) if matches!(first.asked, Asked::Out(_)) => {}
                 Some(first) if first.not_before <= now => return slot.queue.pop_front().map(|first| (no, first)),
                 Some(first) => self.wakes.push(Reverse((first.not_before, no))),
                 None => {}

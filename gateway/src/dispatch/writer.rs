@@ -3,6 +3,7 @@
 
 use super::{
     Command, Submitted,
+    asking::Asking,
     erasure::Erasures,
     jobs::Job,
     mailbox::{Entered, Mailboxes, SlotNo, Waiter},
@@ -51,6 +52,8 @@ pub(crate) struct Writer {
     pub(super) jobs: Vec<Job>,
     pub(super) gone_timers: Vec<SlotNo>,
     pub(super) bot: Bot,
+    /// The way to an asynchronous handler, when the bot is one.
+    pub(super) asking: Option<Asking>,
     pub(super) ownership: Ownership,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
@@ -76,6 +79,7 @@ impl Writer {
         store: Store,
         checkpoints: Checkpointer,
         bot: Bot,
+        asking: Option<Asking>,
         ownership: Ownership,
         settings: Settings,
         allowed: Arc<Allowed>,
@@ -92,6 +96,7 @@ impl Writer {
             jobs: Vec::new(),
             gone_timers: Vec::new(),
             bot,
+            asking,
             ownership,
             settings,
             allowed,
@@ -175,6 +180,7 @@ impl Writer {
             }
             Command::Decide { guard, decision } => self.decide(guard, decision),
             Command::Erase { target, done } => self.erase(&target, done),
+            Command::Returned(returned) => self.returned(*returned),
             Command::Wake { done } => self.woken.push(done),
             Command::Stop { .. } | Command::Abandon { .. } => {}
             #[cfg(test)]
@@ -214,11 +220,11 @@ impl Writer {
         }
     }
 
-    /// Returns the stored answer of a duplicate when its target's first event is being retried: what was committed long
+    /// Returns the stored answer of a duplicate when its target's first event is being retried or its handler is at work: what was committed long
     /// ago does not wait behind that.
     fn known_while_blocked(&self, no: SlotNo, sent: &Submitted, now: Mono) -> Option<Answer> {
         let slot = self.boxes.slot(no);
-        slot.queue.front().filter(|first| first.not_before > now)?;
+        slot.queue.front().filter(|first| first.is_held(now))?;
         if slot.queue.iter().any(|waiting| waiting.key == sent.key) {
             return None;
         }

@@ -1,5 +1,6 @@
 //! Stories of the whole engine: a real database, real threads, clocks moved by hand.
 
+mod asked;
 mod data;
 mod disk;
 mod timers;

@@ -3,6 +3,7 @@
 use super::{LocalId, Reader, Store, StoreError, signed};
 use rusqlite::{Connection, OptionalExtension, params};
 use shared::TargetId;
+use std::collections::BTreeMap;
 
 impl Store {
     /// Returns the value of a key.
@@ -64,6 +65,35 @@ impl Reader {
         self.with(|conn| {
             let local = local(conn, target)?;
             local.map_or(Ok(Vec::new()), |local| scan(conn, local, prefix, most, now_ms))
+        })
+    }
+}
+
+impl Reader {
+    /// Returns the keys of a target that `wanted` names, with their values: a key, or the beginning of keys with `*`
+    /// behind it. `Err` with the wish that went beyond `most` bytes in all.
+    pub(crate) fn kv_wanted(
+        &self,
+        target: &TargetId,
+        wanted: &[String],
+        most: usize,
+        now_ms: u64,
+    ) -> Result<Result<BTreeMap<String, String>, String>, StoreError> {
+        self.with(|conn| {
+            let (mut all, mut bytes) = (BTreeMap::new(), 0);
+            let Some(local) = local(conn, target)? else { return Ok(Ok(all)) };
+            for wish in wanted {
+                let rows = match wish.strip_suffix('*') {
+                    Some(prefix) => scan(conn, local, prefix, most, now_ms)?,
+                    None => get(conn, local, wish, now_ms)?.map(|value| (wish.clone(), value)).into_iter().collect(),
+                };
+                bytes += rows.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+                if bytes > most {
+                    return Ok(Err(wish.clone()));
+                }
+                all.extend(rows);
+            }
+            Ok(Ok(all))
         })
     }
 }

@@ -28,6 +28,13 @@ impl Store {
         Ok(delete.execute(params![target.0, id, signed(due_ms)])? > 0)
     }
 
+    /// Returns whether a timer still stands as it was due.
+    pub(crate) fn timer_stands(&self, target: LocalId, id: &str, due_ms: u64) -> Result<bool, StoreError> {
+        let mut find =
+            self.conn.prepare_cached("SELECT 1 FROM timer WHERE target_id = ?1 AND id = ?2 AND due_ms = ?3")?;
+        Ok(find.exists(params![target.0, id, signed(due_ms)])?)
+    }
+
     /// Returns the target's earliest timer.
     pub(crate) fn timer_next(&self, target: LocalId) -> Result<Option<Timer>, StoreError> {
         let mut find = self

@@ -120,6 +120,16 @@ impl Local {
         self.read(move |reader, target, now_ms| reader.kv_scan(target, &prefix, most, now_ms)).await
     }
 
+    /// Returns the keys that a handler asked for, with their values: at most `most` bytes of them.
+    pub(crate) async fn preload(&self, wanted: Vec<String>, most: usize) -> Result<Preloaded, HandlerError> {
+        let found = self.read(move |reader, target, now_ms| reader.kv_wanted(target, &wanted, most, now_ms)).await?;
+        found.map(Preloaded).map_err(|wish| {
+            HandlerError::Retry(format!(
+                "the keys that are sent along have more than {most} bytes with {wish}; ask for fewer at describe and read the rest while you work, or raise --handler-max-state (BERTH_HANDLER_MAX_STATE)"
+            ))
+        })
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader, &TargetId, u64) -> Result<T, StoreError> + Send + 'static,
