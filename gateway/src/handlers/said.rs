@@ -1,7 +1,7 @@
 //! What an asynchronous handler wants done, as one: reply, writes, calls to the outside, timers, sessions. Applied through
 //! [`Target`] in the event's own savepoint, by the same rules as a synchronous handler's own calls. Knows no transport.
 
-use super::{HandlerError, OutboxCall, Reply, Target};
+use super::{HandlerError, OutboxCall, Reply, Target, sql::Params};
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub struct Said {
     pub(crate) sets: Vec<Set>,
     pub(crate) calls: Vec<Asked>,
     pub(crate) timers: Vec<TimerChange>,
+    pub(crate) sql: Vec<Statement>,
+    pub(crate) sessions: Vec<SessionChange>,
 }
 
 /// A key to be set.
@@ -39,6 +41,21 @@ pub(crate) enum TimerChange {
     Cancel { id: String },
 }
 
+/// A statement on the bot's own tables.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) statement: String,
+    pub(crate) params: Params,
+}
+
+/// A change of one of the target's sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SessionChange {
+    Set { id: String, value: Value, ttl: Option<Duration> },
+    Touch { id: String },
+    Delete { id: String },
+}
+
 impl Default for Said {
     fn default() -> Self {
         Self::nothing()
@@ -53,7 +70,15 @@ impl Said {
 
     /// Answers the sender.
     pub const fn reply(reply: Reply) -> Self {
-        Self { reply, deletes: Vec::new(), sets: Vec::new(), calls: Vec::new(), timers: Vec::new() }
+        Self {
+            reply,
+            deletes: Vec::new(),
+            sets: Vec::new(),
+            calls: Vec::new(),
+            timers: Vec::new(),
+            sql: Vec::new(),
+            sessions: Vec::new(),
+        }
     }
 
     /// Answers with text that everybody in the channel can read, where the platform shows text.
@@ -108,6 +133,50 @@ impl Said {
         self
     }
 
+    /// Runs a statement on the bot's own tables; as [`super::Sql::execute`]. Statements run in their order, after the keys.
+    #[must_use]
+    pub fn sql(mut self, statement: &str, params: impl Into<Params>) -> Self {
+        self.sql.push(Statement { statement: statement.to_owned(), params: params.into() });
+        self
+    }
+
+    /// Sets a session; as [`super::Session::set`].
+    #[must_use]
+    pub fn session<T: Serialize + ?Sized>(self, id: &str, value: &T) -> Self {
+        self.put_session(id, value, None)
+    }
+
+    /// Sets a session and its TTL; as [`super::Session::set_ttl`].
+    #[must_use]
+    pub fn session_ttl<T: Serialize + ?Sized>(self, id: &str, value: &T, ttl: Duration) -> Self {
+        self.put_session(id, value, Some(ttl))
+    }
+
+    /// Lets a session's time begin anew.
+    #[must_use]
+    pub fn touch_session(self, id: &str) -> Self {
+        self.touch_sessions(vec![id.to_owned()])
+    }
+
+    /// Ends a session.
+    #[must_use]
+    pub fn end_session(mut self, id: &str) -> Self {
+        self.sessions.push(SessionChange::Delete { id: id.to_owned() });
+        self
+    }
+
+    /// Lets the time of sessions begin anew, before anything else happens to them.
+    pub(crate) fn touch_sessions(mut self, ids: Vec<String>) -> Self {
+        self.sessions.splice(0..0, ids.into_iter().map(|id| SessionChange::Touch { id }));
+        self
+    }
+
+    fn put_session<T: Serialize + ?Sized>(mut self, id: &str, value: &T, ttl: Option<Duration>) -> Self {
+        let value = serde_json::to_value(value).unwrap_or_default();
+        self.sessions.push(SessionChange::Set { id: id.to_owned(), value, ttl });
+        self
+    }
+
     fn put<T: Serialize + ?Sized>(mut self, key: &str, value: &T, ttl: Option<Duration>) -> Self {
         // What serde cannot write is a defect of the handler's own type; it reads back as null.
         let value = serde_json::to_value(value).unwrap_or_default();
@@ -129,6 +198,19 @@ impl Said {
                 None => target.kv().set(key, value),
             };
             set.map_err(|why| why.at(&format!("kv.set.{key}")))?;
+        }
+        for (i, Statement { statement, params }) in self.sql.iter().enumerate() {
+            let done = target.sql().execute(statement, params.clone());
+            done.map_err(|why| why.at(&format!("sql[{i}]")))?;
+        }
+        for (i, change) in self.sessions.iter().enumerate() {
+            let done = match change {
+                SessionChange::Set { id, value, ttl: None } => target.session(id).set(value),
+                SessionChange::Set { id, value, ttl: Some(ttl) } => target.session(id).set_ttl(value, *ttl),
+                SessionChange::Touch { id } => target.session(id).touch().map(drop),
+                SessionChange::Delete { id } => target.session(id).delete().map(drop),
+            };
+            done.map_err(|why| why.at(&format!("sessions[{i}]")))?;
         }
         for (i, asked) in self.calls.iter().enumerate() {
             let idempotent = asked.idempotent.unwrap_or(!asked.call.method.eq_ignore_ascii_case("POST"));

@@ -253,7 +253,7 @@ impl Asker {
         let most = if fast { self.settings.fast } else { self.settings.slow };
         let most = described.timeout.map_or(most, |timeout| timeout.min(most));
         let (reader, clock) = (Arc::clone(&self.reader), Arc::clone(&self.clock));
-        let local = Local { reader, clock, target: ask.event.target.clone() };
+        let local = Local::new(reader, clock, ask.event.target.clone());
         let state = if described.preload.is_empty() {
             Preloaded::default()
         } else {
@@ -265,7 +265,7 @@ impl Asker {
         // Even a handler that panics before its first await takes only its own call along.
         let work = async { self.handler.handle(&call).await };
         match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
-            Ok(Ok(said)) => said,
+            Ok(Ok(said)) => said.map(|said| said.touch_sessions(call.local.sessions_read())),
             Ok(Err(_)) => Err(HandlerError::Retry(PANICKED.to_owned())),
             Err(_) => Err(HandlerError::Retry(format!("the handler took longer than {most:?}"))),
         }

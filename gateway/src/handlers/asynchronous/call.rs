@@ -8,7 +8,12 @@ use super::super::{
 use crate::store::{Reader, StatementError, StoreError};
 use serde::de::DeserializeOwned;
 use shared::{Clock, Epoch, TargetId};
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// A call.
@@ -61,6 +66,8 @@ pub struct Local {
     pub(crate) reader: Arc<Reader>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) target: TargetId,
+    /// The sessions that were read: their time begins anew with the commit.
+    sessions: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl fmt::Debug for Local {
@@ -70,6 +77,11 @@ impl fmt::Debug for Local {
 }
 
 impl Local {
+    /// Makes the reads of a target.
+    pub(crate) fn new(reader: Arc<Reader>, clock: Arc<dyn Clock>, target: TargetId) -> Self {
+        Self { reader, clock, target, sessions: Arc::default() }
+    }
+
     /// Returns the value of a key; `None` when it was never set, or its time is over.
     ///
     /// # Errors
@@ -101,9 +113,24 @@ impl Local {
         Ok(found.await??)
     }
 
-    /// Returns the value of a session as JSON text; `None` when there is none, or its time is over. Its time goes on as if
-    /// nobody had looked: who uses it touches it in what it says.
-    pub(crate) async fn session(&self, id: &str) -> Result<Option<String>, HandlerError> {
+    /// Returns the value of a session; `None` when there is none, or its time is over. Its time begins anew when the call
+    /// is committed.
+    ///
+    /// # Errors
+    /// Like [`Local::get`].
+    pub async fn session<T: DeserializeOwned>(&self, id: &str) -> Result<Option<T>, HandlerError> {
+        let text = self.session_text(id).await?;
+        text.map(|text| read(id, &text)).transpose()
+    }
+
+    /// Returns the sessions that were read.
+    pub(crate) fn sessions_read(&self) -> Vec<String> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Returns the value of a session as JSON text.
+    pub(crate) async fn session_text(&self, id: &str) -> Result<Option<String>, HandlerError> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
         let id = id.to_owned();
         self.read(move |reader, target, now_ms| reader.session_get(target, &id, now_ms)).await
     }

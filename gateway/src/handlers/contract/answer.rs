@@ -1,13 +1,13 @@
 //! The handler's answer to an event. Strict: a field that is not known, or of another type, is an answer that cannot be
 //! trusted, and nothing of it is kept.
 
-use super::{super::OutboxCall, super::Reply, super::Said, place::At, place::Malformed};
-use crate::handlers::said::{Asked, Set, TimerChange};
+use super::{super::OutboxCall, super::Reply, super::Said, super::sql::Params, place::At, place::Malformed};
+use crate::handlers::said::{Asked, SessionChange, Set, Statement, TimerChange};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use shared::event::Answer;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Headers that say how a reply travels; those are Berth's.
 const TRAVEL: [&str; 8] =
@@ -18,20 +18,26 @@ const JSON: &str = "application/json";
 ///
 /// # Errors
 /// What is wrong and where.
-pub(crate) fn parse(body: &[u8]) -> Result<Said, Malformed> {
+pub(crate) fn parse(body: &[u8], named: &BTreeMap<String, String>) -> Result<Said, Malformed> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Said::nothing());
     }
     let value: Value =
         serde_json::from_slice(body).map_err(|why| Malformed::new("answer", format!("no JSON: {why}")))?;
     let answer = At::root("answer", &value);
-    answer.only(&["reply", "kv", "outbox", "timers"])?;
+    answer.only(&["reply", "kv", "sql", "outbox", "timers", "sessions"])?;
     let mut said = Said::nothing();
     if let Some(at) = answer.find("reply")? {
         said.reply = reply(&at)?;
     }
     if let Some(at) = answer.find("kv")? {
         kv(&at, &mut said)?;
+    }
+    if let Some(at) = answer.find("sql")? {
+        said.sql = at.items()?.map(|item| statement(&item, named)).collect::<Result<_, _>>()?;
+    }
+    if let Some(at) = answer.find("sessions")? {
+        said.sessions = at.items()?.map(|item| session(&item)).collect::<Result<_, _>>()?;
     }
     if let Some(at) = answer.find("outbox")? {
         said.calls = at.items()?.map(|item| call(&item)).collect::<Result<_, _>>()?;
@@ -111,6 +117,39 @@ fn kv(at: &At<'_>, said: &mut Said) -> Result<(), Malformed> {
         }
     }
     Ok(())
+}
+
+fn statement(at: &At<'_>, named: &BTreeMap<String, String>) -> Result<Statement, Malformed> {
+    at.only(&["statement", "params"])?;
+    let text = at.member("statement")?.text()?;
+    let statement = named.get(text).cloned().unwrap_or_else(|| text.to_owned());
+    let params = at.find("params")?.map(|at| params(&at)).transpose()?.unwrap_or_default();
+    Ok(Statement { statement, params })
+}
+
+fn params(at: &At<'_>) -> Result<Params, Malformed> {
+    let value = |at: At<'_>| at.value().clone().try_into().map_err(|why| at.wrong(why));
+    if at.value().is_array() {
+        return Ok(Params::Positional(at.items()?.map(value).collect::<Result<_, _>>()?));
+    }
+    let named = at.members()?.map(|(name, at)| Ok((name.to_owned(), value(at)?)));
+    Ok(Params::Named(named.collect::<Result<_, Malformed>>()?))
+}
+
+fn session(at: &At<'_>) -> Result<SessionChange, Malformed> {
+    let id = at.member("id")?.text()?.to_owned();
+    for (word, change) in
+        [("touch", SessionChange::Touch { id: id.clone() }), ("delete", SessionChange::Delete { id: id.clone() })]
+    {
+        if let Some(flag) = at.find(word)? {
+            at.only(&["id", word])?;
+            return if flag.flag()? { Ok(change) } else { Err(flag.wrong("only true says anything")) };
+        }
+    }
+    at.only(&["id", "set", "ttl_ms"])?;
+    let value = at.object()?.get("set").cloned().ok_or_else(|| at.wrong("one of set, touch and delete is needed"))?;
+    let ttl = at.find("ttl_ms")?.map(|at| at.whole().map(Duration::from_millis)).transpose()?;
+    Ok(SessionChange::Set { id, value, ttl })
 }
 
 fn call(at: &At<'_>) -> Result<Asked, Malformed> {

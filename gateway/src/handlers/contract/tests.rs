@@ -1,15 +1,16 @@
 use super::*;
 use crate::handlers::Said;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 fn wrong(answer: &str) -> String {
-    parse_answer(answer.as_bytes()).expect_err("malformed").to_string()
+    parse_answer(answer.as_bytes(), &BTreeMap::new()).expect_err("malformed").to_string()
 }
 
 #[test]
 fn an_empty_answer_says_nothing() {
     for body in ["", " \n", "{}", r#"{"reply":null,"kv":null,"outbox":null,"timers":null}"#] {
-        assert_eq!(parse_answer(body.as_bytes()).expect("well formed"), Said::nothing(), "{body}");
+        assert_eq!(parse_answer(body.as_bytes(), &BTreeMap::new()).expect("well formed"), Said::nothing(), "{body}");
     }
 }
 
@@ -33,13 +34,18 @@ fn what_is_wrong_is_named_with_its_place() {
             "answer.timers[0].at: expected a whole number that is not negative, found -5",
         ),
         (r#"{"timers":[{"id":"1","cancel":false}]}"#, "answer.timers[0].cancel: only true says anything"),
+        (r#"{"sql":[{"statement":5}]}"#, "answer.sql[0].statement: expected text, found 5"),
+        (r#"{"sql":[{"statement":"x","params":[[]]}]}"#, "answer.sql[0].params[0]: a value is null, true"),
+        (r#"{"sql":[{"statement":"x","params":{"a":{}}}]}"#, "answer.sql[0].params.a: a value is null, true"),
+        (r#"{"sessions":[{"id":"1"}]}"#, "answer.sessions[0]: one of set, touch and delete"),
+        (r#"{"sessions":[{"id":"1","touch":true,"set":1}]}"#, "answer.sessions[0]: unknown field \"set\""),
         ("{\"reply\":", "answer: no JSON"),
         ("{} {}", "answer: no JSON"),
     ] {
         let found = wrong(answer);
         assert!(found.starts_with(reason), "{answer}: {found}");
     }
-    assert!(parse_answer(b"{\"reply\":{\"text\":\"\xff\"}}").is_err(), "no UTF-8");
+    assert!(parse_answer(b"{\"reply\":{\"text\":\"\xff\"}}", &BTreeMap::new()).is_err(), "no UTF-8");
 }
 
 #[test]
