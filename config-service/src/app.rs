@@ -2,7 +2,7 @@
 
 use crate::{
     control::{self, Settings},
-    http::{Api, Pages, page_routes, routes},
+    http::{Api, Pages, Turns, page_routes, routes, with_request_ids},
     metrics::Metrics,
     options::Options,
     store::{Postgres, Sqlite, Store},
@@ -49,11 +49,13 @@ pub(crate) async fn start(
     let (probes, registry) = (Probes::new(), shared::telemetry::Metrics::new());
     let latch = probes.latch("leader", "nobody leads yet");
     let metrics = Metrics::new(&registry);
-    let (control, leading) = control::lead(store, clock.clone(), settings, metrics, latch, shutdown.clone());
+    let (control, leading) = control::lead(store, Arc::clone(&clock), settings, metrics, latch, shutdown.clone());
     let api = Api {
         control,
         service: Arc::new(service),
         admin: Arc::new(admin),
+        clock: Arc::clone(&clock),
+        turns: Turns::default(),
         open_reads: options.open_reads,
         max_body: options.max_body_bytes,
         patience: options.body_timeout,
@@ -65,7 +67,7 @@ pub(crate) async fn start(
         address: advertised,
         leader_lease: options.leader_lease,
     };
-    let router = routes(api).merge(page_routes(pages)).merge(probes.routes(registry));
+    let router = with_request_ids(routes(api).merge(page_routes(pages)).merge(probes.routes(registry)));
     let ended = shared::shutdown::spawn(async move {
         let serving = serve(bound, router, options.limits, shutdown.clone());
         let leading = async {

@@ -3,6 +3,7 @@
 
 mod beats;
 mod desk;
+mod errand;
 mod error;
 mod feed;
 mod fleet;
@@ -11,22 +12,26 @@ mod leadership;
 mod mutations;
 mod queue;
 mod registration;
+mod standing;
+mod upkeep;
 
+pub(crate) use errand::Errand;
 pub(crate) use error::ControlError;
 pub(crate) use feed::{Feed, From};
 pub(crate) use leadership::lead;
+pub(crate) use standing::Standing;
 
 use crate::{
-    domain::{Change, Model, Snapshot},
+    domain::{Batch, By, Change, Model, Snapshot},
     options::Options,
-    planner::{Policy, Wanted},
-    store::{Log, Store},
+    planner::{self, Policy, Wanted},
+    store::{EventFilter, KeptAnswer, Log, Store, StoreError},
 };
 use fleet::Fleet;
 use hub::Hub;
-use shared::wire::admin::{DataLossAccepted, PodStatus};
+use shared::wire::admin::{DataLossAccepted, Event, Ownership, PodStatus};
 use shared::wire::control::{Grant, Heartbeat, Placed, Register, Registered};
-use shared::{Mono, PodId, Revision, Term, lease::LeaseTerms};
+use shared::{Mono, PodId, Revision, TargetId, Term, lease::LeaseTerms};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -53,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) watch_bookmark: Duration,
     /// Changes kept in the log.
     pub(crate) change_keep: u64,
+    /// Most tokens of the admin API.
+    pub(crate) max_tokens: usize,
 }
 
 impl Settings {
@@ -75,6 +82,7 @@ impl Settings {
             watch_backlog: options.watch_backlog,
             watch_bookmark: options.watch_bookmark,
             change_keep: options.change_keep,
+            max_tokens: options.max_tokens,
         }
     }
 }
@@ -105,6 +113,7 @@ enum Role {
 struct Leading {
     commands: mpsc::Sender<Command>,
     hub: Hub,
+    standing: watch::Receiver<Arc<Standing>>,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, ControlError>>;
@@ -114,7 +123,9 @@ enum Command {
     Register(Register, Reply<Registered>),
     Heartbeat(PodId, Heartbeat, Reply<Grant>),
     Place(Vec<Wanted>, Reply<Placed>),
-    AcceptLoss(PodId, String, Reply<DataLossAccepted>),
+    AcceptLoss(PodId, By, Reply<DataLossAccepted>),
+    Errand(Errand, Reply<Revision>),
+    Used(String, u64),
     Snapshot(Reply<Arc<Snapshot>>),
     Read(Box<dyn FnOnce(&View<'_>) + Send>),
 }
@@ -126,6 +137,8 @@ impl fmt::Debug for Command {
             Self::Heartbeat(..) => "Heartbeat",
             Self::Place(..) => "Place",
             Self::AcceptLoss(..) => "AcceptLoss",
+            Self::Errand(..) => "Errand",
+            Self::Used(..) => "Used",
             Self::Snapshot(..) => "Snapshot",
             Self::Read(..) => "Read",
         })
@@ -141,6 +154,7 @@ pub(crate) struct View<'a> {
     /// How long ago the database last confirmed that this leader leads.
     pub(crate) confirmed: Duration,
     fleet: &'a Fleet,
+    settings: &'a Settings,
     now: Mono,
 }
 
@@ -148,6 +162,21 @@ impl View<'_> {
     /// Returns a pod as it stands now.
     pub(crate) fn pod(&self, pod: &PodId) -> Option<PodStatus> {
         self.model.pod(pod).map(|record| self.fleet.status(record, self.model, self.now))
+    }
+
+    /// Returns how placement sees each pod for a target now, the one it would choose first.
+    pub(crate) fn candidates(&self, target: &TargetId) -> Vec<planner::Seen> {
+        planner::explain(&self.fleet.candidates(self.model, self.now), &self.settings.policy, target)
+    }
+
+    /// Says what the loss of a pod's data would mean.
+    pub(crate) fn would_lose(&self, pod: &PodId) -> Result<DataLossAccepted, ControlError> {
+        mutations::would_lose(pod, self.model, self.fleet, self.now)
+    }
+
+    /// Says whether an errand could be done.
+    pub(crate) fn would_do(&self, errand: &Errand) -> Result<(), ControlError> {
+        errand::check(errand, self.model, &Batch::default(), self.settings.max_tokens)
     }
 
     /// Returns all pods as they stand now, by name.
@@ -173,8 +202,48 @@ impl Control {
     }
 
     /// Lets another incarnation take over a pod's targets, empty.
-    pub(crate) async fn accept_loss(&self, pod: PodId, reason: String) -> Result<DataLossAccepted, ControlError> {
-        self.ask(|reply| Command::AcceptLoss(pod, reason, reply)).await
+    pub(crate) async fn accept_loss(&self, pod: PodId, by: By) -> Result<DataLossAccepted, ControlError> {
+        self.ask(|reply| Command::AcceptLoss(pod, by, reply)).await
+    }
+
+    /// Does an errand; returns the newest revision when it was done.
+    pub(crate) async fn errand(&self, errand: Errand) -> Result<Revision, ControlError> {
+        self.ask(|reply| Command::Errand(errand, reply)).await
+    }
+
+    /// Returns what requests are judged by; none when this process does not lead.
+    pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
+        match &*self.role.borrow() {
+            Role::Follower { .. } => None,
+            Role::Leader(leading) => Some(Arc::clone(&leading.standing.borrow())),
+        }
+    }
+
+    /// Notes that a token was used. It is no harm when this is lost.
+    pub(crate) fn used(&self, token: &str, at_ms: u64) {
+        if let Role::Leader(leading) = &*self.role.borrow() {
+            let _ = leading.commands.try_send(Command::Used(token.to_owned(), at_ms));
+        }
+    }
+
+    /// Reads the audit, newest first.
+    pub(crate) async fn events(&self, wanted: EventFilter, limit: usize) -> Result<Vec<Event>, ControlError> {
+        self.store.events(wanted, limit).await.map_err(unread)
+    }
+
+    /// Reads who owned a target, newest first.
+    pub(crate) async fn history(
+        &self,
+        target: TargetId,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> Result<Vec<Ownership>, ControlError> {
+        self.store.history(target, before, limit).await.map_err(unread)
+    }
+
+    /// Reads the answer that was kept for an actor's key.
+    pub(crate) async fn kept(&self, actor: String, key: String) -> Result<Option<KeptAnswer>, ControlError> {
+        self.store.kept(actor, key).await.map_err(unread)
     }
 
     /// Reads what the leader knows.
@@ -236,4 +305,9 @@ impl Control {
         self.leading()?.commands.send(command(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
+}
+
+fn unread(why: StoreError) -> ControlError {
+    tracing::warn!(error = %why, "cannot read from the store");
+    ControlError::Store
 }

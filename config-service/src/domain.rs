@@ -1,8 +1,14 @@
-//! What the control plane knows, as plain values: pods, assignments, and what changes them. Pure; knows no database, no
+//! What the control plane knows, as plain values: pods, assignments, tokens and settings, and what changes them. Pure; knows no database, no
 //! clock and no network.
 
+mod access;
 mod batch;
+mod by;
 mod model;
+mod settings;
 
-pub use batch::{Audit, Batch, Change, Write};
+pub use access::{Edit, SettingRecord, TokenRecord};
+pub use batch::{Audit, Batch, Change, Kept, Write};
+pub use by::By;
 pub use model::{Model, PodRecord, Snapshot};
+pub use settings::{SETTINGS, Setting, Values};

@@ -1,26 +1,36 @@
-//! The HTTP interface: routes only. Who may do what stands in each handler's arguments (`auth`), what errors read like in
+//! The HTTP interface: which routes there are. Each comes with its documentation (`docs`), from which the description of the
+//! API is made (`openapi`). Who may do what stands in each handler's arguments (`auth`, `change`), what errors read like in
 //! `problems`; deciding is `control`'s.
 
 mod auth;
 mod body;
+mod change;
+mod docs;
+mod events;
+mod openapi;
+mod page;
 mod pages;
 mod pods;
 mod problems;
 mod proposal;
+mod settings;
 mod targets;
+mod tokens;
 mod watch;
+mod why;
 
+pub(crate) use change::Turns;
 #[cfg(test)]
 pub(crate) use pages::PASS_LASTS;
 pub(crate) use pages::{Pages, routes as page_routes};
 
-use crate::control::Control;
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    routing::{get, post},
+use crate::control::{Control, ControlError, Errand};
+use axum::{Json, Router, extract::DefaultBodyLimit, middleware};
+use docs::{Doc, Routes};
+use shared::{
+    Clock, Problem, Revision,
+    http::{RequestIds, Tokens, identified},
 };
-use shared::{Problem, http::Tokens};
 use std::{sync::Arc, time::Duration};
 
 /// What every handler may use. Cheap to clone.
@@ -32,6 +42,10 @@ pub(crate) struct Api {
     pub(crate) service: Arc<Tokens>,
     /// Tokens of the operators.
     pub(crate) admin: Arc<Tokens>,
+    /// The wall clock, for what ends.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The changes under way that have an `Idempotency-Key`.
+    pub(crate) turns: Turns,
     /// Whether reading takes no token.
     pub(crate) open_reads: bool,
     /// The largest body.
@@ -40,22 +54,43 @@ pub(crate) struct Api {
     pub(crate) patience: Duration,
 }
 
+impl Api {
+    /// Does an errand, or only says whether it could be done. Returns the newest revision.
+    async fn perform(&self, errand: Errand, dry_run: bool) -> Result<Revision, ControlError> {
+        if !dry_run {
+            return self.control.errand(errand).await;
+        }
+        self.control.read(move |view| view.would_do(&errand).map(|()| view.model.revision())).await?
+    }
+}
+
+/// Every route with its documentation.
+fn all() -> Routes {
+    let parts = [
+        pods::routes,
+        targets::routes,
+        why::routes,
+        events::routes,
+        settings::routes,
+        tokens::routes,
+        watch::routes,
+        proposal::routes,
+    ];
+    let routes = parts.into_iter().fold(Routes::new(), |all, routes| routes(all));
+    routes
+        .mention("/healthz", Doc::new("Say that the process runs").answers_as("text/plain"))
+        .mention("/readyz", Doc::new("Say whether this process leads").answers_as("text/plain"))
+        .mention("/metrics", Doc::new("Give the metrics to Prometheus").answers_as("application/openmetrics-text"))
+        .mention("/openapi.json", Doc::new("Describe this API").answers::<serde_json::Value>())
+}
+
 /// Returns the routes.
 pub(crate) fn routes(api: Api) -> Router {
     let limit = DefaultBodyLimit::max(api.max_body);
-    Router::new()
-        .route("/v1/pods/register", post(pods::register))
-        .route("/v1/pods/{pod}/heartbeat", post(pods::heartbeat))
-        .route("/v1/pods/{pod}/accept-data-loss", post(pods::accept_data_loss))
-        .route("/v1/pods", get(pods::list))
-        .route("/v1/pods/{pod}", get(pods::get))
-        .route("/v1/targets/place", post(targets::place))
-        .route("/v1/targets", get(targets::list))
-        .route("/v1/targets/{target}", get(targets::get))
-        .route("/v1/targets/{target}/state", get(targets::state))
-        .route("/v1/watch", get(watch::watch))
-        .route("/health", get(proposal::health))
-        .route("/guild-assignments", get(proposal::guild_assignments))
+    let (router, docs) = all().into_parts();
+    let description = Json(openapi::describe(&docs));
+    router
+        .route("/openapi.json", axum::routing::get(async move || description))
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
@@ -63,3 +98,11 @@ pub(crate) fn routes(api: Api) -> Router {
         .layer(limit)
         .with_state(api)
 }
+
+/// Gives every request its id; put around all routes, the probes' too.
+pub(crate) fn with_request_ids(router: Router) -> Router {
+    router.layer(middleware::from_fn_with_state(RequestIds::default(), identified))
+}
+
+#[cfg(test)]
+mod tests;

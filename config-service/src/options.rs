@@ -67,6 +67,9 @@ pub struct Options {
     /// Changes kept in the log for watchers that resume
     #[arg(long, env = "BERTH_CHANGE_KEEP", default_value_t = 200_000, value_name = "N", help_heading = "Limits")]
     pub change_keep: u64,
+    /// Most tokens of the admin API beside those of the settings
+    #[arg(long, env = "BERTH_MAX_TOKENS", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
+    pub max_tokens: usize,
     /// Where the other config-services reach this one; the listening address when it is not set
     #[arg(long, env = "BERTH_CONFIG_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,

@@ -59,6 +59,59 @@ pub enum Refused {
     /// The target goes where its parent is, and that pod is not ready.
     #[error("the pod of the target's parent is not ready")]
     ParentNotReady,
+    /// An operator has paused placement.
+    #[error("an operator has paused placement")]
+    Paused,
+}
+
+impl Refused {
+    /// Returns the word for it in answers.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoReadyPod | Self::ParentNotReady => "no-ready-pod",
+            Self::Paused => "placement-paused",
+        }
+    }
+}
+
+/// A pod as placement sees it for one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Its name.
+    pub pod: PodId,
+    /// Whether it may get new targets.
+    pub eligible: bool,
+    /// Its score for the target.
+    pub score: f64,
+    /// The largest of its normalised loads.
+    pub load: f64,
+    /// Targets assigned to it.
+    pub targets: u64,
+    /// Whether it would be chosen.
+    pub chosen: bool,
+}
+
+/// Says how placement sees each pod for a target without a parent, the chosen one first, then by score.
+pub fn explain(fleet: &[Candidate], policy: &Policy, target: &TargetId) -> Vec<Seen> {
+    let placer = Placer { fleet, policy, extra: vec![0; fleet.len()], placed: HashMap::new(), out: Vec::new() };
+    let chosen = placer.best(target).ok();
+    let mut seen: Vec<_> = fleet
+        .iter()
+        .enumerate()
+        .map(|(at, pod)| Seen {
+            pod: pod.pod.clone(),
+            eligible: pod.ready && pod.capacity > 0.0,
+            score: score(target, &pod.pod, pod.capacity),
+            load: if pod.capacity > 0.0 { placer.relative_load(at) } else { 0.0 },
+            targets: pod.targets,
+            chosen: chosen == Some(at),
+        })
+        .collect();
+    seen.sort_by(|a, b| {
+        let order = b.chosen.cmp(&a.chosen).then_with(|| b.eligible.cmp(&a.eligible));
+        order.then_with(|| b.score.total_cmp(&a.score)).then_with(|| a.pod.cmp(&b.pod))
+    });
+    seen
 }
 
 /// Where each target goes. A parent that has no home itself stands before its first child: both get the same pod.

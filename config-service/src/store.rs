@@ -8,9 +8,10 @@ mod sqlite;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
-use crate::domain::{Batch, Change, Snapshot};
+use crate::domain::{Batch, Change, Edit, Snapshot};
 use futures_util::future::BoxFuture;
-use shared::{Epoch, Revision, Term};
+use shared::wire::admin::{Event, Ownership};
+use shared::{Epoch, Revision, TargetId, Term};
 use std::{fmt, time::Duration};
 
 /// The answer of a store.
@@ -43,6 +44,53 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes changes at or before `up_to` from the log, some thousand at most; returns how many.
     fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64>;
+
+    /// Reads at most `limit` entries of the audit, newest first.
+    fn events(&self, wanted: EventFilter, limit: usize) -> Answer<'_, Vec<Event>>;
+
+    /// Reads at most `limit` ownerships of a target that began before a revision, newest first.
+    fn history(&self, target: TargetId, before: Option<Revision>, limit: usize) -> Answer<'_, Vec<Ownership>>;
+
+    /// Reads the answer that was kept for an actor's key.
+    fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>>;
+
+    /// Removes what is older than it is to be kept, some thousand rows at most; returns how many.
+    fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64>;
+}
+
+/// Which entries of the audit are wanted; all when nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only what was done to this.
+    pub subject: Option<String>,
+    /// Only what this one did.
+    pub actor: Option<String>,
+    /// Only what is older than this entry.
+    pub before: Option<u64>,
+}
+
+/// An answer that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// What was asked.
+    pub fingerprint: String,
+    /// The answer, a JSON object without its revision.
+    pub body: String,
+    /// The revision.
+    pub revision: Revision,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Entries of the audit.
+    pub audit: Duration,
+    /// Ownerships after their end.
+    pub history: Duration,
+    /// Answers under their keys.
+    pub answers: Duration,
 }
 
 /// The outcome of a bid for leadership.
@@ -68,6 +116,8 @@ pub struct Committed {
     pub epoch: Epoch,
     /// The changes with their revisions and epochs, in order.
     pub changes: Vec<Change>,
+    /// The edits of tokens and settings with their times.
+    pub edits: Vec<Edit>,
 }
 
 /// A piece of the change log.
@@ -125,7 +175,11 @@ fn covers(newest: i64, oldest: Option<i64>, after: i64) -> bool {
     after == newest || (after < newest && oldest.is_some_and(|oldest| oldest <= after + 1))
 }
 
-/// How many rows of the log one [`Store::trim`] removes.
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How many rows of the log one [`Store::trim`] removes, and of each table one [`Store::forget`].
 const TRIM_ROWS: i64 = 5_000;
 
 /// Databases have signed numbers; Berth's counters never reach the sign.

@@ -5,11 +5,13 @@ mod auth;
 mod client;
 mod probes;
 pub mod relay;
+mod request_id;
 mod serve;
 mod traced;
 
 pub use auth::Tokens;
 pub use client::{Client, ClientError};
 pub use probes::{Latch, Probes};
+pub use request_id::{RequestId, RequestIds, identified};
 pub use serve::{BoundListener, Peer, ServeLimits, bind, serve};
 pub use traced::{Facts, Trust, traced};

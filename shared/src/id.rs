@@ -2,6 +2,7 @@
 
 mod fence;
 mod pod;
+mod schema;
 mod target;
 
 pub use fence::{Epoch, LeaseId, Revision, Term};

@@ -17,13 +17,42 @@ pub struct Problem {
     /// What went wrong here, and what to do.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The path of the request, when the service names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The id under which the request stands in logs and in the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// A problem with the URN of its kind, as it is written.
+#[derive(Serialize)]
+struct Typed<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(flatten)]
+    problem: &'a Problem,
 }
 
 impl Problem {
     /// Makes a problem; the title is the status' reason phrase.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("error").to_owned();
-        Self { status: status.as_u16(), code: code.to_owned(), title, detail: detail.into() }
+        let (code, detail) = (code.to_owned(), detail.into());
+        Self { status: status.as_u16(), code, title, detail, instance: None, request_id: None }
+    }
+
+    /// Adds which request it was.
+    #[must_use]
+    pub fn of(mut self, path: &str, request_id: &str) -> Self {
+        (self.instance, self.request_id) = (Some(path.to_owned()), Some(request_id.to_owned()));
+        self
+    }
+
+    /// Returns the body as it is sent, `application/problem+json`.
+    pub fn body(&self) -> String {
+        let kind = format!("urn:berth:problem:{}", self.code);
+        serde_json::to_string(&Typed { kind: &kind, problem: self }).unwrap_or_default()
     }
 
     /// 400 `bad-request`.
@@ -73,10 +102,10 @@ impl std::error::Error for Problem {}
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::json!({
-            "type": format!("urn:berth:problem:{}", self.code),
-            "status": self.status, "code": self.code, "title": self.title, "detail": self.detail,
-        });
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+        let head = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, head, self.body()).into_response();
+        // For whoever knows which request it was.
+        response.extensions_mut().insert(self);
+        response
     }
 }

@@ -7,10 +7,11 @@ pub mod data;
 pub mod link;
 pub mod sse;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The protocol versions one side speaks. Every connection opens with this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hello {
     /// The oldest version.
     pub min: u16,

@@ -46,7 +46,7 @@ impl World {
     async fn leading(&self) -> (Arc<dyn Store>, Term) {
         let store = self.store().await;
         let term = take_over(&*store).await;
-        let pods = Batch { writes: (0..3).map(pod).collect(), audits: vec![] };
+        let pods = batch((0..3).map(pod).collect());
         store.commit(term, pods).await.expect("committed");
         (store, term)
     }
@@ -129,7 +129,12 @@ fn first(n: u64, to: u64) -> Write {
 }
 
 fn batch(writes: Vec<Write>) -> Batch {
-    Batch { writes, audits: vec![] }
+    Batch { writes, ..Batch::default() }
+}
+
+fn audit(subject: &str, reason: &str) -> Audit {
+    let (actor, request_id) = ("admin".to_owned(), "r-1".to_owned());
+    Audit { actor, action: "test", subject: subject.to_owned(), reason: reason.to_owned(), request_id }
 }
 
 async fn a_takeover_begins_a_new_term_and_fences_the_old_one_everywhere(world: World) {
@@ -235,8 +240,8 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
         }));
         let again = record(1, 2 + round);
         writes.push(Write::Pod { record: again, expected: Some(LeaseId(1 + round)), floor: Epoch(0) });
-        let audit = Audit { actor: "admin", action: "test", subject: "gateway-1".into(), reason: "it's \"so\"".into() };
-        let committed = store.commit(term, Batch { writes, audits: vec![audit] }).await.expect("committed");
+        let audits = vec![audit("gateway-1", "it's \"so\"")];
+        let committed = store.commit(term, Batch { writes, audits, ..Batch::default() }).await.expect("committed");
         for change in committed.changes {
             model.apply(change);
         }
@@ -248,6 +253,7 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
         epoch: model.epoch(),
         pods: model.pods().cloned().collect(),
         assignments: model.assignments(None).cloned().collect(),
+        ..Snapshot::default()
     };
     assert_eq!(read, kept);
 }
@@ -450,7 +456,7 @@ mod only_on_postgres {
         }
         let mut other = PgConnection::connect(&url).await.expect("the server answers");
         let rows = sqlx::query("SELECT count(*) FROM schema_migration").fetch_one(&mut other).await.expect("a row");
-        assert_eq!(rows.get::<i64, _>(0), 1);
+        assert_eq!(rows.get::<i64, _>(0), 2);
         sqlx::raw_sql("UPDATE schema_migration SET hash = 'other'").execute(&mut other).await.expect("changed");
         let store = store::Postgres::new(&url, 2, Duration::from_secs(5)).expect("a URL");
         assert!(matches!(store.prepare().await, Err(StoreError::Unusable(_))));

@@ -8,7 +8,8 @@
 //! ```
 
 use super::{
-    Command, ControlError, Settings, View, beats::Beats, fleet::Fleet, hub::Hub, mutations::Mutations, queue::Queue,
+    Command, ControlError, Settings, Standing, View, beats::Beats, fleet::Fleet, hub::Hub, mutations::Mutations,
+    queue::Queue, upkeep::Upkeep,
 };
 use crate::{
     domain::{Batch, Model, Snapshot},
@@ -17,21 +18,21 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use shared::wire::control::PodState;
-use shared::{Clock, Mono, Revision, Term, shutdown::Shutdown};
+use shared::{Clock, Mono, Term, shutdown::Shutdown};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 /// Least time between the starts of two renewals while heartbeats wait.
 const TICK: Duration = Duration::from_millis(100);
 
 /// How many commands are taken before the next transaction is put together.
 const GATHER: usize = 1_000;
-
-/// How many entries of the change log are trimmed at least, so that it is not done for each.
-const TRIM_STEP: u64 = 1_000;
 
 /// Why the leader's task ended.
 #[derive(Debug)]
@@ -57,10 +58,11 @@ pub(super) struct Desk {
     beats: Beats,
     mutations: Mutations,
     places: Queue,
+    upkeep: Upkeep,
+    /// What requests are judged by: tokens and settings.
+    standing: watch::Sender<Arc<Standing>>,
     /// When the database last confirmed the term.
     confirmed: Mono,
-    /// Up to where the change log is known to be trimmed.
-    trimmed: Revision,
     /// The last snapshot made for watchers; as long as one of them uses it, others may.
     snapshot: Weak<Snapshot>,
 }
@@ -87,9 +89,12 @@ impl Desk {
     ) -> Self {
         let confirmed = clock.now();
         let fleet = Fleet::taken_over(settings.terms, snapshot.pods.iter(), confirmed);
-        let places = Queue::new(settings.place_queue);
+        let mut places = Queue::new(settings.place_queue);
         let model = Model::new(snapshot);
-        let mutations = Mutations::new(settings.terms, metrics.clone());
+        let standing = Standing::new(&model);
+        places.pause(standing.values.paused);
+        let upkeep = Upkeep::new(Arc::clone(&store), term, settings.change_keep);
+        let mutations = Mutations::new(settings.terms, settings.max_tokens, metrics.clone());
         let beats = Beats::new(term, settings.terms.duration, metrics.clone());
         Self {
             store,
@@ -104,16 +109,22 @@ impl Desk {
             mutations,
             beats,
             confirmed,
-            trimmed: Revision(0),
+            upkeep,
+            standing: watch::Sender::new(Arc::new(standing)),
             snapshot: Weak::new(),
         }
+    }
+
+    /// Returns what requests are judged by, as it changes.
+    pub(super) fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.standing.subscribe()
     }
 
     /// Runs until the term is over or the service stops.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, shutdown: &Shutdown) -> Ended {
         let mut commit: Running<Committed> = None;
         let mut renewal: Running<()> = None;
-        let mut trim: Running<Revision> = None;
+        let mut trim: Running<u64> = None;
         let mut renewed = Instant::now();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         self.show();
@@ -142,11 +153,11 @@ impl Desk {
                 }
                 done = outcome(&mut trim) => {
                     trim = None;
-                    self.log_trimmed(done);
+                    self.kept_up(done);
                 }
                 _ = second.tick() => {
                     self.show();
-                    trim = trim.or_else(|| self.trim());
+                    trim = trim.or_else(|| self.keep_up());
                 }
                 command = commands.recv() => {
                     let Some(command) = command else { break Ended::Stopping };
@@ -173,7 +184,9 @@ impl Desk {
     fn take(&mut self, command: Command) {
         match command {
             Command::Register(register, reply) => self.mutations.register(register, reply),
-            Command::AcceptLoss(pod, reason, reply) => self.mutations.accept_loss(pod, reason, reply),
+            Command::AcceptLoss(pod, by, reply) => self.mutations.accept_loss(pod, by, reply),
+            Command::Errand(errand, reply) => self.mutations.errand(errand, reply),
+            Command::Used(token, at_ms) => self.upkeep.used(&self.model, token, at_ms),
             Command::Heartbeat(pod, heartbeat, reply) => {
                 self.beats.push(&self.model, &self.fleet, pod, heartbeat, reply);
             }
@@ -183,9 +196,9 @@ impl Desk {
                 let _ = reply.send(Ok(self.snapshot()));
             }
             Command::Read(read) => {
-                let now = self.clock.now();
+                let (model, fleet, settings, now) = (&self.model, &self.fleet, &self.settings, self.clock.now());
                 let confirmed = now.since(self.confirmed);
-                read(&View { term: self.term, model: &self.model, confirmed, fleet: &self.fleet, now });
+                read(&View { term: self.term, model, confirmed, fleet, settings, now });
             }
         }
     }
@@ -198,7 +211,8 @@ impl Desk {
         let candidates = || self.fleet.candidates(&self.model, now);
         let (placed, refused) = self.places.board(&self.model, candidates, &self.settings.policy, room, &mut batch);
         self.metrics.placed(placed, refused);
-        if batch.writes.is_empty() {
+        self.upkeep.board(&mut batch);
+        if batch.is_empty() {
             self.places.settle(&self.model);
             return None;
         }
@@ -216,6 +230,12 @@ impl Desk {
             self.model.apply(change.clone());
         }
         self.model.issued(committed.epoch);
+        if !committed.edits.is_empty() {
+            committed.edits.into_iter().for_each(|edit| self.model.edit(edit));
+            let standing = Standing::new(&self.model);
+            self.places.pause(standing.values.paused);
+            self.standing.send_replace(Arc::new(standing));
+        }
         self.hub.publish(committed.changes);
         self.metrics.revision(self.model.revision());
         self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
@@ -264,31 +284,25 @@ impl Desk {
             epoch: self.model.epoch(),
             pods: self.model.pods().cloned().collect(),
             assignments: self.model.assignments(None).cloned().collect(),
+            // Nobody who watches is to know these.
+            ..Snapshot::default()
         });
         self.snapshot = Arc::downgrade(&snapshot);
         snapshot
     }
 
-    /// Begins to trim the change log when enough of it is too old.
-    fn trim(&self) -> Running<Revision> {
-        let up_to = Revision(self.model.revision().0.checked_sub(self.settings.change_keep)?);
-        if up_to.0 < self.trimmed.0 + TRIM_STEP {
-            return None;
-        }
-        let (store, term, trimmed) = (Arc::clone(&self.store), self.term, self.trimmed);
-        Some(Box::pin(async move {
-            // A long log is trimmed in pieces, one a second: the leader's row is not to be held for long.
-            let rows = store.trim(term, up_to).await?;
-            Ok(if rows == 0 { up_to } else { trimmed })
-        }))
+    /// Begins to remove what is too old, when it is time for that.
+    fn keep_up(&mut self) -> Running<u64> {
+        let values = self.standing.borrow().values.clone();
+        self.upkeep.begin(self.model.revision(), &values)
     }
 
-    fn log_trimmed(&mut self, done: Result<Revision, StoreError>) {
+    fn kept_up(&mut self, done: Result<u64, StoreError>) {
         match done {
-            Ok(up_to) => self.trimmed = up_to,
+            Ok(rows) => self.upkeep.ended(rows),
             Err(why) => {
                 self.metrics.store_error(&why);
-                tracing::warn!(error = %why, "cannot trim the change log");
+                tracing::warn!(error = %why, "cannot remove what is too old");
             }
         }
     }

@@ -61,6 +61,15 @@ pub(crate) enum ControlError {
     /// What was sent cannot be.
     #[error("{0}")]
     Invalid(String),
+    /// No token has this id.
+    #[error("token {0} is not known")]
+    UnknownToken(String),
+    /// A token of this name is in force.
+    #[error("there is a token named {0}")]
+    TokenExists(String),
+    /// As many tokens are in force as there may be.
+    #[error("there are {0} tokens")]
+    TooManyTokens(usize),
     /// Too many first contacts wait.
     #[error("too many targets wait to be placed")]
     PlaceQueueFull,

@@ -143,7 +143,8 @@ impl Campaign {
             term,
             snapshot,
         );
-        role.send_replace(Role::Leader(Leading { commands, hub }));
+        let standing = desk.standing();
+        role.send_replace(Role::Leader(Leading { commands, hub, standing }));
         self.metrics.leader(Some(term));
         latch.open();
         tracing::info!(%term, %revision, pods, targets, "leading");

@@ -1,9 +1,10 @@
-//! What changes pods: their registrations, and an operator's word that a pod's data is lost. They wait for the next
-//! transaction, ride in it, and are answered by its outcome.
+//! What changes pods: their registrations, and an operator's word that a pod's data is lost; and errands, which change
+//! tokens or settings or only stand in the audit. They wait for the next transaction, ride in it, and are answered by its
+//! outcome.
 
-use super::{ControlError, Reply, fleet::Fleet, registration::admit};
+use super::{ControlError, Errand, Reply, errand, fleet::Fleet, registration::admit};
 use crate::{
-    domain::{Audit, Batch, Model, Write},
+    domain::{Batch, By, Model, PodRecord, Write},
     metrics::Metrics,
 };
 use shared::wire::admin::DataLossAccepted;
@@ -18,6 +19,7 @@ const LOSS_CHUNK: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Mutations {
     terms: LeaseTerms,
+    max_tokens: usize,
     metrics: Metrics,
     waiting: VecDeque<Mutation>,
     riding: Vec<Mutation>,
@@ -27,13 +29,14 @@ pub(super) struct Mutations {
 enum Mutation {
     Register(Register, Reply<Registered>),
     AcceptLoss(Loss),
+    Errand(Errand, Reply<Revision>),
 }
 
 /// An operator's word that a pod's data is lost, while it is being carried out.
 #[derive(Debug)]
 struct Loss {
     pod: PodId,
-    reason: String,
+    by: By,
     /// Targets that still need a new epoch; none before the first transaction.
     left: Option<VecDeque<TargetId>>,
     done: u64,
@@ -41,10 +44,12 @@ struct Loss {
 }
 
 impl Mutation {
-    fn pod(&self) -> &PodId {
+    /// What it changes.
+    fn subject(&self) -> &str {
         match self {
-            Self::Register(register, _) => &register.pod,
-            Self::AcceptLoss(loss) => &loss.pod,
+            Self::Register(register, _) => register.pod.as_str(),
+            Self::AcceptLoss(loss) => loss.pod.as_str(),
+            Self::Errand(errand, _) => &errand.subject,
         }
     }
 
@@ -53,14 +58,15 @@ impl Mutation {
         match self {
             Self::Register(_, reply) => drop(reply.send(Err(why))),
             Self::AcceptLoss(loss) => drop(loss.reply.send(Err(why))),
+            Self::Errand(_, reply) => drop(reply.send(Err(why))),
         }
     }
 }
 
 impl Mutations {
     /// Makes an empty set.
-    pub(super) fn new(terms: LeaseTerms, metrics: Metrics) -> Self {
-        Self { terms, metrics, waiting: VecDeque::new(), riding: Vec::new() }
+    pub(super) fn new(terms: LeaseTerms, max_tokens: usize, metrics: Metrics) -> Self {
+        Self { terms, max_tokens, metrics, waiting: VecDeque::new(), riding: Vec::new() }
     }
 
     /// Takes a registration.
@@ -69,16 +75,21 @@ impl Mutations {
     }
 
     /// Takes an operator's word.
-    pub(super) fn accept_loss(&mut self, pod: PodId, reason: String, reply: Reply<DataLossAccepted>) {
-        self.waiting.push_back(Mutation::AcceptLoss(Loss { pod, reason, left: None, done: 0, reply }));
+    pub(super) fn accept_loss(&mut self, pod: PodId, by: By, reply: Reply<DataLossAccepted>) {
+        self.waiting.push_back(Mutation::AcceptLoss(Loss { pod, by, left: None, done: 0, reply }));
+    }
+
+    /// Takes an errand.
+    pub(super) fn errand(&mut self, errand: Errand, reply: Reply<Revision>) {
+        self.waiting.push_back(Mutation::Errand(errand, reply));
     }
 
     /// A transaction is put together: adds what fits, and refuses what may not be.
     pub(super) fn board(&mut self, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Batch) {
         let mut named = HashSet::new();
         for mutation in std::mem::take(&mut self.waiting) {
-            // One change per pod and transaction: the second is decided on what the first has made true.
-            if batch.writes.len() + LOSS_CHUNK >= Batch::MAX_WRITES || !named.insert(mutation.pod().clone()) {
+            // One change per subject and transaction: the second is decided on what the first has made true.
+            if batch.writes.len() + LOSS_CHUNK >= Batch::MAX_WRITES || !named.insert(mutation.subject().to_owned()) {
                 self.waiting.push_back(mutation);
                 continue;
             }
@@ -94,12 +105,21 @@ impl Mutations {
                     Ok(()) => Ok(Mutation::AcceptLoss(loss)),
                     Err(why) => Err((Mutation::AcceptLoss(loss), why)),
                 },
+                Mutation::Errand(errand, reply) => match errand::check(&errand, model, batch, self.max_tokens) {
+                    Ok(()) => {
+                        errand.board(batch);
+                        Ok(Mutation::Errand(errand, reply))
+                    }
+                    Err(why) => Err((Mutation::Errand(errand, reply), why)),
+                },
             };
             match decided {
                 Ok(mutation) => self.riding.push(mutation),
                 Err((mutation, why)) => {
-                    tracing::warn!(pod = %mutation.pod(), reason = %why, "refused to change a pod");
-                    self.metrics.registration("refused");
+                    tracing::warn!(subject = mutation.subject(), reason = %why, "refused a change");
+                    if matches!(mutation, Mutation::Register(..)) {
+                        self.metrics.registration("refused");
+                    }
                     mutation.refuse(why);
                 }
             }
@@ -114,9 +134,15 @@ impl Mutations {
                 Mutation::AcceptLoss(loss) if loss.left.as_ref().is_some_and(|left| !left.is_empty()) => {
                     self.waiting.push_front(Mutation::AcceptLoss(loss));
                 }
-                Mutation::AcceptLoss(Loss { pod, done: targets, reply, .. }) => {
-                    tracing::warn!(%pod, targets, "the loss of a pod's data was accepted by an operator");
-                    let _ = reply.send(Ok(DataLossAccepted { pod, targets, revision }));
+                Mutation::AcceptLoss(Loss { pod, by, done: targets, reply, .. }) => {
+                    let By { actor, request_id, .. } = &by;
+                    tracing::warn!(%pod, targets, actor, request_id, "the loss of a pod's data was accepted by an operator");
+                    let _ = reply.send(Ok(DataLossAccepted { pod, targets, revision, dry_run: false }));
+                }
+                Mutation::Errand(Errand { action, subject, by, .. }, reply) => {
+                    let By { actor, request_id, .. } = &by;
+                    tracing::info!(action, subject, actor, request_id, "an operator made a change");
+                    let _ = reply.send(Ok(revision));
                 }
             }
         }
@@ -154,15 +180,10 @@ impl Mutations {
 /// incarnation in. Cut off in the middle it is asked for again, and only issues some epochs more.
 fn lose(loss: &mut Loss, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Batch) -> Result<(), ControlError> {
     let pod = &loss.pod;
-    let record = model.pod(pod).ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
-    let remaining = fleet.may_act_for(pod, now);
-    if !remaining.is_zero() {
-        return Err(ControlError::LeaseHeld { pod: pod.clone(), remaining });
-    }
-    let left = loss.left.get_or_insert_with(|| {
-        let own = model.assignments(None).filter(|assignment| assignment.pod == *pod);
-        own.map(|assignment| assignment.target.clone()).collect()
-    });
+    let record = may_lose(pod, model, fleet, now)?;
+    let left = loss
+        .left
+        .get_or_insert_with(|| model.assignments_of(pod, None).map(|assignment| assignment.target.clone()).collect());
     for target in left.drain(..left.len().min(LOSS_CHUNK)) {
         let Some(assignment) = model.assignment(&target) else { continue };
         batch.writes.push(Write::Assign {
@@ -178,8 +199,27 @@ fn lose(loss: &mut Loss, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Ba
         let mut accepted = record.clone();
         accepted.loss_accepted = true;
         batch.writes.push(Write::Pod { record: accepted, expected: Some(record.lease_id), floor: Epoch(0) });
-        let (subject, reason) = (pod.to_string(), loss.reason.clone());
-        batch.audits.push(Audit { actor: "admin", action: "accept-data-loss", subject, reason });
+        batch.audits.push(loss.by.audit("accept-data-loss", pod.as_str()));
+        let answer = DataLossAccepted { pod: pod.clone(), targets: loss.done, revision: Revision(0), dry_run: false };
+        batch.kept.extend(loss.by.keep(&answer));
     }
     Ok(())
+}
+
+/// Says what a pod's loss would mean, and changes nothing.
+pub(super) fn would_lose(
+    pod: &PodId,
+    model: &Model,
+    fleet: &Fleet,
+    now: Mono,
+) -> Result<DataLossAccepted, ControlError> {
+    may_lose(pod, model, fleet, now)?;
+    let (targets, revision) = (model.targets_of(pod), model.revision());
+    Ok(DataLossAccepted { pod: pod.clone(), targets, revision, dry_run: true })
+}
+
+fn may_lose<'a>(pod: &PodId, model: &'a Model, fleet: &Fleet, now: Mono) -> Result<&'a PodRecord, ControlError> {
+    let record = model.pod(pod).ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
+    let remaining = fleet.may_act_for(pod, now);
+    if remaining.is_zero() { Ok(record) } else { Err(ControlError::LeaseHeld { pod: pod.clone(), remaining }) }
 }

@@ -16,6 +16,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 pub(super) struct Queue {
     limit: usize,
     waiting: usize,
+    /// Whether an operator has paused placement.
+    paused: bool,
     requests: VecDeque<Request>,
     /// What the planner refused while the transaction now running was put together.
     refused: HashMap<TargetId, Refused>,
@@ -33,7 +35,12 @@ struct Request {
 impl Queue {
     /// Makes an empty queue of at most `limit` targets.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, waiting: 0, requests: VecDeque::new(), refused: HashMap::new() }
+        Self { limit, waiting: 0, paused: false, requests: VecDeque::new(), refused: HashMap::new() }
+    }
+
+    /// Says whether placement is paused.
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Takes a request; answers it at once when all of its targets have a home, or the queue is full.
@@ -64,6 +71,10 @@ impl Queue {
         let wanted = self.next(model, room);
         if wanted.is_empty() {
             return (0, 0);
+        }
+        if self.paused {
+            self.refused.extend(wanted.into_iter().map(|want| (want.target, Refused::Paused)));
+            return (0, self.refused.len());
         }
         let owner_of = |target: &TargetId| model.assignment(target).map(|assignment| &assignment.pod);
         let before = batch.writes.len();
@@ -153,7 +164,7 @@ impl Request {
                 (Some(assignment), _) => placed.assignments.push(assignment.clone()),
                 (None, Some(why)) => placed.refused.push(Unplaced {
                     target: want.target,
-                    code: "no-ready-pod".to_owned(),
+                    code: why.code().to_owned(),
                     detail: why.to_string(),
                 }),
                 (None, None) => {}

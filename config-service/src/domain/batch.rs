@@ -1,7 +1,7 @@
 //! What one transaction is to write, and the stamped changes that come out of it. Stamping is shared by all stores, so
 //! that a revision and an epoch mean the same in each.
 
-use super::PodRecord;
+use super::{Edit, PodRecord};
 use serde::{Deserialize, Serialize};
 use shared::wire::control::Assignment;
 use shared::{Epoch, LeaseId, PodId, Revision, TargetId};
@@ -36,14 +36,30 @@ pub enum Write {
 /// Who did what and why, for the append-only audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
-    /// Who.
-    pub actor: &'static str,
+    /// Who: the name of a token.
+    pub actor: String,
     /// What.
     pub action: &'static str,
     /// To what.
     pub subject: String,
     /// Why.
     pub reason: String,
+    /// The request that asked for it.
+    pub request_id: String,
+}
+
+/// An answer that is kept with what it answers, in one transaction, so that the same request under the same key is answered
+/// again and not done again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Who asked; keys of different actors never meet.
+    pub actor: String,
+    /// The caller's `Idempotency-Key`.
+    pub key: String,
+    /// What was asked: another request under the same key is a mistake.
+    pub fingerprint: String,
+    /// The answer, a JSON object without its revision: that is known only in the transaction.
+    pub body: String,
 }
 
 /// One transaction.
@@ -51,13 +67,22 @@ pub struct Audit {
 pub struct Batch {
     /// The rows, each of which gets a revision of its own, in this order.
     pub writes: Vec<Write>,
+    /// Tokens and settings; they take no revision, watchers do not hear of them.
+    pub edits: Vec<Edit>,
     /// The audit entries.
     pub audits: Vec<Audit>,
+    /// Answers to be kept.
+    pub kept: Vec<Kept>,
 }
 
 impl Batch {
     /// The most rows of one transaction.
     pub const MAX_WRITES: usize = 5_000;
+
+    /// Returns whether there is nothing to be written.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.edits.is_empty() && self.audits.is_empty() && self.kept.is_empty()
+    }
 
     /// Returns how many epochs the batch takes.
     pub fn epochs(&self) -> usize {

@@ -1,10 +1,13 @@
 //! Pods and assignments in memory, as the database has them at one revision.
 
-use super::Change;
+use super::{Change, Edit, SettingRecord, TokenRecord};
 use serde::{Deserialize, Serialize};
 use shared::wire::control::{Assignment, PodInfo};
 use shared::{Epoch, LeaseId, Platform, PodId, Revision, TargetId};
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 /// A pod as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,10 @@ pub struct Snapshot {
     pub pods: Vec<PodRecord>,
     /// All assignments, by target.
     pub assignments: Vec<Assignment>,
+    /// All tokens of the admin API.
+    pub tokens: Vec<TokenRecord>,
+    /// All settings that somebody has set.
+    pub settings: Vec<SettingRecord>,
 }
 
 /// The same, to be asked.
@@ -43,7 +50,9 @@ pub struct Model {
     epoch: Epoch,
     pods: BTreeMap<PodId, PodRecord>,
     assignments: BTreeMap<TargetId, Assignment>,
-    per_pod: BTreeMap<PodId, u64>,
+    per_pod: BTreeMap<PodId, BTreeSet<TargetId>>,
+    tokens: BTreeMap<String, TokenRecord>,
+    settings: BTreeMap<String, SettingRecord>,
     per_platform: BTreeMap<Platform, u64>,
 }
 
@@ -55,7 +64,44 @@ impl Model {
         for assignment in snapshot.assignments {
             model.assign(assignment);
         }
+        model.tokens = snapshot.tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
+        model.settings = snapshot.settings.into_iter().map(|setting| (setting.name.clone(), setting)).collect();
         model
+    }
+
+    /// Applies a committed edit.
+    pub fn edit(&mut self, edit: Edit) {
+        match edit {
+            Edit::AddToken(token) => drop(self.tokens.insert(token.id.clone(), token)),
+            Edit::RemoveToken(id) => drop(self.tokens.remove(&id)),
+            Edit::TouchToken { id, used_ms } => {
+                if let Some(token) = self.tokens.get_mut(&id) {
+                    token.used_ms = token.used_ms.max(Some(used_ms));
+                }
+            }
+            Edit::Set(setting) => drop(self.settings.insert(setting.name.clone(), setting)),
+            Edit::Clear(name) => drop(self.settings.remove(&name)),
+        }
+    }
+
+    /// Returns all tokens, by id.
+    pub fn tokens(&self) -> impl ExactSizeIterator<Item = &TokenRecord> {
+        self.tokens.values()
+    }
+
+    /// Returns a token.
+    pub fn token(&self, id: &str) -> Option<&TokenRecord> {
+        self.tokens.get(id)
+    }
+
+    /// Returns a setting that somebody has set.
+    pub fn setting(&self, name: &str) -> Option<&SettingRecord> {
+        self.settings.get(name)
+    }
+
+    /// Returns the settings that somebody has set, by name.
+    pub fn settings(&self) -> impl ExactSizeIterator<Item = &SettingRecord> {
+        self.settings.values()
     }
 
     /// Applies a committed change. Changes come in the order of their revisions.
@@ -76,14 +122,15 @@ impl Model {
 
     fn assign(&mut self, assignment: Assignment) {
         let (target, pod) = (assignment.target.clone(), assignment.pod.clone());
-        *self.per_pod.entry(pod).or_default() += 1;
         match self.assignments.insert(target.clone(), assignment) {
             Some(before) => {
-                let count = self.per_pod.entry(before.pod).or_default();
-                *count = count.saturating_sub(1);
+                if let Some(targets) = self.per_pod.get_mut(&before.pod) {
+                    targets.remove(&target);
+                }
             }
             None => *self.per_platform.entry(target.platform()).or_default() += 1,
         }
+        self.per_pod.entry(pod).or_default().insert(target);
     }
 
     /// Returns the newest revision.
@@ -112,9 +159,22 @@ impl Model {
     }
 
     /// Returns all assignments behind `after`, by target.
-    pub fn assignments<'a>(&'a self, after: Option<&'a TargetId>) -> impl Iterator<Item = &'a Assignment> {
+    pub fn assignments<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a Assignment> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.assignments.range::<TargetId, _>((from, Bound::Unbounded)).map(|(_, assignment)| assignment)
+        self.assignments.range::<str, _>((from, Bound::Unbounded)).map(|(_, assignment)| assignment)
+    }
+
+    /// Returns the assignments of one platform, or of all, behind `after`, by target. Names begin with their platform, so
+    /// that those of one platform lie together.
+    pub fn assignments_on<'a>(
+        &'a self,
+        platform: Option<Platform>,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a Assignment> + use<'a> {
+        let prefix = platform.map_or_else(String::new, |platform| format!("{platform}:"));
+        let from = after.filter(|after| *after > prefix.as_str()).unwrap_or(&prefix);
+        let behind = self.assignments.range::<str, _>((Bound::Excluded(from), Bound::Unbounded));
+        behind.map(|(_, assignment)| assignment).take_while(move |found| found.target.as_str().starts_with(&prefix))
     }
 
     /// Returns all assignments of targets whose name begins with `prefix`, by target.
@@ -136,7 +196,18 @@ impl Model {
 
     /// Returns how many targets a pod has.
     pub fn targets_of(&self, pod: &PodId) -> u64 {
-        self.per_pod.get(pod).copied().unwrap_or_default()
+        self.per_pod.get(pod).map_or(0, |targets| targets.len() as u64)
+    }
+
+    /// Returns the assignments of one pod behind `after`, by target.
+    pub fn assignments_of<'a>(
+        &'a self,
+        pod: &PodId,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Assignment> + use<'a> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let targets = self.per_pod.get(pod).map(|targets| targets.range::<str, _>((from, Bound::Unbounded)));
+        targets.into_iter().flatten().filter_map(|target| self.assignments.get(target))
     }
 
     /// Returns how many targets each platform has.

@@ -143,7 +143,7 @@ async fn one_pod(
 }
 
 fn listing(view: &View<'_>, pod: Option<&PodId>, after: Option<TargetId>) -> Listing {
-    let all = view.model.assignments(after.as_ref());
+    let all = view.model.assignments(after.as_ref().map(TargetId::as_str));
     let matching = all.filter(|assignment| pod.is_none_or(|pod| assignment.pod == *pod));
     let mut targets: Vec<_> = matching.take(LISTED + 1).cloned().collect();
     let more = targets.len() > LISTED;

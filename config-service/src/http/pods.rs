@@ -4,14 +4,51 @@ use super::{
     Api,
     auth::{Admin, Reader, Service},
     body::{Body, Name},
+    change::Change,
+    docs::{Doc, Routes},
 };
 use axum::{Json, extract::State};
+use serde_json::json;
 use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, PodList, PodStatus};
 use shared::wire::control::{Grant, Heartbeat, Register, Registered};
 use shared::{PodId, Problem};
 
-/// The longest reason for the audit, in bytes.
-const MAX_REASON: usize = 1_000;
+/// Adds the routes.
+pub(super) fn routes(routes: Routes) -> Routes {
+    let list_doc = Doc::new("List pods").answers::<PodList>().asks_leader();
+    let get_doc = Doc::new("Show a pod").answers::<PodStatus>().fails(&["not-found"]).asks_leader();
+    let loss_doc = Doc::new("Give up what a pod's lost data folder held")
+        .text("Only when the folder is gone for good: the pod's targets get new epochs and begin empty.")
+        .answers::<DataLossAccepted>()
+        .fails(&["unknown-pod", "lease-held"])
+        .example(json!({ "reason": "disk died, no copy" }))
+        .asks_leader();
+    routes
+        .post("/v1/pods/register", register, register_doc())
+        .post("/v1/pods/{pod}/heartbeat", heartbeat, heartbeat_doc())
+        .post("/v1/pods/{pod}/accept-data-loss", accept_data_loss, loss_doc)
+        .get("/v1/pods", list, list_doc)
+        .get("/v1/pods/{pod}", get, get_doc)
+}
+
+/// What is to be known of registering.
+pub(super) fn register_doc() -> Doc {
+    let refused = ["generation-ahead", "incarnation-mismatch", "lease-held", "version-mismatch"];
+    Doc::new("Register a gateway pod")
+        .text("Pods do this themselves. The lease is valid only once a heartbeat has been granted.")
+        .answers::<Registered>()
+        .fails(&refused)
+        .asks_leader()
+}
+
+/// What is to be known of heartbeats.
+pub(super) fn heartbeat_doc() -> Doc {
+    Doc::new("Renew a pod's lease")
+        .text("Pods do this themselves, every second.")
+        .answers::<Grant>()
+        .fails(&["unknown-pod", "incarnation-mismatch", "lease-superseded", "revision-ahead"])
+        .asks_leader()
+}
 
 pub(super) async fn register(
     State(api): State<Api>,
@@ -30,25 +67,23 @@ pub(super) async fn heartbeat(
     Ok(Json(api.control.heartbeat(pod, heartbeat).await?))
 }
 
-pub(super) async fn accept_data_loss(
+async fn accept_data_loss(
     State(api): State<Api>,
-    _: Admin,
     Name(pod): Name<PodId>,
-    Body(AcceptDataLoss { reason }): Body<AcceptDataLoss>,
+    change: Change<Admin, AcceptDataLoss>,
 ) -> Result<Json<DataLossAccepted>, Problem> {
-    let reason = reason.trim();
-    if reason.is_empty() || reason.len() > MAX_REASON || reason.contains('\0') {
-        return Err(Problem::bad_request("say why in `reason`, in at most 1000 bytes"));
+    if change.dry_run {
+        return Ok(Json(api.control.read(move |view| view.would_lose(&pod)).await??));
     }
-    Ok(Json(api.control.accept_loss(pod, reason.to_owned()).await?))
+    Ok(Json(api.control.accept_loss(pod, change.by.clone()).await?))
 }
 
-pub(super) async fn list(State(api): State<Api>, _: Reader) -> Result<Json<PodList>, Problem> {
+async fn list(State(api): State<Api>, _: Reader) -> Result<Json<PodList>, Problem> {
     let list = api.control.read(|view| PodList { revision: view.model.revision(), pods: view.pods().collect() });
     Ok(Json(list.await?))
 }
 
-pub(super) async fn get(State(api): State<Api>, _: Reader, Name(pod): Name<PodId>) -> Result<Json<PodStatus>, Problem> {
+async fn get(State(api): State<Api>, _: Reader, Name(pod): Name<PodId>) -> Result<Json<PodStatus>, Problem> {
     let status = api.control.read({
         let pod = pod.clone();
         move |view| view.pod(&pod)

@@ -1,7 +1,67 @@
-//! How the control plane's refusals read on the wire: the one place that gives them a status, a code and a remedy.
+//! How the control plane's refusals read on the wire: the one place that gives them a status, a code and a remedy, and the
+//! list of all codes there are.
 
 use crate::control::ControlError;
+use http::StatusCode;
 use shared::Problem;
+
+/// A code with its status, and when it is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Code {
+    /// The word.
+    pub(super) code: &'static str,
+    /// The status it comes with.
+    pub(super) status: u16,
+    /// When it is answered: a sentence.
+    pub(super) when: &'static str,
+}
+
+const fn code(status: u16, code: &'static str, when: &'static str) -> Code {
+    Code { code, status, when }
+}
+
+/// All codes, by status.
+pub(super) const CODES: &[Code] = &[
+    code(400, "bad-request", "Path, query, header or body do not have the form they should have."),
+    code(401, "unauthorized", "No token, or one that is not known, was revoked or has ended."),
+    code(403, "forbidden", "The token's role does not do this."),
+    code(404, "not-found", "There is no such thing, or no such path."),
+    code(404, "unknown-pod", "No pod of this name has registered."),
+    code(405, "method-not-allowed", "The path takes other methods; `Allow` names them."),
+    code(408, "body-too-slow", "The body did not arrive in time."),
+    code(409, "generation-ahead", "The pod has seen epochs of a newer database than this one."),
+    code(409, "idempotency-in-use", "A request with this Idempotency-Key is under way."),
+    code(409, "incarnation-mismatch", "The pod's targets are in another data folder."),
+    code(409, "lease-held", "A lease of the pod may still be valid; try again later."),
+    code(409, "lease-superseded", "The pod has registered again since."),
+    code(409, "read-only", "An operator has made the cluster read-only."),
+    code(409, "revision-ahead", "The pod has seen a revision that this database has not reached."),
+    code(409, "token-exists", "A token of this name is in force."),
+    code(409, "too-many-tokens", "As many tokens are in force as there may be."),
+    code(409, "version-mismatch", "No version of the protocol in common."),
+    code(413, "body-too-large", "The body is larger than the limit."),
+    code(415, "unsupported-media-type", "The body says that it is not JSON."),
+    code(422, "bad-cursor", "The cursor is none of this list."),
+    code(422, "bad-value", "The value does not fit the setting."),
+    code(422, "idempotency-mismatch", "The Idempotency-Key was used for another request."),
+    code(500, "internal", "An error of Berth; the log has the cause."),
+    code(501, "not-yet", "Berth does not do this yet."),
+    code(503, "not-leader", "This config-service does not lead; `detail` says who does, if known."),
+    code(503, "owner-unreachable", "The target's pod does not answer."),
+    code(503, "place-queue-full", "Too many first contacts wait; try again in a moment."),
+    code(503, "store-unavailable", "The database does not answer; nothing was promised."),
+    code(503, "too-many-watchers", "No more watchers are taken."),
+];
+
+/// 409 with the given code.
+pub(super) fn conflict(code: &str, detail: &str) -> Problem {
+    Problem::conflict(code, detail)
+}
+
+/// 422 with the given code: well formed, but it cannot be.
+pub(super) fn unprocessable(code: &str, detail: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+}
 
 impl From<ControlError> for Problem {
     fn from(why: ControlError) -> Self {
@@ -13,8 +73,14 @@ impl From<ControlError> for Problem {
                 Self::unavailable("not-leader", format!("{text}; {address} does"))
             }
             E::Store => Self::unavailable("store-unavailable", format!("{text}; nothing was promised, try again")),
-            E::UnknownPod(_) => Self::new(http::StatusCode::NOT_FOUND, "unknown-pod", format!("{text}; register it")),
-            E::UnknownTarget(_) => Self::not_found(text),
+            E::UnknownPod(_) => Self::new(StatusCode::NOT_FOUND, "unknown-pod", format!("{text}; register it")),
+            E::UnknownTarget(_) | E::UnknownToken(_) => Self::not_found(text),
+            E::TokenExists(_) => {
+                Self::conflict("token-exists", format!("{text}; revoke it first, or choose another name"))
+            }
+            E::TooManyTokens(_) => {
+                Self::conflict("too-many-tokens", format!("{text}; revoke one, or raise --max-tokens"))
+            }
             E::WrongIncarnation(pod) => Self::conflict(
                 "incarnation-mismatch",
                 format!(

@@ -4,24 +4,38 @@ use super::{
     Api,
     auth::{Reader, Service},
     body::{Body, Name, Params},
+    docs::{Doc, Routes},
+    page::{Cursor, Limit, cut, position, size},
 };
 use crate::{control::ControlError, domain::Batch, planner::Wanted};
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use shared::http::{Client, ClientError};
 use shared::wire::admin::TargetList;
 use shared::wire::control::{Assignment, Place, PlaceTarget, Placed, TargetState};
 use shared::{Kind, Platform, PodId, Problem, TargetId};
 
-/// Targets on a page unless asked otherwise, and at most.
-const PAGE: usize = 100;
-const MAX_PAGE: usize = 1_000;
+/// Adds the routes.
+pub(super) fn routes(routes: Routes) -> Routes {
+    let place_doc = Doc::new("Say where targets are, and give those a home that have none")
+        .text("Routers do this on first contact. At most 5000 targets; what cannot be placed is in `refused` with its reason.")
+        .answers::<Placed>()
+        .fails(&["place-queue-full"])
+        .example(json!({ "targets": [{ "target": "discord:guild:81384788765712384" }] }))
+        .asks_leader();
+    let list_doc = Doc::new("List targets with their owners").text("Ordered by target.").answers::<TargetList>();
+    let get_doc = Doc::new("Say who owns a target").answers::<Assignment>().fails(&["not-found"]).asks_leader();
+    let state_doc = Doc::new("Ask a target's owner for its state").answers::<TargetState>();
+    routes
+        .post("/v1/targets/place", place, place_doc)
+        .get("/v1/targets", list, list_doc.fails(&["bad-cursor"]).asks_leader())
+        .get("/v1/targets/{target}", get, get_doc)
+        .get("/v1/targets/{target}/state", state, state_doc.fails(&["not-found", "owner-unreachable"]).asks_leader())
+}
 
-pub(super) async fn place(
-    State(api): State<Api>,
-    _: Service,
-    Body(place): Body<Place>,
-) -> Result<Json<Placed>, Problem> {
+async fn place(State(api): State<Api>, _: Service, Body(place): Body<Place>) -> Result<Json<Placed>, Problem> {
     if place.targets.len() > Batch::MAX_WRITES {
         return Err(Problem::bad_request(format!("at most {} targets at once", Batch::MAX_WRITES)));
     }
@@ -39,43 +53,38 @@ fn wanted(PlaceTarget { target, parent }: PlaceTarget) -> Result<Wanted, Problem
     Err(Problem::bad_request(format!("the parent of {target} is a guild of the same platform, and not itself")))
 }
 
-#[derive(Debug, Deserialize)]
+/// Which targets.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Page {
+struct Filter {
+    /// Only this platform's.
     platform: Option<Platform>,
+    /// Only this pod's.
     pod: Option<PodId>,
-    limit: Option<usize>,
-    cursor: Option<TargetId>,
+    /// Most targets of the page; 100 when it is left out.
+    limit: Option<Limit>,
+    /// Where the page before ended.
+    cursor: Option<Cursor>,
 }
 
-pub(super) async fn list(
-    State(api): State<Api>,
-    _: Reader,
-    Params(page): Params<Page>,
-) -> Result<Json<TargetList>, Problem> {
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Problem::bad_request(format!("limit is a number from 1 to {MAX_PAGE}")));
-    }
+async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -> Result<Json<TargetList>, Problem> {
+    let (size, after) = (size(page.limit), position::<String>(page.cursor.as_ref())?);
     let list = api.control.read(move |view| {
-        let matches = |assignment: &&Assignment| {
-            page.platform.is_none_or(|platform| assignment.target.platform() == platform)
-                && page.pod.as_ref().is_none_or(|pod| assignment.pod == *pod)
-        };
-        let mut matching = view.model.assignments(page.cursor.as_ref()).filter(matches);
-        let targets: Vec<_> = matching.by_ref().take(limit).cloned().collect();
-        let more = matching.next().is_some();
-        let next = targets.last().filter(|_| more).map(|last| last.target.to_string());
+        let (mut targets, after) = (Vec::new(), after.as_deref());
+        let of = |assignment: &&Assignment| page.platform.is_none_or(|one| assignment.target.platform() == one);
+        match &page.pod {
+            Some(pod) => {
+                targets.extend(view.model.assignments_of(pod, after).filter(of).take(size + 1).cloned());
+            }
+            None => targets.extend(view.model.assignments_on(page.platform, after).take(size + 1).cloned()),
+        }
+        let next = cut(&mut targets, size, |last: &Assignment| last.target.clone());
         TargetList { revision: view.model.revision(), targets, next }
     });
     Ok(Json(list.await?))
 }
 
-pub(super) async fn get(
-    State(api): State<Api>,
-    _: Reader,
-    Name(target): Name<TargetId>,
-) -> Result<Json<Assignment>, Problem> {
+async fn get(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) -> Result<Json<Assignment>, Problem> {
     let found = api.control.read({
         let target = target.clone();
         move |view| view.model.assignment(&target).cloned()
@@ -83,11 +92,7 @@ pub(super) async fn get(
     Ok(Json(found.await?.ok_or(ControlError::UnknownTarget(target))?))
 }
 
-pub(super) async fn state(
-    State(api): State<Api>,
-    _: Reader,
-    Name(target): Name<TargetId>,
-) -> Result<Json<TargetState>, Problem> {
+async fn state(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) -> Result<Json<TargetState>, Problem> {
     Ok(Json(ask_owner(&api, &target).await?))
 }
 

@@ -1,6 +1,11 @@
 //! `GET /v1/watch`: the feed as server-sent events. The body is pulled, so a slow reader slows only itself.
 
-use super::{Api, auth::Reader, body::Params};
+use super::{
+    Api,
+    auth::Reader,
+    body::Params,
+    docs::{Doc, Routes},
+};
 use crate::control::From;
 use axum::{
     body::{Body, Bytes},
@@ -9,18 +14,29 @@ use axum::{
 };
 use futures_util::stream;
 use http::{HeaderMap, header};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::wire::{control::Watch, sse};
 use shared::{PodId, Problem, Revision};
 use std::convert::Infallible;
 
-#[derive(Debug, Deserialize)]
+/// Adds the route.
+pub(super) fn routes(routes: Routes) -> Routes {
+    let text = "Server-sent events: `snapshot` in parts, then `delta` and `bookmark`; `Last-Event-ID` resumes from a \
+        revision, `resync` says to begin without one. The stream ends when this config-service no longer leads.";
+    let doc = Doc::new("Follow assignments and pods").text(text).answers_as("text/event-stream");
+    routes.get("/v1/watch", watch, doc.fails(&["bad-request", "too-many-watchers"]).asks_leader())
+}
+
+/// What is followed.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+struct Filter {
+    /// Only this pod's assignments.
     pod: Option<PodId>,
 }
 
-pub(super) async fn watch(
+async fn watch(
     State(api): State<Api>,
     _: Reader,
     Params(filter): Params<Filter>,

@@ -1,13 +1,18 @@
 //! The store on PostgreSQL. Each call is at most one transaction, bounded in time here and on the server; what is known
 //! about its outcome when it fails is decided in one place (`session`).
 
+mod ledger;
 mod rows;
 mod session;
 
-use super::{Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, schema, signed, unsigned};
+use super::{
+    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, Store, StoreError, TRIM_ROWS, check_size, millis,
+    schema, signed, unsigned,
+};
 use crate::domain::{Batch, Snapshot};
 use session::{Failure, session};
-use shared::{Epoch, Revision, Term};
+use shared::wire::admin::{Event, Ownership};
+use shared::{Epoch, Revision, TargetId, Term};
 use sqlx::{
     ConnectOptions, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -64,6 +69,16 @@ impl Postgres {
             .connect_lazy_with(options);
         let log_readers = Semaphore::new((connections / 2).max(1) as usize);
         Ok(Self { pool, timeout, log_readers })
+    }
+
+    /// Reads something that others than the leader's task ask for: in their turn.
+    async fn read<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, session::Failure>,
+    ) -> Result<T, StoreError> {
+        let turn = self.log_readers.acquire().await;
+        let _turn = turn.map_err(|_| StoreError::Rejected("the store is closed".to_owned()))?;
+        session(&self.pool, self.timeout, work).await
     }
 }
 
@@ -165,6 +180,8 @@ impl Store for Postgres {
                 epoch: Epoch(unsigned(leader.try_get(1)?)?),
                 pods: rows::pods(db).await?,
                 assignments: rows::assignments(db).await?,
+                tokens: ledger::tokens(db).await?,
+                settings: ledger::settings(db).await?,
             })
         }))
     }
@@ -177,11 +194,26 @@ impl Store for Postgres {
     }
 
     fn changes(&self, after: Revision, limit: usize) -> Answer<'_, Log> {
-        Box::pin(async move {
-            let turn = self.log_readers.acquire().await;
-            let _turn = turn.map_err(|_| StoreError::Rejected("the store is closed".to_owned()))?;
-            session(&self.pool, self.timeout, async |db| rows::changes(db, after, limit).await).await
-        })
+        Box::pin(self.read(async move |db| rows::changes(db, after, limit).await))
+    }
+
+    fn events(&self, wanted: EventFilter, limit: usize) -> Answer<'_, Vec<Event>> {
+        Box::pin(self.read(async move |db| ledger::events(db, &wanted, limit).await))
+    }
+
+    fn history(&self, target: TargetId, before: Option<Revision>, limit: usize) -> Answer<'_, Vec<Ownership>> {
+        Box::pin(self.read(async move |db| ledger::ownerships(db, &target, before, limit).await))
+    }
+
+    fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {
+        Box::pin(self.read(async move |db| ledger::kept(db, &actor, &key).await))
+    }
+
+    fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            let (_, _, now_ms) = advance(db, term, 0, 0, Epoch(0)).await?;
+            ledger::forget(db, keep, signed(now_ms)?).await
+        }))
     }
 
     fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64> {
@@ -227,6 +259,9 @@ async fn write(db: &mut PgConnection, term: Term, batch: &Batch) -> Result<Commi
     let changes = batch.stamp(revision, epoch, now_ms);
     rows::write(db, batch, &changes).await?;
     rows::log(db, &changes, now_ms).await?;
-    rows::audit(db, batch, revision, now_ms).await?;
-    Ok(Committed { revision, epoch, changes })
+    ledger::history(db, &changes).await?;
+    let edits: Vec<_> = batch.edits.iter().map(|edit| edit.stamped(now_ms)).collect();
+    ledger::edit(db, &edits).await?;
+    ledger::audit(db, batch, revision, now_ms).await?;
+    Ok(Committed { revision, epoch, changes, edits })
 }

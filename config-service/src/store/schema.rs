@@ -16,18 +16,32 @@ pub(super) struct Migration {
 }
 
 /// The steps for PostgreSQL.
-pub(super) const POSTGRES: &[Migration] = &[Migration {
-    version: 1,
-    name: "control plane",
-    sql: include_str!("../../../migrations/config/postgres/0001_control_plane.sql"),
-}];
+pub(super) const POSTGRES: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "control plane",
+        sql: include_str!("../../../migrations/config/postgres/0001_control_plane.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "administration",
+        sql: include_str!("../../../migrations/config/postgres/0002_administration.sql"),
+    },
+];
 
 /// The steps for SQLite.
-pub(super) const SQLITE: &[Migration] = &[Migration {
-    version: 1,
-    name: "control plane",
-    sql: include_str!("../../../migrations/config/sqlite/0001_control_plane.sql"),
-}];
+pub(super) const SQLITE: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "control plane",
+        sql: include_str!("../../../migrations/config/sqlite/0001_control_plane.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "administration",
+        sql: include_str!("../../../migrations/config/sqlite/0002_administration.sql"),
+    },
+];
 
 impl Migration {
     /// Returns the fingerprint of the text: a step that was applied never changes afterwards.
@@ -71,9 +85,12 @@ mod tests {
     #[test]
     fn a_database_of_a_newer_or_another_berth_is_refused() {
         let ours = || (1, SQLITE[0].hash());
+        let newer = SQLITE.len() as i64 + 1;
         assert_eq!(pending(SQLITE, &[]).expect("fresh").len(), SQLITE.len());
         assert_eq!(pending(SQLITE, &[ours()]).expect("known").len(), SQLITE.len() - 1);
-        for applied in [vec![(1, "other".to_owned())], vec![ours(), (2, "newer".to_owned())]] {
+        let mut ahead: Vec<_> = SQLITE.iter().map(|step| (step.version, step.hash())).collect();
+        ahead.push((newer, "newer".to_owned()));
+        for applied in [vec![(1, "other".to_owned())], ahead] {
             assert!(matches!(pending(SQLITE, &applied), Err(StoreError::Unusable(_))), "{applied:?}");
         }
     }

@@ -1,15 +1,18 @@
 //! The embedded store: one SQLite file, one process. The lock on the file beside it is leadership, so a bid always wins;
 //! terms fence all the same. All work happens on one thread of its own, which owns the connection.
 
+mod ledger;
 mod rows;
 mod thread;
 
 use super::{
-    Answer, Bid, Committed, Log, Store, StoreError, TRIM_ROWS, check_size, covers, decode, schema, signed, unsigned,
+    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, Store, StoreError, TRIM_ROWS, check_size, covers,
+    decode, millis, schema, signed, unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use shared::{Epoch, Revision, Term};
+use shared::wire::admin::{Event, Ownership};
+use shared::{Epoch, Revision, TargetId, Term};
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
@@ -174,6 +177,8 @@ impl Store for Sqlite {
                 epoch: Epoch(unsigned(epoch)?),
                 pods: rows::pods(db)?,
                 assignments: rows::assignments(db)?,
+                tokens: ledger::tokens(db)?,
+                settings: ledger::settings(db)?,
             })
         })
     }
@@ -185,8 +190,11 @@ impl Store for Sqlite {
             let changes = batch.stamp(revision, epoch, now_ms);
             rows::write(db, &batch, &changes)?;
             rows::log(db, &changes, now_ms)?;
-            rows::audit(db, &batch, revision, now_ms)?;
-            Ok(Committed { revision, epoch, changes })
+            ledger::history(db, &changes)?;
+            let edits: Vec<_> = batch.edits.iter().map(|edit| edit.stamped(now_ms)).collect();
+            ledger::edit(db, &edits)?;
+            ledger::audit(db, &batch, revision, now_ms)?;
+            Ok(Committed { revision, epoch, changes, edits })
         })
     }
 
@@ -225,10 +233,25 @@ impl Store for Sqlite {
             Ok(trimmed as u64)
         })
     }
-}
 
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    fn events(&self, wanted: EventFilter, limit: usize) -> Answer<'_, Vec<Event>> {
+        self.transaction(move |db| ledger::events(db, &wanted, limit))
+    }
+
+    fn history(&self, target: TargetId, before: Option<Revision>, limit: usize) -> Answer<'_, Vec<Ownership>> {
+        self.transaction(move |db| ledger::ownerships(db, &target, before, limit))
+    }
+
+    fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {
+        self.transaction(move |db| ledger::kept(db, &actor, &key))
+    }
+
+    fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64> {
+        self.transaction(move |db| {
+            let (_, _, now_ms) = advance(db, term, 0, 0, Epoch(0))?;
+            ledger::forget(db, keep, signed(now_ms)?)
+        })
+    }
 }
 
 /// Checks the term and takes `revisions` and `epochs` from the counters.

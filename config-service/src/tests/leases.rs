@@ -58,7 +58,7 @@ async fn another_folder_under_the_same_name_never_serves_a_target_empty() {
 
     node.clock.advance(Duration::from_secs(7));
     assert_eq!(code(node.registered("gateway-0", 5).await), "incarnation-mismatch");
-    assert_eq!(code(node.service().post::<DataLossAccepted>(path, &accept).await), "unauthorized");
+    assert_eq!(code(node.service().post::<DataLossAccepted>(path, &accept).await), "forbidden");
     let empty = AcceptDataLoss { reason: " ".into() };
     assert_eq!(code(node.admin().post::<DataLossAccepted>(path, &empty).await), "bad-request");
     let accepted: DataLossAccepted = node.admin().post(path, &accept).await.expect("accepted");

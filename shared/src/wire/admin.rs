@@ -1,12 +1,24 @@
 //! What the admin API of config-service answers, as JSON: for the CLI, the dashboard and tests. Nothing here is needed to
 //! route or to serve.
 
+mod access;
+mod events;
+mod proposal;
+
+pub use access::{
+    CreateToken, Role, SetSetting, SettingChanged, SettingList, SettingStatus, TokenCreated, TokenInfo, TokenList,
+    TokenRevoked,
+};
+pub use events::{Candidate, Event, EventList, Explanation, History, Ownership};
+pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
+
 use super::control::{Assignment, Load, PodInfo, PodState};
 use crate::{LeaseId, PodId, Revision, Term};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/targets?platform=&pod=&limit=&cursor=`: assignments, ordered by target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetList {
     /// The revision the list was read at.
     pub revision: Revision,
@@ -18,7 +30,7 @@ pub struct TargetList {
 }
 
 /// `GET /v1/pods`: all pods, ordered by name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodList {
     /// The revision the list was read at.
     pub revision: Revision,
@@ -27,7 +39,7 @@ pub struct PodList {
 }
 
 /// `GET /v1/pods/{pod}`: a pod as the leader sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodStatus {
     /// What it registered.
     #[serde(flatten)]
@@ -57,7 +69,7 @@ pub struct PodStatus {
 }
 
 /// `GET /health` of config-service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `ok` while leading with a ready pod, `degraded` while leading without one, `follower` otherwise.
     pub status: String,
@@ -78,14 +90,16 @@ pub struct Health {
 }
 
 /// `POST /v1/pods/{pod}/accept-data-loss`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AcceptDataLoss {
-    /// Why, for the audit.
+    /// Why, for the audit: 1 to 1000 characters.
+    #[schemars(regex(pattern = REASON), length(max = 1000))]
     pub reason: String,
 }
 
 /// The answer to [`AcceptDataLoss`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DataLossAccepted {
     /// The pod.
     pub pod: PodId,
@@ -93,4 +107,25 @@ pub struct DataLossAccepted {
     pub targets: u64,
     /// The revision that made it so.
     pub revision: Revision,
+    /// True when nothing was changed, because only what would happen was asked for.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The form of a reason: something that is not white space, and no NUL, which PostgreSQL cannot keep.
+pub const REASON: &str = r"^[^\u0000]*[^\u0000\s][^\u0000]*$";
+
+/// The longest reason, in characters.
+pub const MAX_REASON: usize = 1_000;
+
+/// A change that says why it is made.
+pub trait Because {
+    /// Returns why, for the audit.
+    fn reason(&self) -> &str;
+}
+
+impl Because for AcceptDataLoss {
+    fn reason(&self) -> &str {
+        &self.reason
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::Hello;
 use crate::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/pods/register`: a pod makes itself known and asks for a lease id.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Register {
     /// Versions of this protocol.
     pub hello: Hello,
@@ -29,7 +30,7 @@ pub struct Register {
 }
 
 /// The answer to [`Register`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Registered {
     /// The version both sides speak.
     pub version: u16,
@@ -44,7 +45,7 @@ pub struct Registered {
 }
 
 /// What a pod carries; the largest normalised dimension counts (PLACEMENT.md, Inputs).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     /// Targets it holds.
     pub targets: u64,
@@ -55,7 +56,7 @@ pub struct Load {
 }
 
 /// `POST /v1/pods/{pod}/heartbeat`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Heartbeat {
     /// The life of its data folder.
     pub incarnation: Incarnation,
@@ -73,7 +74,7 @@ pub struct Heartbeat {
 }
 
 /// A renewed lease: valid on the pod's clock from before the heartbeat was sent for `lease_ms·(1−ρ)`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Grant {
     /// Which lease.
     pub lease_id: LeaseId,
@@ -92,7 +93,7 @@ pub struct Grant {
 }
 
 /// The witness config (OWNERSHIP.md, Leases 1): all other gateways.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Witnesses {
     /// Its version.
     pub version: u64,
@@ -101,14 +102,14 @@ pub struct Witnesses {
 }
 
 /// `POST /v1/targets/place`: where is each of these, and if nowhere yet, give it a home.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The targets, at most 5,000.
     pub targets: Vec<PlaceTarget>,
 }
 
 /// One target to be placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceTarget {
     /// The target.
     pub target: TargetId,
@@ -118,7 +119,7 @@ pub struct PlaceTarget {
 }
 
 /// The answer to [`Place`]: committed before anyone hears of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Placed {
     /// The revision the answer was read at.
     pub revision: Revision,
@@ -130,7 +131,7 @@ pub struct Placed {
 }
 
 /// A target that could not be placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unplaced {
     /// The target.
     pub target: TargetId,
@@ -141,7 +142,7 @@ pub struct Unplaced {
 }
 
 /// Who owns a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Assignment {
     /// The target.
     pub target: TargetId,
@@ -161,7 +162,7 @@ pub struct Assignment {
 }
 
 /// What becomes of a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PodState {
     /// Registered, not yet granted a lease.
@@ -177,7 +178,7 @@ pub enum PodState {
 }
 
 /// A pod as config-service knows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodInfo {
     /// Its name.
     pub pod: PodId,
@@ -196,7 +197,7 @@ pub struct PodInfo {
 
 /// A message of `GET /v1/watch`. On SSE the event's name is the variant, `id` is the revision that is complete once the
 /// message has been applied; messages that complete none have no id.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Watch {
     /// All there is, in parts. The first part replaces what was known; the last (`more` false) completes `revision`.
@@ -257,7 +258,7 @@ impl Watch {
 
 /// What the owner says of a target's state: `GET /v1/local/targets/{target}/state` on a gateway, passed on by
 /// config-service at `/v1/targets/{target}/state`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetState {
     /// The target.
     pub target: TargetId,

@@ -36,7 +36,7 @@ fn every_write_has_its_own_revision_and_every_ownership_its_own_epoch() {
             Write::Pod { record: pod("gateway-1"), expected: None, floor: Epoch(0) },
             assign("slack:guild:B", "gateway-1", None),
         ],
-        audits: vec![],
+        ..Batch::default()
     };
     let changes = batch.stamp(Revision(13), Epoch(102), 7);
     assert_eq!(changes.iter().map(|change| change.revision().0).collect::<Vec<_>>(), [11, 12, 13]);
@@ -50,8 +50,9 @@ fn every_write_has_its_own_revision_and_every_ownership_its_own_epoch() {
 #[test]
 fn counts_follow_a_target_to_its_new_owner() {
     let mut model = Model::default();
-    let first = Batch { writes: vec![assign("slack:guild:A", "gateway-0", None)], audits: vec![] };
-    let second = Batch { writes: vec![assign("slack:guild:A", "gateway-1", Some(("gateway-0", 1)))], audits: vec![] };
+    let first = Batch { writes: vec![assign("slack:guild:A", "gateway-0", None)], ..Batch::default() };
+    let second =
+        Batch { writes: vec![assign("slack:guild:A", "gateway-1", Some(("gateway-0", 1)))], ..Batch::default() };
     for change in first.stamp(Revision(1), Epoch(1), 0).into_iter().chain(second.stamp(Revision(2), Epoch(2), 0)) {
         model.apply(change);
     }

@@ -209,29 +209,6 @@ pub(super) async fn log(db: &mut PgConnection, changes: &[Change], now_ms: u64) 
     Ok(())
 }
 
-/// Appends the audit entries.
-pub(super) async fn audit(
-    db: &mut PgConnection,
-    batch: &Batch,
-    revision: Revision,
-    now_ms: u64,
-) -> Result<(), Failure> {
-    for audit in &batch.audits {
-        sqlx::query(
-            "INSERT INTO audit (at_ms, actor, action, subject, reason, revision) VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(signed(now_ms)?)
-        .bind(audit.actor)
-        .bind(audit.action)
-        .bind(&audit.subject)
-        .bind(&audit.reason)
-        .bind(signed(revision.0)?)
-        .execute(&mut *db)
-        .await?;
-    }
-    Ok(())
-}
-
 /// Reads a piece of the log. One statement, one snapshot of the database: the bounds and the rows belong together.
 pub(super) async fn changes(db: &mut PgConnection, after: Revision, limit: usize) -> Result<Log, Failure> {
     let after = signed(after.0)?;

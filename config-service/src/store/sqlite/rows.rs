@@ -154,15 +154,3 @@ pub(super) fn log(db: &Transaction<'_>, changes: &[Change], now_ms: u64) -> Resu
     }
     Ok(())
 }
-
-/// Appends the audit entries.
-pub(super) fn audit(db: &Transaction<'_>, batch: &Batch, revision: Revision, now_ms: u64) -> Result<(), StoreError> {
-    for audit in &batch.audits {
-        db.execute(
-            "INSERT INTO audit (at_ms, actor, action, subject, reason, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![signed(now_ms)?, audit.actor, audit.action, audit.subject, audit.reason, signed(revision.0)?],
-        )
-        .map_err(rejected)?;
-    }
-    Ok(())
-}

@@ -1,0 +1,184 @@
+//! The settings that an operator changes while the cluster runs: which there are, what their values look like, what is in
+//! force. What is needed to start is a flag, not a setting.
+
+use super::SettingRecord;
+use serde_json::Value;
+use shared::{settings::duration, wire::admin::SettingStatus};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_secs(60);
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `true` or `false`.
+    Switch,
+    /// A time like `90days`, at least this.
+    Time(Duration),
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    form: Form,
+    default: &'static str,
+}
+
+const AUDIT: Setting = Setting {
+    name: "audit-retention",
+    help: "How long entries of the audit are kept",
+    form: Form::Time(DAY),
+    default: "365days",
+};
+const HISTORY: Setting = Setting {
+    name: "history-retention",
+    help: "How long it is remembered who owned a target, from the end of the ownership on",
+    form: Form::Time(DAY),
+    default: "90days",
+};
+const ANSWERS: Setting = Setting {
+    name: "idempotency-retention",
+    help: "How long the answer to a request with an Idempotency-Key is kept",
+    form: Form::Time(MINUTE),
+    default: "1day",
+};
+const PAUSED: Setting = Setting {
+    name: "placement-paused",
+    help: "Whether targets that have no home yet are refused one; their events are parked and then refused",
+    form: Form::Switch,
+    default: "false",
+};
+const READ_ONLY: Setting = Setting {
+    name: "read-only",
+    help: "Whether the admin API refuses every change but to this setting; pods and routers are not concerned",
+    form: Form::Switch,
+    default: "false",
+};
+
+/// All settings, by name.
+pub const SETTINGS: [Setting; 5] = [AUDIT, HISTORY, ANSWERS, PAUSED, READ_ONLY];
+
+impl Setting {
+    /// Returns the setting of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        SETTINGS.into_iter().find(|setting| setting.name == name)
+    }
+
+    /// Returns whether it is `true` or `false`.
+    pub fn is_switch(&self) -> bool {
+        self.form == Form::Switch
+    }
+
+    /// Returns a value as it is kept.
+    ///
+    /// # Errors
+    /// A sentence that says what the value looks like.
+    pub fn check(&self, value: &Value) -> Result<String, String> {
+        match (self.form, value) {
+            (Form::Switch, Value::Bool(on)) => Ok(on.to_string()),
+            (Form::Switch, _) => Err(format!("{} is true or false", self.name)),
+            (Form::Time(least), Value::String(text)) => {
+                let time = duration(text).map_err(|why| format!("{}: {why}", self.name))?;
+                if (least..=CENTURY).contains(&time) {
+                    return Ok(text.clone());
+                }
+                Err(format!("{} is a time from {} s to 100 years", self.name, least.as_secs()))
+            }
+            (Form::Time(_), _) => Err(format!("{} is a text like {:?}", self.name, self.default)),
+        }
+    }
+
+    /// Returns a kept value as it is shown.
+    pub fn shown(&self, text: &str) -> Value {
+        match self.form {
+            Form::Switch => Value::Bool(text == "true"),
+            Form::Time(_) => Value::String(text.to_owned()),
+        }
+    }
+
+    /// Returns what is in force when nobody has set it.
+    pub fn default(&self) -> Value {
+        self.shown(self.default)
+    }
+
+    /// Returns the setting as it is shown to operators.
+    pub fn status(&self, set: Option<&SettingRecord>) -> SettingStatus {
+        SettingStatus {
+            name: self.name.to_owned(),
+            value: self.shown(set.map_or(self.default, |set| &set.value)),
+            default: self.default(),
+            help: self.help.to_owned(),
+            set_by: set.map(|set| set.actor.clone()),
+            reason: set.map(|set| set.reason.clone()),
+            set_ms: set.map(|set| set.at_ms),
+        }
+    }
+}
+
+/// The values in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values {
+    /// How long entries of the audit are kept.
+    pub audit: Duration,
+    /// How long ownerships are remembered after their end.
+    pub history: Duration,
+    /// How long answers are kept under their keys.
+    pub answers: Duration,
+    /// Whether nothing new is placed.
+    pub paused: bool,
+    /// Who forbade changes and why; none when they are allowed.
+    pub read_only: Option<(String, String)>,
+}
+
+impl Values {
+    /// Returns what is in force when `set` was set.
+    pub fn new<'a>(set: impl Iterator<Item = &'a SettingRecord>) -> Self {
+        let set: Vec<_> = set.collect();
+        let record = |setting: &Setting| set.iter().find(|record| record.name == setting.name);
+        let text = |setting: &Setting| record(setting).map_or(setting.default, |record| record.value.as_str());
+        let time = |setting: &Setting| {
+            // What cannot be read was written by another version: the default is what this one knows.
+            duration(text(setting)).or_else(|_| duration(setting.default)).unwrap_or(DAY)
+        };
+        let on = |setting: &Setting| text(setting) == "true";
+        let forbade = record(&READ_ONLY).map(|record| (record.actor.clone(), record.reason.clone()));
+        Self {
+            audit: time(&AUDIT),
+            history: time(&HISTORY),
+            answers: time(&ANSWERS),
+            paused: on(&PAUSED),
+            read_only: forbade.filter(|_| on(&READ_ONLY)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_defaults_are_values_that_could_be_set() {
+        for setting in SETTINGS {
+            assert_eq!(setting.check(&setting.default()).as_deref(), Ok(setting.default), "{}", setting.name);
+        }
+        assert!(SETTINGS.is_sorted_by_key(|setting| setting.name));
+        let values = Values::new([].iter());
+        assert!(!values.paused && values.read_only.is_none() && values.audit > values.history);
+    }
+
+    #[test]
+    fn a_value_of_another_form_is_refused_with_what_it_should_be() {
+        let refused = |setting: Setting, value| setting.check(&value).expect_err("refused");
+        assert_eq!(refused(READ_ONLY, json!("true")), "read-only is true or false");
+        assert_eq!(refused(AUDIT, json!("1s")), "audit-retention is a time from 86400 s to 100 years");
+        assert!(refused(AUDIT, json!("soon")).contains("6s or 250ms"));
+        assert!(refused(AUDIT, json!(7)).contains("365days"));
+    }
+}
