@@ -17,12 +17,18 @@ pub struct Problem {
     /// What went wrong here, and what to do.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// The path of the request, when the service names it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
-    /// The id under which the request stands in logs and in the audit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    /// Which request it was, when the service says so.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Box<Asked>>,
+}
+
+/// The request that a problem is the answer to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Its path.
+    pub instance: String,
+    /// The id under which it stands in logs and in the audit.
+    pub request_id: String,
 }
 
 /// A problem with the URN of its kind, as it is written.
@@ -39,13 +45,14 @@ impl Problem {
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("error").to_owned();
         let (code, detail) = (code.to_owned(), detail.into());
-        Self { status: status.as_u16(), code, title, detail, instance: None, request_id: None }
+        Self { status: status.as_u16(), code, title, detail, request: None }
     }
 
     /// Adds which request it was.
     #[must_use]
     pub fn of(mut self, path: &str, request_id: &str) -> Self {
-        (self.instance, self.request_id) = (Some(path.to_owned()), Some(request_id.to_owned()));
+        let (instance, request_id) = (path.to_owned(), request_id.to_owned());
+        self.request = Some(Box::new(Asked { instance, request_id }));
         self
     }
 
