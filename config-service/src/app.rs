@@ -8,8 +8,9 @@ use crate::{
     store::{Postgres, Sqlite, Store},
 };
 use anyhow::Context;
-use shared::http::{Probes, Tokens, bind, serve};
+use shared::http::{Probes, Tokens, Trust, bind, serve, traced};
 use shared::settings::{SettingError, value_or_file};
+use shared::telemetry::trace::Tracing;
 use shared::{Clock, shutdown::Shutdown};
 use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
@@ -44,9 +45,10 @@ pub(crate) async fn start(
     let bound = bind(options.listen, "--listen (BERTH_CONFIG_LISTEN)").await?;
     let address = bound.address;
     let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
+    let (probes, registry) = (Probes::new(), shared::telemetry::Metrics::new());
+    let tracing = Tracing::start(&options.traces, "berth-config-service", &advertised, &registry)?;
     let settings = Settings::new(&options, advertised.clone());
 
-    let (probes, registry) = (Probes::new(), shared::telemetry::Metrics::new());
     let latch = probes.latch("leader", "nobody leads yet");
     let metrics = Metrics::new(&registry);
     let (control, leading) = control::lead(store, Arc::clone(&clock), settings, metrics, latch, shutdown.clone());
@@ -67,7 +69,8 @@ pub(crate) async fn start(
         address: advertised,
         leader_lease: options.leader_lease,
     };
-    let router = with_request_ids(routes(api).merge(page_routes(pages)).merge(probes.routes(registry)));
+    let pages = traced(routes(api).merge(page_routes(pages)), &tracing.tracer(), Trust::Caller);
+    let router = with_request_ids(pages.merge(probes.routes(registry)));
     let ended = shared::shutdown::spawn(async move {
         let serving = serve(bound, router, options.limits, shutdown.clone());
         let leading = async {
@@ -77,6 +80,7 @@ pub(crate) async fn start(
             ended
         };
         let (served, led) = tokio::join!(serving, leading);
+        tracing.stop().await;
         led?;
         served.context("the listener failed")
     });

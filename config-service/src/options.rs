@@ -1,7 +1,11 @@
 //! The flags of `berth config-service`.
 
 use clap::Args;
-use shared::{http::ServeLimits, settings::duration, telemetry::LogArgs};
+use shared::{
+    http::ServeLimits,
+    settings::duration,
+    telemetry::{LogArgs, trace::TraceArgs},
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Flags of the control plane.
@@ -85,6 +89,9 @@ pub struct Options {
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,
+    /// The traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// The logs.
     #[command(flatten)]
     pub log: LogArgs,

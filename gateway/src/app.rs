@@ -18,7 +18,7 @@ use shared::http::{BoundListener, Probes, Tokens, bind};
 use shared::lease::LeaseTerms;
 use shared::settings::{Secret, SettingError, value_or_file};
 use shared::shutdown::Shutdown;
-use shared::telemetry::Metrics;
+use shared::telemetry::{Metrics, trace::Tracing};
 use shared::wire::link::Window;
 use std::{sync::Arc, time::Duration};
 
@@ -46,7 +46,8 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let (metrics, probes) = (Metrics::new(), Probes::new());
     let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
     let engine_stop = Shutdown::new();
-    let engine = Engine::open(&options, ownership.clone(), bot, &metrics, engine_stop.clone())
+    let tracing = Tracing::start(&options.traces, "berth-gateway", options.pod.as_str(), &metrics)?;
+    let engine = Engine::open(&options, ownership.clone(), bot, &metrics, tracing.tracer(), engine_stop.clone())
         .await
         .with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
     let registered = probes.latch("registered", "not registered with config-service yet");
@@ -68,6 +69,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let router = routes(app, &probes, metrics, readiness);
     let running = Running { agent, engine, engine_stop, links, web, probes, options };
     let ended = running.run(bound, router, shutdown).await;
+    tracing.stop().await;
     drop(folder);
     ended
 }

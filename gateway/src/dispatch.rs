@@ -19,6 +19,7 @@ mod serving;
 pub(crate) mod settings;
 mod sweeper;
 mod timers;
+pub(crate) mod traced;
 pub(crate) mod writer;
 
 use crate::{
@@ -30,11 +31,11 @@ use admission::Permit;
 use shared::{
     Epoch, Mono, TargetId,
     event::{Event, EventKey},
-    telemetry::trace::TraceContext,
     wire::link::Outcome,
 };
 use std::sync::mpsc;
 use tokio::sync::oneshot;
+use traced::Traced;
 
 /// An event at the door, with everything that could be worked out before the writer gets it.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ pub(crate) struct Submitted {
     /// When the router gives up.
     pub(crate) answer_by: Mono,
     pub(crate) permit: Permit,
-    /// The span it came with.
-    pub(crate) trace: Option<TraceContext>,
+    /// Its trace.
+    pub(crate) trace: Traced,
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 

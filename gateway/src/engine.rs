@@ -15,6 +15,7 @@ use crate::{
         admission::Admission,
         asking::{AskSettings, Asking, Task},
         settings::Settings,
+        traced::Traced,
         writer::Writer,
     },
     handlers::{Bot, Way},
@@ -28,7 +29,7 @@ use shared::{
     event::{Event, EventKind},
     platform,
     shutdown::Shutdown,
-    telemetry::{Metrics, trace::TraceContext},
+    telemetry::{Metrics, trace::Tracer},
     wire::{control::Load, link::Outcome},
 };
 use std::{
@@ -95,6 +96,7 @@ struct Inner {
     notes: UnboundedSender<Note>,
     /// Who asks an asynchronous handler.
     asker: Option<Task>,
+    tracer: Tracer,
     /// Taken by whoever stops the engine first.
     outbox: Mutex<Option<Outbox>>,
     /// Cancelled as soon as the writer has ended, however it ended.
@@ -122,6 +124,7 @@ impl Engine {
         ownership: Ownership,
         bot: Bot,
         metrics: &Metrics,
+        tracer: Tracer,
         shutdown: Shutdown,
     ) -> Result<Self, EngineError> {
         let (folder, clock) = (options.data.clone(), Arc::clone(ownership.clock()));
@@ -143,6 +146,7 @@ impl Engine {
             ownership.clone(),
             commands.clone(),
             meters.clone(),
+            tracer.clone(),
             shutdown.child_token(),
         )?;
         let shared = Arc::new(Shared::new(ownership.clock().now()));
@@ -168,6 +172,7 @@ impl Engine {
             notes.clone(),
             inbox,
             meters.clone(),
+            tracer.clone(),
             Arc::clone(&shared),
         );
         let ended = Shutdown::new();
@@ -192,9 +197,15 @@ impl Engine {
             meters,
             notes,
             asker,
+            tracer,
             outbox: Mutex::new(Some(outbox)),
             ended,
         })))
+    }
+
+    /// Returns what makes spans.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.0.tracer
     }
 
     /// Returns the life of this database: made once with it.
@@ -261,7 +272,7 @@ impl Engine {
             guard,
             event,
             permit,
-            trace: TraceContext::current(),
+            trace: Traced::arrived(&self.0.tracer),
             reply,
         };
         let stopping = || Outcome::NotServing { detail: "this pod is stopping".to_owned() };

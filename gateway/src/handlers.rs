@@ -9,7 +9,7 @@ pub(crate) mod contract;
 mod reply;
 mod said;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod session;
 pub mod sql;
 mod target;
@@ -39,6 +39,17 @@ pub enum HandlerError {
     /// It is not for this handler: the event counts as handled, and its platform's empty acknowledgement is the answer.
     #[error("not for this handler")]
     Ignore,
+}
+
+impl HandlerError {
+    /// Returns the word by which traces know it: the text stays in the log and the journal.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Retry(_) => "retry",
+            Self::Permanent(_) => "permanent",
+            Self::Ignore => "ignored",
+        }
+    }
 }
 
 /// A timer that fell due. It fires once per due time, at or after it.

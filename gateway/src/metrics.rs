@@ -58,15 +58,7 @@ impl GatewayMetrics {
 
     /// Counts what became of a request.
     pub(crate) fn request(&self, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Committed { duplicate: false, .. } => "committed",
-            Outcome::Committed { duplicate: true, .. } => "duplicate",
-            Outcome::NotOwner { .. } => "not-owner",
-            Outcome::NotServing { .. } => "not-serving",
-            Outcome::Busy { .. } => "busy",
-            Outcome::NotCommitted { .. } => "not-committed",
-            Outcome::Late => "late",
-        };
+        let result = outcome.word();
         self.requests.get_or_create(&Labelled { result }).inc();
     }
 

@@ -6,7 +6,12 @@ pub use handler::HandlerArgs;
 
 use crate::web::Application;
 use clap::Args;
-use shared::{PodId, http::ServeLimits, settings::duration, telemetry::LogArgs};
+use shared::{
+    PodId,
+    http::ServeLimits,
+    settings::duration,
+    telemetry::{LogArgs, trace::TraceArgs},
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Flags of a gateway pod.
@@ -162,6 +167,12 @@ pub struct Options {
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,
+    /// Tell the hosts of outgoing calls which trace a call belongs to, in the header `traceparent`
+    #[arg(long, env = "BERTH_OUTBOX_TRACE", help_heading = "Traces")]
+    pub outbox_trace: bool,
+    /// The traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// The logs.
     #[command(flatten)]
     pub log: LogArgs,

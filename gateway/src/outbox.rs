@@ -5,6 +5,7 @@ mod lanes;
 mod policy;
 mod resolve;
 mod send;
+mod span;
 mod verdict;
 
 pub(crate) use policy::Allowed;
@@ -12,7 +13,7 @@ pub(crate) use policy::Allowed;
 use crate::{Options, dispatch::Commands, engine::EngineError, meters::Meters, ownership::Ownership, store::OpenCall};
 use lanes::{Lanes, Queued};
 use send::{Next, Sender};
-use shared::{Clock, TargetId, shutdown::Shutdown};
+use shared::{Clock, TargetId, shutdown::Shutdown, telemetry::trace::Tracer};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -59,10 +60,11 @@ impl Outbox {
         ownership: Ownership,
         commands: Commands,
         meters: Meters,
+        tracer: Tracer,
         stop: Shutdown,
     ) -> Result<Self, EngineError> {
         let clock = Arc::clone(ownership.clock());
-        let sender = Arc::new(Sender::new(allowed, ownership, commands, options, meters.clone())?);
+        let sender = Arc::new(Sender::new(allowed, ownership, commands, options, meters.clone(), tracer)?);
         let (notes, inbox) = unbounded_channel();
         let run = Run {
             lanes: Lanes::default(),

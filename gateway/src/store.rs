@@ -19,7 +19,7 @@ mod target;
 mod timer;
 
 pub(crate) use dead::{After, Revived};
-pub(crate) use journal::{Entry, State};
+pub(crate) use journal::{Entry, Resumed, State};
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
 pub(crate) use own::{SqlLimits, StatementError};
 pub(crate) use reader::Reader;

@@ -13,6 +13,7 @@ use shared::{
     lease::{Lease, LeaseTerms},
     shutdown::Shutdown,
     telemetry::Metrics,
+    telemetry::trace::Tracer,
     wire::control::{Assignment, Watch},
     wire::link::Outcome,
 };
@@ -95,7 +96,8 @@ impl Bench {
 
     fn open(&mut self) {
         let bot = self.bot.clone();
-        let opening = Engine::open(&self.options, self.ownership.clone(), bot, &self.metrics, Shutdown::new());
+        let opening =
+            Engine::open(&self.options, self.ownership.clone(), bot, &self.metrics, Tracer::off(), Shutdown::new());
         self.engine = Some(self.runtime.block_on(opening).expect("the database opens"));
     }
 

@@ -8,10 +8,10 @@ use crate::routes::{Feed, Placer, Routes};
 use crate::web::Web;
 use crate::{Options, ingress::Verifiers};
 use shared::clock::BootClock;
-use shared::http::{Client, Probes, Tokens, bind, serve};
+use shared::http::{Client, Probes, Tokens, Trust, bind, serve, traced};
 use shared::settings::{SettingError, value_or_file};
 use shared::shutdown::Shutdown;
-use shared::telemetry::Metrics;
+use shared::telemetry::{Metrics, trace::Tracing};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +40,8 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
 
     let (metrics, probes) = (Metrics::new(), Probes::new());
     let counters = Counters::register(&metrics);
+    let tracing = Tracing::start(&options.traces, "berth-http-service", &address.to_string(), &metrics)?;
+    let tracer = tracing.tracer();
     // The background outlives the listener: requests that run at the end still need their links.
     let (background, tracker) = (Shutdown::new(), TaskTracker::new());
     let table = Routes::new();
@@ -62,7 +64,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     };
     let (placer, placing) = Placer::new(client, table.clone(), options.park);
     tracker.spawn(feed.run(background.clone()));
-    tracker.spawn(placing.run(background.clone()));
+    tracker.spawn(placing.traced(tracer.clone()).run(background.clone()));
 
     let core = Router {
         routes: table,
@@ -71,6 +73,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         parking,
         counters: counters.clone(),
         park_telegram: options.park_telegram,
+        tracer: tracer.clone(),
     };
     let bodies =
         BodyLimits { most: options.max_body, most_github: options.max_body_github, timeout: options.body_timeout };
@@ -83,10 +86,12 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         memory: Memories::new(options.body_memory),
     });
     tracing::info!(%address, "listening");
-    let served =
-        serve(bound, routes(door).merge(web.routes()).merge(probes.routes(metrics)), options.limits, shutdown).await;
+    let trust = if options.trace_trust { Trust::Caller } else { Trust::Nobody };
+    let public = traced(routes(door).merge(web.routes()), &tracer, trust);
+    let served = serve(bound, public.merge(probes.routes(metrics)), options.limits, shutdown).await;
     background.cancel();
     tracker.close();
     tracker.wait().await;
+    tracing.stop().await;
     Ok(served?)
 }

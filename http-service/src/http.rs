@@ -13,7 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use body::{Memory, Share};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use shared::event::Answer;
+use shared::event::{Answer, Event};
+use shared::http::Facts;
+use shared::telemetry::trace::TraceContext;
 use shared::{Clock, Problem};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,8 +100,13 @@ impl<U: Upstream> Door<U> {
         let arrived = Instant::now();
         let platform = source.platform();
         let (verdict, _share) = self.judge(&source, request).await;
-        let (response, verdict) = match verdict {
+        let traced = TraceContext::current().is_some_and(|span| span.sampled());
+        let mut facts = Facts::default();
+        let (mut response, verdict) = match verdict {
             Verdict::Event(event) => {
+                if traced {
+                    facts = of_event(event.event());
+                }
                 let Routed { answer, verdict } = self.core.route(*event, arrived).await;
                 (response(answer), verdict)
             }
@@ -107,6 +114,10 @@ impl<U: Upstream> Door<U> {
             Verdict::Refused(reason) => (refused(reason), reason.as_str()),
         };
         self.counters.request(platform, verdict);
+        if traced {
+            facts.0.push(("berth.verdict", verdict.into()));
+            response.extensions_mut().insert(facts);
+        }
         response
     }
 
@@ -121,6 +132,16 @@ impl<U: Upstream> Door<U> {
             Err(reason) => (Verdict::Refused(reason), Share::default()),
         }
     }
+}
+
+/// What a span tells of an event: ids and kinds, nothing of what somebody wrote.
+fn of_event(event: &Event) -> Facts {
+    Facts(vec![
+        ("berth.platform", event.platform.as_str().into()),
+        ("berth.target", event.target.to_string().into()),
+        ("berth.event.kind", event.kind.as_str().into()),
+        ("berth.event.id", event.id.clone().into()),
+    ])
 }
 
 fn refused(reason: Reason) -> Response {

@@ -1,7 +1,11 @@
 //! The flags of `berth http-service`.
 
 use clap::Args;
-use shared::{http::ServeLimits, settings::duration, telemetry::LogArgs};
+use shared::{
+    http::ServeLimits,
+    settings::duration,
+    telemetry::{LogArgs, trace::TraceArgs},
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Flags of the HTTP tier.
@@ -76,6 +80,13 @@ pub struct Options {
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,
+    /// Let senders of webhooks decide which trace their events belong to, and whether it is recorded; otherwise a trace
+    /// begins here and only names theirs
+    #[arg(long, env = "BERTH_TRACE_TRUST", help_heading = "Traces")]
+    pub trace_trust: bool,
+    /// The traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// The logs.
     #[command(flatten)]
     pub log: LogArgs,

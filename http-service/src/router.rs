@@ -14,6 +14,7 @@ use journey::{Input, Journey, Step};
 use parking::Slot;
 use shared::event::{Answer, Event};
 use shared::platform;
+use shared::telemetry::trace::{Span, SpanKind, TraceContext, Tracer};
 use shared::wire::link::{Outcome, Request, request_len};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -37,6 +38,8 @@ pub(crate) struct Router<U> {
     pub(crate) counters: Counters,
     /// How long a Telegram update is parked.
     pub(crate) park_telegram: Duration,
+    /// What makes the spans of forwarding.
+    pub(crate) tracer: Tracer,
 }
 
 /// One event on its way.
@@ -83,6 +86,17 @@ impl<U: Upstream> Router<U> {
     }
 }
 
+/// The word by which a span knows what became of a request.
+const fn word(input: &Input) -> &'static str {
+    match input {
+        Input::Outcome(outcome) => outcome.word(),
+        Input::TooLarge => "too-large",
+        Input::Expired { .. } => "expired",
+        Input::NoRoom => "no-room",
+        _ => "link-lost",
+    }
+}
+
 impl<U: Upstream> Trip<'_, U> {
     fn locate(&self) -> Whereabouts {
         self.router.routes.locate(&self.event.target, self.event.parent.as_ref())
@@ -97,8 +111,25 @@ impl<U: Upstream> Trip<'_, U> {
     }
 
     async fn forward(&mut self, to: Located) -> Input {
+        let mut span = self.router.tracer.start("forward", SpanKind::Client, TraceContext::current().as_ref());
+        span.describe(|live| {
+            live.set("berth.pod", to.pod.to_string()).set("berth.target", self.event.target.to_string());
+        });
+        let input = self.forward_in(&span, to).await;
+        span.describe(|live| {
+            let word = word(&input);
+            live.set("berth.outcome", word);
+            if !matches!(input, Input::Outcome(Outcome::Committed { .. })) {
+                live.set("error.type", word).fail(word);
+            }
+        });
+        input
+    }
+
+    async fn forward_in(&mut self, span: &Span, to: Located) -> Input {
         let Located { pod, epoch, revision } = to;
-        let request = Request { event: self.event.clone(), epoch, revision, deadline_ms: u32::MAX, trace: None };
+        let (event, trace) = (self.event.clone(), span.context().cloned());
+        let request = Request { event, epoch, revision, deadline_ms: u32::MAX, trace };
         let (upstream, size) = (&self.router.upstream, request_len(&request));
         let share = match upstream.try_reserve(&pod, size) {
             Err(NoShare::Full) if !self.park() => return Input::NoRoom,

@@ -5,6 +5,7 @@ use super::{
     asking::Asked,
     group::{Abort, Group},
     mailbox::{SlotNo, Stage, Waiting},
+    traced::tell,
     writer::Writer,
 };
 use crate::{
@@ -19,7 +20,7 @@ use shared::{
     event::{Answer, EventKind},
     lease::Use,
     platform,
-    telemetry::trace::TraceContext,
+    telemetry::trace::{Span, SpanKind, TraceContext},
     wire::link::Outcome,
 };
 use std::{
@@ -165,6 +166,10 @@ impl Writer {
         } else if seen.payload_hash != waiting.payload_hash {
             self.alarm(&waiting.event);
         }
+        if waiting.trace.is_recorded() {
+            let first = self.store.first_trace(slot.local, waiting.key)?;
+            waiting.trace.duplicate(&self.tracer, first.as_ref());
+        }
         group.delta(no).duplicates += waiting.waiters.len() as u64;
         Ok(Some(seen.answer))
     }
@@ -299,6 +304,7 @@ impl Writer {
             attempts: waiting.attempts,
             reason: waiting.reason.as_deref(),
             at_ms: self.clock.wall_ms(),
+            trace: waiting.trace.context(),
         };
         let most = self.settings.max_stored_reply;
         self.store.remember(slot.local, waiting.key, &waiting.payload_hash, seq, answer, most)?;
@@ -327,7 +333,8 @@ impl Writer {
         let slot = self.boxes.slot(no);
         let seq = slot.outbox_seq + group.delta(no).outbox + before as u64 + 1;
         let idempotent = call.method != "POST";
-        let new = NewCall { seq, call: &call, idempotent, epoch: guard.epoch(), now_ms: self.clock.wall_ms() };
+        let (epoch, now_ms) = (guard.epoch(), self.clock.wall_ms());
+        let new = NewCall { seq, call: &call, idempotent, epoch, now_ms, trace: waiting.trace.caller() };
         let added = self.store.outbox_add(slot.local, &new)?;
         let open = OpenCall { seq, url: call.url.clone(), next_ms: 0, interrupted: false, idempotent };
         Ok(added.then_some(open).into_iter().collect())
@@ -337,7 +344,7 @@ impl Writer {
         &self,
         group: &mut Group,
         no: SlotNo,
-        waiting: &Waiting,
+        waiting: &mut Waiting,
         guard: &Guard,
     ) -> (Result<Reply, HandlerError>, Effects) {
         let slot = self.boxes.slot(no);
@@ -358,12 +365,18 @@ impl Writer {
             effects: Effects::default(),
         };
         self.store.limit(Some(until));
-        let _span = waiting.trace.as_ref().map(TraceContext::enter);
+        // An asynchronous handler has had its attempt already, when it was asked.
+        let mut span = match self.asking {
+            None => waiting.trace.attempt(&self.tracer, SpanKind::Internal, &waiting.event, waiting.attempts),
+            Some(_) => Span::default(),
+        };
+        let current = waiting.trace.caller().map(TraceContext::enter);
         let said = catch_unwind(AssertUnwindSafe(|| match (&self.bot.way, timer_of(waiting)) {
             (Way::Sync(handler), Some(timer)) => handler.on_timer(&timer, &mut target).map(|()| Reply::none()),
             (Way::Sync(handler), None) => handler.handle(&waiting.event, &mut target),
             (Way::Async(_), _) => waiting.asked.apply(&mut target),
         }));
+        drop(current);
         self.store.limit(None);
         let took = self.clock.now().since(begun);
         if self.asking.is_none() {
@@ -378,6 +391,7 @@ impl Writer {
             }
             Ok(said) => said,
         };
+        tell(&mut span, &said);
         (said, target.effects)
     }
 

@@ -22,7 +22,7 @@ use crate::{
     handlers::{HandlerError, Reply, Said, Target},
     ownership::Guard,
 };
-use shared::{Epoch, event::EventKind};
+use shared::{Epoch, event::EventKind, telemetry::trace::SpanKind};
 use task::Ask;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -133,8 +133,10 @@ impl Writer {
     /// Asks, now that everything the handler may read is committed.
     pub(super) fn ask(&mut self, asks: Vec<(SlotNo, u64, Epoch)>) {
         for (no, ticket, epoch) in asks {
+            let tracer = self.tracer.clone();
             let Some(waiting) = self.find(no, ticket) else { continue };
             let Asked::Out(question) = &waiting.asked else { continue };
+            let span = waiting.trace.attempt(&tracer, SpanKind::Client, &waiting.event, waiting.attempts);
             let ask = Ask {
                 no: question.no,
                 slot: no,
@@ -142,7 +144,8 @@ impl Writer {
                 timer: timer_of(waiting).filter(|_| waiting.event.kind == EventKind::Timer),
                 epoch,
                 attempt: waiting.attempts + 1,
-                trace: waiting.trace.clone(),
+                trace: waiting.trace.caller().cloned(),
+                span,
             };
             // Without the task the pod is stopping; the event is refused with the others.
             let _ = question.orders.send(Order::Ask(Box::new(ask)));

@@ -4,7 +4,7 @@
 use super::{
     group::{Abort, Group},
     jobs::{Job, JobDone},
-    mailbox::{SlotNo, Stage},
+    mailbox::SlotNo,
     writer::Writer,
 };
 use crate::{outbox::Note, ownership::Guard, store::Revived};
@@ -116,7 +116,7 @@ impl Writer {
         match revived {
             Some(Revived::Event(resumed)) => {
                 let now = self.clock.now();
-                self.boxes.append(no, resumed.event, Stage::Accepted(resumed.seq), resumed.attempts, now);
+                self.resume(no, *resumed, now);
             }
             Some(Revived::Call(_, call)) => {
                 // The outbox ends before the writer only when the pod stops; the row stays.

@@ -214,6 +214,9 @@ impl Writer {
             self.meters.fenced();
             return Err(Abort::Redo);
         }
+        let others = group.handled.len();
+        let traced = group.handled.iter().filter(|_| self.tracer.is_on());
+        let _spans: Vec<_> = traced.map(|handled| handled.waiting.trace.commit(&self.tracer, others)).collect();
         self.store.commit()?;
         Ok(())
     }

@@ -2,12 +2,11 @@
 //! event that has to wait keeps its place and holds up only its own target; targets take turns. Knows no database: it is
 //! told what became of what it hands out.
 
-use super::{admission::Permit, asking::Asked};
+use super::{admission::Permit, asking::Asked, traced::Traced};
 use crate::{ownership::Guard, store::LocalId};
 use shared::{
     Epoch, Mono, TargetId,
     event::{Event, EventKey},
-    telemetry::trace::TraceContext,
     wire::link::Outcome,
 };
 use std::{
@@ -47,8 +46,8 @@ pub(crate) struct Waiting {
     pub(crate) event: Event,
     pub(crate) key: EventKey,
     pub(crate) payload_hash: [u8; 16],
-    /// The span it came with.
-    pub(crate) trace: Option<TraceContext>,
+    /// Its trace.
+    pub(crate) trace: Traced,
     /// The right it came with; what comes from the database gets one when it runs.
     pub(crate) guard: Option<Guard>,
     pub(crate) waiters: Vec<Waiter>,
@@ -227,14 +226,14 @@ impl Mailboxes {
     }
 
     /// Appends an event that comes from the database, for which nobody waits.
-    pub(crate) fn append(&mut self, no: SlotNo, event: Event, stage: Stage, attempts: u32, now: Mono) {
+    pub(crate) fn append(&mut self, no: SlotNo, event: Event, stage: Stage, attempts: u32, trace: Traced, now: Mono) {
         let (key, payload_hash) = (event.key(), event.payload_hash());
         let waiting = Waiting {
             ticket: 0,
             event,
             key,
             payload_hash,
-            trace: None,
+            trace,
             guard: None,
             waiters: Vec::new(),
             stage,

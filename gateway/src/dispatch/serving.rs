@@ -2,14 +2,15 @@
 
 use super::{
     mailbox::{SlotNo, Stage},
+    traced::Traced,
     writer::Writer,
 };
 use crate::{
     outbox::Note,
-    store::{Opened, StoreError},
+    store::{Opened, Resumed, StoreError},
 };
 use shared::{
-    Epoch, TargetId,
+    Epoch, Mono, TargetId,
     event::{Event, EventKind},
     wire::link::Outcome,
 };
@@ -45,7 +46,7 @@ impl Writer {
             let slot = self.boxes.slot_mut(no);
             (slot.journal_seq, slot.outbox_seq) = (opened.journal_seq, opened.outbox_seq);
             for resumed in unfinished {
-                self.boxes.append(no, resumed.event, Stage::Accepted(resumed.seq), resumed.attempts, now);
+                self.resume(no, resumed, now);
             }
             if !calls.is_empty() {
                 // The outbox ends before the writer only when the pod stops.
@@ -64,6 +65,12 @@ impl Writer {
         let opened = targets.iter().map(|(target, epoch)| self.store.open_target(target, *epoch)).collect();
         self.store.commit()?;
         opened
+    }
+
+    /// Lets an accepted event enter its mailbox again.
+    pub(super) fn resume(&mut self, no: SlotNo, resumed: Resumed, now: Mono) {
+        let (stage, trace) = (Stage::Accepted(resumed.seq), Traced::resumed(resumed.trace));
+        self.boxes.append(no, resumed.event, stage, resumed.attempts, trace, now);
     }
 
     /// Stops serving a target. Its rows stay.
@@ -114,7 +121,7 @@ impl Writer {
                 headers: Vec::new(),
                 body: timer.payload.into(),
             };
-            self.boxes.append(no, event, Stage::Fresh, 0, now);
+            self.boxes.append(no, event, Stage::Fresh, 0, Traced::default(), now);
             self.boxes.slot_mut(no).timer_queued = true;
         }
     }

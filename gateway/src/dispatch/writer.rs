@@ -25,6 +25,7 @@ use shared::{
     event::{Answer, Event},
     lease::Use,
     platform,
+    telemetry::trace::Tracer,
     wire::link::Outcome,
 };
 use std::{
@@ -61,6 +62,7 @@ pub(crate) struct Writer {
     pub(super) notes: UnboundedSender<Note>,
     pub(super) checkpoints: Checkpointer,
     pub(super) meters: Meters,
+    pub(super) tracer: Tracer,
     pub(super) rate: Rate,
     pub(super) rng: Rng,
     pub(super) timers: Timers,
@@ -86,6 +88,7 @@ impl Writer {
         notes: UnboundedSender<Note>,
         commands: Receiver<Command>,
         meters: Meters,
+        tracer: Tracer,
         shared: Arc<Shared>,
     ) -> Self {
         let clock = Arc::clone(ownership.clock());
@@ -103,6 +106,7 @@ impl Writer {
             notes,
             checkpoints,
             meters,
+            tracer,
             rate: Rate::new(now),
             rng: Rng::seeded(clock.wall_ms()),
             timers: Timers::default(),
@@ -231,6 +235,10 @@ impl Writer {
         let seen = self.store.seen(slot.local, sent.key).ok().flatten()?;
         if seen.payload_hash != sent.payload_hash {
             self.alarm(&sent.event);
+        }
+        if sent.trace.is_recorded() {
+            let first = self.store.first_trace(slot.local, sent.key).ok().flatten();
+            sent.trace.duplicate(&self.tracer, first.as_ref());
         }
         Some(seen.answer)
     }

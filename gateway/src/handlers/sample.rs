@@ -3,7 +3,7 @@
 use super::{Event, EventKind, TargetId};
 
 /// Makes an event whose target, kind and body are what matters.
-pub(super) fn event(target: &str, kind: EventKind, body: &str) -> Event {
+pub(crate) fn event(target: &str, kind: EventKind, body: &str) -> Event {
     let target: TargetId = target.parse().expect("valid");
     Event {
         platform: target.platform(),

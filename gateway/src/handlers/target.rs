@@ -8,7 +8,7 @@ use crate::{
     store::{LocalId, NewCall, OpenCall, Store, StoreError},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use shared::{Clock, Epoch, Mono, TargetId};
+use shared::{Clock, Epoch, Mono, TargetId, telemetry::trace::TraceContext};
 use std::{fmt, time::Duration};
 
 /// The longest key, in bytes.
@@ -199,7 +199,9 @@ impl Outbox<'_, '_> {
         self.0.allowed.check_call(call).map_err(|why| HandlerError::Permanent(why.to_string()))?;
         let seq = self.0.outbox_seq + self.0.effects.calls.len() as u64 + 1;
         let added = self.0.run(|target| {
-            let new = NewCall { seq, call, idempotent, epoch: target.epoch, now_ms: target.now_ms };
+            let trace = TraceContext::current();
+            let (epoch, now_ms) = (target.epoch, target.now_ms);
+            let new = NewCall { seq, call, idempotent, epoch, now_ms, trace: trace.as_ref() };
             target.store.outbox_add(target.local, &new)
         })?;
         if added {

@@ -6,7 +6,7 @@ use crate::ownership::{Denied, Guard, Ownership};
 use crate::{Engine, metrics::GatewayMetrics};
 use futures_util::FutureExt;
 use shared::lease::Use;
-use shared::telemetry::trace::Scope;
+use shared::telemetry::trace::{Span, SpanKind};
 use shared::wire::link::{Outcome, Request};
 use shared::{Epoch, TargetId};
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -49,8 +49,8 @@ impl Answerer for Door {
         let Self { ownership, engine, metrics } = self.clone();
         let deadline = Duration::from_millis(request.deadline_ms.into());
         let answer_by = ownership.clock().now().after(deadline);
-        let trace = request.trace.clone();
-        let work = Scope::new(trace, async move {
+        let mut span = begin(&engine, &request);
+        let work = span.scope(async move {
             match admit(&ownership, &request.event.target, request.epoch, deadline).await {
                 Ok(guard) => engine.submit(guard, request.event, answer_by).await,
                 Err(why) => refusal(&ownership, &request.event.target, why),
@@ -68,9 +68,30 @@ impl Answerer for Door {
                 Err(_) => Outcome::Late,
             };
             metrics.request(&outcome);
+            span.describe(|live| {
+                live.set("berth.outcome", outcome.word());
+                if matches!(outcome, Outcome::NotCommitted { .. } | Outcome::Late) {
+                    live.set("error.type", outcome.word()).fail(outcome.word());
+                }
+            });
             outcome
         }
     }
+}
+
+/// Begins the span of a request: below the router's, or a trace of its own when the router does not trace.
+fn begin(engine: &Engine, request: &Request) -> Span {
+    let mut span = engine.tracer().start("receive", SpanKind::Server, request.trace.as_ref());
+    span.describe(|live| {
+        let event = &request.event;
+        live.rename(format!("receive {}", event.kind))
+            .set("berth.platform", event.platform.as_str())
+            .set("berth.target", event.target.to_string())
+            .set("berth.event.kind", event.kind.as_str())
+            .set("berth.event.id", event.id.clone())
+            .set("berth.epoch", request.epoch.0.cast_signed());
+    });
+    span
 }
 
 fn refusal(ownership: &Ownership, target: &TargetId, why: Denied) -> Outcome {

@@ -4,6 +4,7 @@ use super::{
     lanes::Queued,
     policy::{Allowed, Refused},
     resolve::Checked,
+    span,
     verdict::{Attempt, verdict},
 };
 use crate::{
@@ -14,7 +15,11 @@ use crate::{
     store::{Claimed, Settled},
 };
 use reqwest::{Client, Method, header};
-use shared::{Mono, TargetId, lease::Use};
+use shared::{
+    Mono, TargetId,
+    lease::Use,
+    telemetry::trace::{SpanKind, TraceContext, Tracer},
+};
 use std::{error::Error, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -48,6 +53,9 @@ pub(super) struct Sender {
     commands: Commands,
     give_up: Duration,
     meters: Meters,
+    tracer: Tracer,
+    /// Whether calls tell the outside which trace they belong to.
+    tell_trace: bool,
 }
 
 impl Sender {
@@ -57,6 +65,7 @@ impl Sender {
         commands: Commands,
         options: &crate::Options,
         meters: Meters,
+        tracer: Tracer,
     ) -> Result<Self, EngineError> {
         // Whoever was first has installed the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -70,7 +79,16 @@ impl Sender {
             .user_agent(concat!("berth/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|why| EngineError::Client(why.into()))?;
-        Ok(Self { client, allowed, ownership, commands, give_up: options.outbox_give_up, meters })
+        Ok(Self {
+            client,
+            allowed,
+            ownership,
+            commands,
+            give_up: options.outbox_give_up,
+            meters,
+            tracer,
+            tell_trace: options.outbox_trace,
+        })
     }
 
     /// Makes a call, or finds out that it cannot be made now.
@@ -88,7 +106,7 @@ impl Sender {
         };
         let settled = if self.may_start(&target).is_some() {
             let attempt = tokio::select! {
-                attempt = self.attempt(&target, &claimed) => attempt,
+                attempt = self.traced(&target, &claimed) => attempt,
                 () = self.lease_over(&guard) => Attempt::Unknown("the lease ended during the call".to_owned()),
             };
             verdict(attempt, &claimed, clock.wall_ms(), self.give_up)
@@ -115,7 +133,19 @@ impl Sender {
         }
     }
 
-    async fn attempt(&self, target: &TargetId, claimed: &Claimed) -> Attempt {
+    /// Makes an attempt in a span of the trace that asked for the call. The path is left out of it: platforms put secrets
+    /// there.
+    async fn traced(&self, target: &TargetId, claimed: &Claimed) -> Attempt {
+        let Some(asked) = &claimed.trace else { return self.attempt(target, claimed, None).await };
+        let mut span = self.tracer.start("call", SpanKind::Client, Some(asked));
+        span.describe(|live| span::begun(live, target, claimed));
+        let told = span.context().filter(|_| self.tell_trace).cloned();
+        let attempt = span.scope(self.attempt(target, claimed, told.as_ref())).await;
+        span.describe(|live| span::ended(live, &attempt));
+        attempt
+    }
+
+    async fn attempt(&self, target: &TargetId, claimed: &Claimed, told: Option<&TraceContext>) -> Attempt {
         let call = &claimed.call;
         let url = match self.allowed.check_call(call) {
             Ok(url) => url,
@@ -127,6 +157,11 @@ impl Sender {
         let mut request = self.client.request(method, url);
         for (name, value) in &call.headers {
             request = request.header(name, value);
+        }
+        if let Some(told) =
+            told.filter(|_| !call.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("traceparent")))
+        {
+            request = request.header("traceparent", told.traceparent());
         }
         let key = header_safe(&format!("{target}/{}", call.id));
         let sent = request.header("idempotency-key", key).body(call.body.clone()).send().await;

@@ -309,7 +309,15 @@ async fn a_call_that_was_given_up_with_its_target_has_no_say_about_the_one_that_
     let meters = Meters::register(&shared::telemetry::Metrics::new());
     let (commands, _writer) = Commands::channel();
     let allowed = Arc::new(Allowed::new("", "", true));
-    let sender = Sender::new(allowed, ownership, commands, &line.options, meters.clone()).expect("a client");
+    let sender = Sender::new(
+        allowed,
+        ownership,
+        commands,
+        &line.options,
+        meters.clone(),
+        shared::telemetry::trace::Tracer::off(),
+    )
+    .expect("a client");
     let mut run = Run {
         lanes: Lanes::default(),
         out: HashMap::new(),

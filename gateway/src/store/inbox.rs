@@ -3,6 +3,7 @@
 use super::{LocalId, Store, StoreError, headers_from, headers_text, signed};
 use rusqlite::{OptionalExtension, params};
 use shared::event::{Answer, EventKey};
+use shared::telemetry::trace::TraceContext;
 
 /// An event the inbox knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,16 @@ impl Store {
             Ok(Seen { payload_hash, answer: Answer { status, headers, body: body.unwrap_or_default().into() } })
         })
         .transpose()
+    }
+
+    /// Returns the span that belongs to an event the inbox knows.
+    pub(crate) fn first_trace(&self, target: LocalId, key: EventKey) -> Result<Option<TraceContext>, StoreError> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT journal.trace FROM inbox JOIN journal USING (target_id, seq)
+             WHERE inbox.target_id = ?1 AND inbox.key = ?2",
+        )?;
+        let trace: Option<Option<Vec<u8>>> = find.query_row(params![target.0, key.0], |row| row.get(0)).optional()?;
+        Ok(trace.flatten().as_deref().and_then(TraceContext::from_bytes))
     }
 
     /// Remembers an event with its answer. Of an answer larger than `most` bytes only the status is kept.

@@ -5,6 +5,7 @@ use super::{LocalId, Reader, Store, StoreError, headers_from, headers_text, sign
 use rusqlite::params;
 use shared::TargetId;
 use shared::event::{Event, EventKey, EventKind};
+use shared::telemetry::trace::TraceContext;
 use shared::wire::data::JournalEvent;
 
 /// What became of a committed event.
@@ -48,6 +49,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) reason: Option<&'a str>,
     /// Now, in milliseconds since the Unix epoch.
     pub(crate) at_ms: u64,
+    /// The span it belongs to.
+    pub(crate) trace: Option<&'a TraceContext>,
 }
 
 /// An accepted event as it comes back after a restart.
@@ -59,6 +62,8 @@ pub(crate) struct Resumed {
     pub(crate) attempts: u32,
     /// The event.
     pub(crate) event: Event,
+    /// The span it belongs to.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Store {
@@ -67,7 +72,8 @@ impl Store {
         let event = entry.event;
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO journal (target_id, seq, key, at_ms, state, attempts, reason, source, kind, event_id, parent,
-             received_at, headers, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             received_at, headers, body, trace)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?;
         insert.execute(params![
             target.0,
@@ -84,6 +90,7 @@ impl Store {
             signed(event.received_at),
             headers_text(&event.headers),
             &event.body[..],
+            entry.trace.map(TraceContext::to_bytes),
         ])?;
         Ok(())
     }
@@ -107,7 +114,7 @@ impl Store {
     /// Returns the events of a target that were accepted and not applied, in order.
     pub(crate) fn unfinished(&self, target: LocalId, name: &TargetId) -> Result<Vec<Resumed>, StoreError> {
         let mut find = self.conn.prepare_cached(
-            "SELECT seq, attempts, source, kind, event_id, parent, received_at, headers, body FROM journal
+            "SELECT seq, attempts, source, kind, event_id, parent, received_at, headers, body, trace FROM journal
              WHERE target_id = ?1 AND state = 'accepted' ORDER BY seq",
         )?;
         let mut rows = find.query([target.0])?;
@@ -126,7 +133,7 @@ impl Store {
         seq: u64,
     ) -> Result<Option<Resumed>, StoreError> {
         let mut find = self.conn.prepare_cached(
-            "SELECT seq, attempts, source, kind, event_id, parent, received_at, headers, body FROM journal
+            "SELECT seq, attempts, source, kind, event_id, parent, received_at, headers, body, trace FROM journal
              WHERE target_id = ?1 AND seq = ?2 AND state = 'accepted'",
         )?;
         let mut rows = find.query(params![target.0, signed(seq)])?;
@@ -184,5 +191,7 @@ fn resumed(row: &rusqlite::Row<'_>, name: &TargetId) -> Result<Resumed, StoreErr
         headers: headers_from(headers.as_deref())?,
         body: body.unwrap_or_default().into(),
     };
-    Ok(Resumed { seq: row.get(0)?, attempts: row.get(1)?, event })
+    let trace: Option<Vec<u8>> = row.get(9)?;
+    let trace = trace.as_deref().and_then(TraceContext::from_bytes);
+    Ok(Resumed { seq: row.get(0)?, attempts: row.get(1)?, event, trace })
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 const ALL: &[(&str, &str)] = &[
     ("0001_begin", include_str!("../../../migrations/gateway/0001_begin.sql")),
     ("0002_tables", include_str!("../../../migrations/gateway/0002_tables.sql")),
+    ("0003_traces", include_str!("../../../migrations/gateway/0003_traces.sql")),
     ("0004_data", include_str!("../../../migrations/gateway/0004_data.sql")),
 ];
 

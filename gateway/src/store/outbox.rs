@@ -3,7 +3,7 @@
 
 use super::{LocalId, Store, StoreError, headers_from, signed};
 use rusqlite::{OptionalExtension, params};
-use shared::{Epoch, event::OutboxCall};
+use shared::{Epoch, event::OutboxCall, telemetry::trace::TraceContext};
 
 /// A call to be written.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub(crate) struct NewCall<'a> {
     pub(crate) epoch: Epoch,
     /// Now, in milliseconds since the Unix epoch.
     pub(crate) now_ms: u64,
+    /// The span that asked for it.
+    pub(crate) trace: Option<&'a TraceContext>,
 }
 
 /// A call that has not come to its end.
@@ -46,6 +48,8 @@ pub(crate) struct Claimed {
     pub(crate) attempts: u32,
     /// When it was written, in milliseconds since the Unix epoch.
     pub(crate) created_ms: u64,
+    /// The span that asked for it.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What became of an attempt.
@@ -78,8 +82,8 @@ impl Store {
         let call = new.call;
         let headers = serde_json::to_string(&call.headers).map_err(|_| StoreError::Broken("header row"))?;
         let mut insert = self.conn.prepare_cached(
-            "INSERT INTO outbox (target_id, seq, id, state, epoch, method, url, headers, body, idempotent, created_ms)
-             VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (target_id, id) DO NOTHING",
+            "INSERT INTO outbox (target_id, seq, id, state, epoch, method, url, headers, body, idempotent, created_ms,
+             trace) VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (target_id, id) DO NOTHING",
         )?;
         let added = insert.execute(params![
             target.0,
@@ -92,6 +96,7 @@ impl Store {
             call.body,
             new.idempotent,
             signed(new.now_ms),
+            new.trace.map(TraceContext::to_bytes),
         ])?;
         Ok(added > 0)
     }
@@ -119,7 +124,7 @@ impl Store {
         let mut claim = self.conn.prepare_cached(
             "UPDATE outbox SET state = 'sending', attempts = attempts + 1
              WHERE target_id = ?1 AND seq = ?2 AND state IN ('pending', 'sending')
-             RETURNING id, method, url, headers, body, idempotent, attempts, created_ms",
+             RETURNING id, method, url, headers, body, idempotent, attempts, created_ms, trace",
         )?;
         let row = claim
             .query_row(params![target.0, signed(seq)], |row| {
@@ -131,7 +136,14 @@ impl Store {
                     headers: Vec::new(),
                     body: row.get(4)?,
                 };
-                let claimed = Claimed { call, idempotent: row.get(5)?, attempts: row.get(6)?, created_ms: row.get(7)? };
+                let trace: Option<Vec<u8>> = row.get(8)?;
+                let claimed = Claimed {
+                    call,
+                    idempotent: row.get(5)?,
+                    attempts: row.get(6)?,
+                    created_ms: row.get(7)?,
+                    trace: trace.as_deref().and_then(TraceContext::from_bytes),
+                };
                 Ok((claimed, headers))
             })
             .optional()?;

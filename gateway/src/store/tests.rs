@@ -36,7 +36,7 @@ fn event(id: &str) -> Event {
 fn write(store: &Store, local: LocalId, seq: u64, event: &Event, state: State, at_ms: u64) {
     let answer = Answer::empty(200).with_header("x-said", "yes");
     store.remember(local, event.key(), &event.payload_hash(), seq, &answer, 1_000).expect("written");
-    let entry = Entry { seq, key: event.key(), event, state, attempts: 2, reason: None, at_ms };
+    let entry = Entry { seq, key: event.key(), event, state, attempts: 2, reason: None, at_ms, trace: None };
     store.journal(local, &entry).expect("written");
 }
 

@@ -8,6 +8,7 @@ use shared::clock::ManualClock;
 use shared::http::{Probes, ServeLimits, bind, serve};
 use shared::shutdown::Shutdown;
 use shared::telemetry::Metrics;
+use shared::telemetry::trace::Tracer;
 use shared::wire::control::Watch;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,7 +50,8 @@ async fn story_with(memory: Memories) -> Story {
     let (placer, _task) = Placer::new(config.client(), routes.clone(), 1);
     let parking = Parking::new(10, 1 << 20, counters.parked.clone());
     let park_telegram = Duration::from_millis(200);
-    let core = Router { routes, placer, upstream: links, parking, counters: counters.clone(), park_telegram };
+    let tracer = Tracer::off();
+    let core = Router { routes, placer, upstream: links, parking, counters: counters.clone(), park_telegram, tracer };
     let bodies = BodyLimits { most: 1_000, most_github: 2_000, timeout: Duration::from_millis(300) };
     let clock = Arc::new(ManualClock::new(NOW_S * 1_000));
     let door = Arc::new(Door { verifiers: verifiers(), core, counters, clock, bodies, memory });

@@ -4,6 +4,7 @@ use crate::ingress::{Source, Verdict, tests::judge};
 use crate::testing::*;
 use shared::event::EventKind;
 use shared::telemetry::Metrics;
+use shared::telemetry::trace::Tracer;
 use shared::wire::control::Watch;
 use shared::wire::link::Frame;
 use shared::{Epoch, Revision};
@@ -35,7 +36,11 @@ async fn story_with(known: &[(&str, &str)], park: usize, park_bytes: usize) -> S
     let counters = Counters::register(&Metrics::new());
     let parking = Parking::new(park, park_bytes, counters.parked.clone());
     let park_telegram = Duration::from_millis(300);
-    Story { config, pods, router: Router { routes, placer, upstream: links, parking, counters, park_telegram } }
+    Story {
+        config,
+        pods,
+        router: Router { routes, placer, upstream: links, parking, counters, park_telegram, tracer: Tracer::off() },
+    }
 }
 
 fn slack_command() -> VerifiedEvent {

@@ -6,6 +6,7 @@ use super::{Routes, outage::Outage};
 use shared::TargetId;
 use shared::http::{Client, ClientError};
 use shared::shutdown::Shutdown;
+use shared::telemetry::trace::{SpanKind, TraceContext, Tracer};
 use shared::wire::control::{Place, PlaceTarget, Placed};
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +36,7 @@ pub(crate) enum PlaceFailed {
 struct Ask {
     target: PlaceTarget,
     reply: oneshot::Sender<Result<(), PlaceFailed>>,
+    trace: Option<TraceContext>,
 }
 
 /// Asks for targets' homes. Cheap to clone.
@@ -47,13 +49,14 @@ pub(crate) struct PlaceTask {
     asks: mpsc::Receiver<Ask>,
     client: Client,
     routes: Routes,
+    tracer: Tracer,
 }
 
 impl Placer {
     /// Makes the handle and its task. At most `queue` askers wait.
     pub(crate) fn new(client: Client, routes: Routes, queue: usize) -> (Self, PlaceTask) {
         let (sender, asks) = mpsc::channel(queue.max(1));
-        (Self(sender), PlaceTask { asks, client, routes })
+        (Self(sender), PlaceTask { asks, client, routes, tracer: Tracer::off() })
     }
 
     /// Asks where a target is and, if nowhere yet, for a home. When it returns, the table knows the answer.
@@ -63,12 +66,20 @@ impl Placer {
     pub(crate) async fn place(&self, target: &TargetId, parent: Option<&TargetId>) -> Result<(), PlaceFailed> {
         let (reply, answer) = oneshot::channel();
         let target = PlaceTarget { target: target.clone(), parent: parent.cloned() };
-        self.0.try_send(Ask { target, reply }).map_err(|_| PlaceFailed::Full)?;
+        let trace = TraceContext::current();
+        self.0.try_send(Ask { target, reply, trace }).map_err(|_| PlaceFailed::Full)?;
         answer.await.unwrap_or(Err(PlaceFailed::Unreachable))
     }
 }
 
 impl PlaceTask {
+    /// Lets calls have spans. One that many ask for belongs to the first one's trace and names the others'.
+    #[must_use]
+    pub(crate) fn traced(mut self, tracer: Tracer) -> Self {
+        self.tracer = tracer;
+        self
+    }
+
     /// Runs until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
         let (mut asks, mut outage) = (Vec::new(), Outage::default());
@@ -80,20 +91,35 @@ impl PlaceTask {
             if count == 0 {
                 return;
             }
+            let mut traces = Vec::new();
             let mut batch: BTreeMap<TargetId, (PlaceTarget, Vec<_>)> = BTreeMap::new();
             // Who has gone away meanwhile is not asked for.
             for ask in asks.drain(..).filter(|ask| !ask.reply.is_closed()) {
                 let entry = batch.entry(ask.target.target.clone()).or_insert((ask.target, Vec::new()));
                 entry.1.push(ask.reply);
+                traces.extend(ask.trace);
             }
             if batch.is_empty() {
                 continue;
             }
             let place = Place { targets: batch.values().map(|(target, _)| target.clone()).collect() };
+            let (first, others) = traces.split_first().map_or((None, &[][..]), |(first, others)| (Some(first), others));
+            let mut span = self.tracer.start_linked("POST /v1/targets/place", SpanKind::Client, first, others);
+            span.describe(|live| {
+                live.set("http.request.method", "POST").set("berth.targets", batch.len() as i64);
+            });
             let answer = tokio::select! {
                 () = shutdown.cancelled() => return,
-                answer = self.client.post::<Placed>("/v1/targets/place", &place) => answer,
+                answer = span.scope(self.client.post::<Placed>("/v1/targets/place", &place)) => answer,
             };
+            if let Err(why) = &answer {
+                let status = why.problem().map(|problem| problem.status);
+                span.describe(|live| {
+                    live.set("error.type", status.map_or("unreachable".to_owned(), |status| status.to_string()))
+                        .fail("");
+                });
+            }
+            drop(span);
             let results = self.settle(answer, &mut outage);
             for (target, (_, replies)) in batch {
                 let result = results(&target);

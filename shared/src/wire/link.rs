@@ -135,3 +135,18 @@ pub enum Outcome {
     /// The deadline passed before the event was committed. It may still be applied; the same id is safe to send again.
     Late,
 }
+
+impl Outcome {
+    /// Returns the word by which metrics and traces know it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Committed { duplicate: false, .. } => "committed",
+            Self::Committed { duplicate: true, .. } => "duplicate",
+            Self::NotOwner { .. } => "not-owner",
+            Self::NotServing { .. } => "not-serving",
+            Self::Busy { .. } => "busy",
+            Self::NotCommitted { .. } => "not-committed",
+            Self::Late => "late",
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The task that asks an asynchronous handler: so many at once, targets in the order in which they asked, never two for one
 //! target, each within its time. It holds no transaction and decides nothing about events; every answer goes to the writer.
 
-use super::super::{Command, Commands, mailbox::SlotNo};
+use super::super::{Command, Commands, mailbox::SlotNo, traced::tell};
 use crate::{
     Options,
     handlers::{AsyncHandler, Call, HandlerError, Local, Preloaded, Said, Timer},
@@ -13,7 +13,7 @@ use shared::{
     event::Event,
     platform,
     shutdown::Shutdown,
-    telemetry::trace::{Scope, TraceContext},
+    telemetry::trace::{Scope, Span, TraceContext},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -55,6 +55,8 @@ pub(crate) struct Ask {
     pub(super) epoch: Epoch,
     pub(super) attempt: u32,
     pub(super) trace: Option<TraceContext>,
+    /// The attempt; it ends with the answer, or when it is given up.
+    pub(super) span: Span,
 }
 
 /// An answer.
@@ -236,14 +238,16 @@ struct Asker {
 
 impl Asker {
     /// Asks, and returns the answer; nothing when the handler cannot be reached and the pod stops.
-    async fn ask(&self, ask: Ask) -> Option<Returned> {
+    async fn ask(&self, mut ask: Ask) -> Option<Returned> {
         tokio::select! {
             biased;
             () = self.handler.available() => {}
             () = self.stop.cancelled() => return None,
         }
         let (begun, no, slot, epoch) = (Instant::now(), ask.no, ask.slot, ask.epoch);
+        let mut span = std::mem::take(&mut ask.span);
         let said = self.call(ask).await;
+        tell(&mut span, &said);
         Some(Returned { no, slot, epoch, said, took: begun.elapsed() })
     }
 

@@ -55,7 +55,7 @@ impl Boxes {
             defer_at: T0.after(Duration::from_secs(2)),
             answer_by: T0.after(Duration::from_secs(3)),
             permit: self.admission.admit(1).expect("room"),
-            trace: None,
+            trace: Traced::default(),
             event,
             reply,
         };

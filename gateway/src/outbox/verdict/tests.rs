@@ -9,7 +9,7 @@ fn claimed(idempotent: bool, attempts: u32) -> Claimed {
         headers: vec![],
         body: String::new(),
     };
-    Claimed { call, idempotent, attempts, created_ms: 1_000_000 }
+    Claimed { call, idempotent, attempts, created_ms: 1_000_000, trace: None }
 }
 
 fn after(attempt: Attempt, idempotent: bool, attempts: u32, age_s: u64) -> Settled {

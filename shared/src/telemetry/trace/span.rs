@@ -5,11 +5,15 @@ use super::{Scope, SpanId, TraceContext, TraceId};
 use opentelemetry::{
     Context, KeyValue, Value,
     trace::{
-        Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState, Tracer as _,
+        Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState,
+        Tracer as _,
     },
 };
 use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 use std::{borrow::Cow, str::FromStr};
+
+/// Most links of a span; OpenTelemetry's own default.
+const MOST_LINKS: usize = 128;
 
 /// Makes spans. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -32,25 +36,23 @@ impl Tracer {
 
     /// Starts a span below `parent`, or a new trace. A tracer that is off hands the parent on.
     pub fn start(&self, name: impl Into<Cow<'static, str>>, kind: SpanKind, parent: Option<&TraceContext>) -> Span {
-        self.start_linked(name, kind, parent, None)
+        self.start_linked(name, kind, parent, [])
     }
 
-    /// Starts a span that has to do with another one which is not its parent.
-    pub fn start_linked(
+    /// Starts a span that has to do with others which are not its parent.
+    pub fn start_linked<'l>(
         &self,
         name: impl Into<Cow<'static, str>>,
         kind: SpanKind,
         parent: Option<&TraceContext>,
-        link: Option<&TraceContext>,
+        links: impl IntoIterator<Item = &'l TraceContext>,
     ) -> Span {
         let Some(tracer) = &self.0 else { return Span { live: None, context: parent.cloned() } };
         let from_outside = matches!(kind, SpanKind::Server | SpanKind::Consumer);
         let above = parent
             .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(foreign(parent, from_outside)));
-        let mut builder = SpanBuilder::from_name(name).with_kind(kind);
-        if let Some(link) = link {
-            builder = builder.with_links(vec![opentelemetry::trace::Link::with_context(foreign(link, true))]);
-        }
+        let links = links.into_iter().take(MOST_LINKS).map(|link| Link::with_context(foreign(link, true))).collect();
+        let builder = SpanBuilder::from_name(name).with_kind(kind).with_links(links);
         let span = tracer.build_with_context(builder, &above);
         let own = span.span_context();
         let ids = TraceId::new(own.trace_id().to_bytes()).zip(SpanId::new(own.span_id().to_bytes()));

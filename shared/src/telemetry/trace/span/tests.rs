@@ -57,7 +57,7 @@ fn a_trace_that_is_not_recorded_stays_one_and_is_carried_on() {
 fn a_linked_span_begins_a_trace_of_its_own() {
     let (tracer, mut ended) = recorder();
     let other: TraceContext = PARENT.parse().expect("valid");
-    drop(tracer.start_linked("work", SpanKind::Server, None, Some(&other)));
+    drop(tracer.start_linked("work", SpanKind::Server, None, [&other]));
     let data = ended.try_recv().expect("ended");
     assert_ne!(data.span_context.trace_id().to_bytes(), other.trace().bytes());
     assert_eq!(data.links.links[0].span_context.span_id().to_bytes(), other.span().bytes());
