@@ -9,7 +9,7 @@ fn without_a_tracer_the_context_goes_on_as_it_came() {
     let entered = context.enter();
     let mut traced = Traced::arrived(&Tracer::off());
     drop(entered);
-    let event = crate::handlers::sample::event("slack:workspace:T1", EventKind::SlackEvent, "{}");
+    let event = crate::handlers::sample::event("discord:guild:1", EventKind::DiscordCommand, "{}");
     assert_eq!(traced.attempt(&Tracer::off(), SpanKind::Internal, &event, 0).context(), None);
     assert_eq!((traced.context(), traced.caller()), (Some(&context), Some(&context)));
 }
