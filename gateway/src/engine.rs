@@ -22,6 +22,7 @@ use crate::{
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},
     ownership::{Guard, Ownership},
+    schema::Tables,
     store::{Reader, SqlLimits, Store, StoreError, checkpoint::Checkpointer},
 };
 use shared::{
@@ -129,8 +130,9 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let (folder, clock) = (options.data.clone(), Arc::clone(ownership.clock()));
         let limits = sql_limits(options);
+        let tables = Tables::load(options, bot.own_tables()).map_err(StoreError::from)?;
         let opened = tokio::task::spawn_blocking(move || {
-            let store = Store::open(&folder, clock, limits)?;
+            let store = Store::open(&folder, clock, &tables, limits)?;
             let incarnation = store.incarnation()?;
             let readers = (Reader::open(&folder, &store)?, Reader::open(&folder, &store)?);
             Ok::<_, StoreError>((store, incarnation, readers, Checkpointer::start(&folder)?))

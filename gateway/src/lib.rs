@@ -24,5 +24,6 @@ pub use engine::{Engine, EngineError, TargetRow};
 pub use handlers::{AsyncHandler, Bot, Call, Handler, HandlerError, Reply, Said, Target, Timer};
 pub use options::{HandlerArgs, Options};
 pub use run::run;
+pub use schema::Tables;
 pub use store::StoreError;
 pub use web::{Application, NotAnApplication};

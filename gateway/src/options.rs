@@ -107,6 +107,12 @@ pub struct Options {
     /// How long a query beside the writer may run
     #[arg(long, env = "BERTH_SQL_READ_TIMEOUT", default_value = "1s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub sql_read_timeout: Duration,
+    /// Folder with the migrations of the bot's own tables: 0001_name.sql and so on
+    #[arg(long, env = "BERTH_MIGRATIONS", value_name = "DIR")]
+    pub migrations: Option<PathBuf>,
+    /// File that says whose the rows of the bot's own tables are; schema.toml beside the migrations when it is not set
+    #[arg(long, env = "BERTH_SCHEMA", value_name = "FILE", requires = "migrations")]
+    pub schema: Option<PathBuf>,
     /// How long a session lives after its last use, unless the handler says otherwise
     #[arg(long, env = "BERTH_SESSION_TTL", default_value = "1h", value_parser = duration, value_name = "TIME")]
     pub session_ttl: Duration,

@@ -26,7 +26,7 @@ pub(crate) use reader::Reader;
 pub(crate) use sweep::Retention;
 pub(crate) use target::{Delta, LocalId, Opened};
 
-use crate::schema::Map;
+use crate::schema::{Map, SchemaError, Tables};
 use own::Scope;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use shared::{Clock, Incarnation, Mono};
@@ -78,6 +78,9 @@ pub enum StoreError {
         /// Which.
         version: u32,
     },
+    /// The bot's own tables cannot be used.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// A row holds what Berth never writes.
     #[error("the database holds a broken {0}")]
     Broken(&'static str),
@@ -147,7 +150,12 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens or creates the database in `folder` and brings its schema up to date.
-    pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>, limits: SqlLimits) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        tables: &Tables,
+        limits: SqlLimits,
+    ) -> Result<Self, StoreError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(StoreError::TooOld { found: rusqlite::version() });
         }
@@ -168,7 +176,7 @@ impl Store {
         migrate::run(&mut conn, clock.wall_ms())?;
         let scope = Scope::default();
         scope.install(&conn)?;
-        let map = Arc::new(Map::default());
+        let map = Arc::new(own::bring(&mut conn, &scope, tables, clock.wall_ms())?);
         scope.set_map(Arc::clone(&map));
         let limit = Arc::new(TimeLimit::new(clock));
         TimeLimit::watch(&limit, &conn)?;
@@ -189,6 +197,11 @@ impl Store {
     /// Interrupts statements that run beyond `at`; `None` lifts the limit.
     pub(crate) fn limit(&self, at: Option<Mono>) {
         self.limit.set(at);
+    }
+
+    /// Returns whose the rows of the bot's own tables are.
+    pub(crate) fn map(&self) -> &Arc<Map> {
+        &self.map
     }
 
     /// Begins a group commit and counts it.
@@ -235,6 +248,14 @@ impl Store {
     fn run(&self, sql: &str) -> Result<(), StoreError> {
         self.conn.prepare_cached(sql)?.execute([])?;
         Ok(())
+    }
+
+    /// Opens a database for a test that is about the bot's tables only.
+    #[cfg(test)]
+    pub(crate) fn open_for_tests(folder: &Path, tables: &Tables) -> Result<Self, StoreError> {
+        let read = std::time::Duration::from_secs(30);
+        let limits = SqlLimits { rows: 100, bytes: 10_000, statement: 1_000, params: 10, read };
+        Self::open(folder, Arc::new(shared::clock::ManualClock::new(1_700_000_000_000)), tables, limits)
     }
 
     /// Lets a test meddle with the connection: fill the disk, forbid writing.

@@ -1,6 +1,7 @@
 //! A bot as the gateway takes it: a synchronous [`Handler`] or an [`AsyncHandler`]. Decides nothing; says which it is.
 
 use super::{AsyncHandler, Handler};
+use crate::schema::Tables;
 use shared::TargetId;
 use std::{fmt, sync::Arc};
 
@@ -9,6 +10,7 @@ use std::{fmt, sync::Arc};
 #[derive(Clone)]
 pub struct Bot {
     pub(crate) way: Way,
+    tables: Option<Arc<Tables>>,
 }
 
 /// How a bot is called.
@@ -23,12 +25,24 @@ pub(crate) enum Way {
 impl Bot {
     /// Makes a bot of a synchronous handler.
     pub fn new(handler: impl Handler) -> Self {
-        Self { way: Way::Sync(Arc::new(handler)) }
+        Self { way: Way::Sync(Arc::new(handler)), tables: None }
     }
 
     /// Makes a bot of an asynchronous handler.
     pub fn asynchronous(handler: impl AsyncHandler) -> Self {
-        Self { way: Way::Async(Arc::new(handler)) }
+        Self { way: Way::Async(Arc::new(handler)), tables: None }
+    }
+
+    /// Gives the bot tables of its own, which it brings along in its program. The others come with `--migrations`.
+    #[must_use]
+    pub fn tables(mut self, tables: Tables) -> Self {
+        self.tables = Some(Arc::new(tables));
+        self
+    }
+
+    /// Returns the tables that it brings along.
+    pub(crate) fn own_tables(&self) -> Option<&Tables> {
+        self.tables.as_deref()
     }
 
     /// Tells the handler that the pod begins to serve a target.

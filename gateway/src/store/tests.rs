@@ -12,7 +12,7 @@ const LIMITS: SqlLimits =
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn open(folder: &Path) -> Result<Store, StoreError> {
-    Store::open(folder, Arc::new(ManualClock::new(NOW)), LIMITS)
+    Store::open(folder, Arc::new(ManualClock::new(NOW)), &Tables::default(), LIMITS)
 }
 
 fn target() -> TargetId {

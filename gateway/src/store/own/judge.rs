@@ -3,7 +3,7 @@
 
 use super::scope::Mode;
 use crate::schema::{
-    Map, Right,
+    Map, OwnTable, Right,
     names::{is_berths, is_sqlites},
 };
 use rusqlite::hooks::{AuthAction, AuthContext};
@@ -26,7 +26,7 @@ pub(super) fn judge(mode: &Mode, map: Option<&Map>, asked: &AuthContext<'_>) -> 
 }
 
 fn statement(mode: &Mode, map: Option<&Map>, asked: &AuthContext<'_>) -> Result<(), String> {
-    let right = |table: &str| map.and_then(|map| map.right(table));
+    let right = |table: &str| map.and_then(|map| map.table(table)).map(OwnTable::right);
     match asked.action {
         AuthAction::Select | AuthAction::Recursive => Ok(()),
         AuthAction::Function { function_name } => function(function_name),

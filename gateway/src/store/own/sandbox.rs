@@ -96,7 +96,7 @@ impl Sandboxes {
         scope.install(&conn)?;
         let word: Arc<str> = format!("berth_{}", uuid::Uuid::new_v4().simple()).into();
         for (i, table) in self.map.of_targets().enumerate() {
-            let (view, behind) = (quoted(table), quoted(&format!("{word}_{i}")));
+            let (view, behind) = (quoted(&table.name), quoted(&format!("{word}_{i}")));
             conn.execute_batch(&format!(
                 "CREATE TEMP VIEW {behind} AS SELECT * FROM main.{view} WHERE target_id = current_target();
                  CREATE TEMP VIEW {view} AS SELECT * FROM temp.{behind};"

@@ -19,7 +19,6 @@ pub(in crate::store) enum Mode {
     /// begins the names of the views that read the tables.
     Sandbox(Arc<str>),
     /// A bot's migration.
-    #[expect(dead_code, reason = "migrations of bots are about to be run")]
     Migration,
 }
 

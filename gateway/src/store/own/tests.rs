@@ -1,0 +1,523 @@
+use super::{bring::bring, *};
+use crate::{
+    handlers::sql::{Params, Rows, Value},
+    schema::{Map, SchemaError, Tables},
+    store::{LocalId, Reader, Store, StoreError},
+};
+use proptest::prelude::*;
+use rusqlite::Connection;
+use shared::{Epoch, TargetId, clock::ManualClock};
+use std::{path::Path, sync::Arc, time::Duration};
+
+const NOW: u64 = 1_700_000_000_000;
+const LIMITS: SqlLimits =
+    SqlLimits { rows: 100, bytes: 10_000, statement: 1_000, params: 10, read: Duration::from_secs(30) };
+
+const MIGRATION: &str = "
+    CREATE TABLE warnings (target_id INTEGER NOT NULL, id TEXT NOT NULL, about TEXT, at INTEGER,
+                           PRIMARY KEY (target_id, id)) WITHOUT ROWID;
+    CREATE TABLE notes (target_id INTEGER NOT NULL, id TEXT NOT NULL, warning TEXT,
+                        PRIMARY KEY (target_id, id),
+                        FOREIGN KEY (target_id, warning) REFERENCES warnings (target_id, id) ON DELETE CASCADE);
+    CREATE TABLE escalations (id TEXT PRIMARY KEY, guild_id TEXT NOT NULL, about TEXT);
+    CREATE TABLE votes (id TEXT PRIMARY KEY, escalation_id TEXT NOT NULL REFERENCES escalations (id) ON DELETE CASCADE,
+                        vote TEXT);
+    CREATE TABLE words (word TEXT PRIMARY KEY);
+    CREATE TABLE scratch (k TEXT PRIMARY KEY, v TEXT);
+    INSERT INTO words VALUES ('bad'), ('worse');";
+const MAP: &str = "
+    [tables.warnings]
+    column = 'target_id'
+    time = 'at'
+    retention = '90days'
+    [tables.notes]
+    column = 'target_id'
+    [tables.escalations]
+    column = 'guild_id'
+    [tables.votes]
+    via = 'escalations.id'
+    [tables.words]
+    global = true
+    [tables.scratch]
+    everywhere = true";
+
+fn open_with(folder: &Path, tables: &Tables) -> Result<Store, StoreError> {
+    Store::open(folder, Arc::new(ManualClock::new(NOW)), tables, LIMITS)
+}
+
+fn tables() -> Tables {
+    Tables::embedded(&[("0001_begin.sql", MIGRATION)], MAP)
+}
+
+/// A database with two targets, each with the same rows, and a reader beside it.
+struct Two {
+    folder: tempfile::TempDir,
+    store: Store,
+    reader: Reader,
+    targets: [(TargetId, LocalId); 2],
+}
+
+impl Two {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open_with(folder.path(), &tables()).expect("opened");
+        let reader = Reader::open(folder.path(), &store).expect("opened");
+        let targets = ["discord:guild:10", "discord:guild:20"].map(|name| {
+            let target: TargetId = name.parse().expect("valid");
+            let local = store.open_target(&target, Epoch(1)).expect("opened").local;
+            (target, local)
+        });
+        let two = Self { folder, store, reader, targets };
+        for who in 0..2 {
+            for sql in [
+                "INSERT INTO warnings VALUES (:target, 'w1', 'loud', 1), (:target, 'w2', 'rude', 2)",
+                "INSERT INTO notes VALUES (:target, 'n1', 'w1')",
+                "INSERT INTO escalations (id, guild_id, about) VALUES ('e' || :target_key, :target_key, 'x')",
+                "INSERT INTO votes (id, escalation_id, vote) VALUES ('v' || :target_key, 'e' || :target_key, 'yes')",
+            ] {
+                two.execute(who, sql).unwrap_or_else(|why| panic!("{sql}: {why}"));
+            }
+        }
+        two
+    }
+
+    fn execute(&self, who: usize, sql: &str) -> Result<u64, StatementError> {
+        let (target, local) = &self.targets[who];
+        self.store.sql_execute(*local, target, sql, &Params::default())
+    }
+
+    fn query(&self, who: usize, sql: &str) -> Result<Rows, StatementError> {
+        self.reader.query(&self.targets[who].0, sql, &Params::default())
+    }
+
+    /// Everything that a target has, as a text.
+    fn rows(&self, who: usize) -> String {
+        let conn = Connection::open(self.folder.path().join("berth.db")).expect("opened");
+        let mut all = String::new();
+        for table in self.store.map().of_targets() {
+            let sql = format!("SELECT * FROM {} WHERE target_id = ?1 ORDER BY 1, 2", table.name);
+            let mut find = conn.prepare(&sql).expect("a query");
+            let mut rows = find.query([self.targets[who].1.0]).expect("rows");
+            while let Some(row) = rows.next().expect("a row") {
+                let cells: Vec<rusqlite::types::Value> =
+                    (0..row.as_ref().column_count()).map(|i| row.get(i).expect("a cell")).collect();
+                all.push_str(&format!("{} {cells:?}\n", table.name));
+            }
+        }
+        all
+    }
+
+    fn ownerless(&self) -> i64 {
+        let conn = Connection::open(self.folder.path().join("berth.db")).expect("opened");
+        self.store
+            .map()
+            .of_targets()
+            .map(|table| {
+                let sql = format!("SELECT count(*) FROM {} WHERE target_id IS NULL", table.name);
+                conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).expect("read")
+            })
+            .sum()
+    }
+}
+
+#[test]
+fn no_statement_changes_another_targets_row() {
+    let two = Two::new();
+    let before = two.rows(1);
+    assert_eq!(before.lines().count(), 5, "{before}");
+    for sql in [
+        "UPDATE warnings SET about = 'mine'",
+        "DELETE FROM warnings",
+        "UPDATE warnings SET target_id = 2 WHERE target_id = 1",
+        "UPDATE warnings SET target_id = 1 WHERE target_id = 2",
+        "INSERT INTO warnings VALUES (2, 'w3', 'x', 1)",
+        "INSERT INTO warnings VALUES (NULL, 'w3', 'x', 1)",
+        "INSERT OR REPLACE INTO warnings VALUES (2, 'w1', 'x', 1)",
+        "REPLACE INTO warnings VALUES (2, 'w1', 'x', 1)",
+        "INSERT INTO warnings VALUES (2, 'w1', 'x', 1) ON CONFLICT DO UPDATE SET about = 'x'",
+        "INSERT OR IGNORE INTO warnings VALUES (2, 'w9', 'x', 1)",
+        "UPDATE OR REPLACE warnings SET target_id = 2, id = 'w2' WHERE target_id = 1 AND id = 'w1'",
+        "UPDATE OR IGNORE warnings SET target_id = 2, id = 'w7'",
+        "INSERT INTO notes VALUES (2, 'n2', 'w2')",
+        "DELETE FROM notes WHERE rowid > 0",
+        "INSERT INTO escalations (id, guild_id) VALUES ('e9', '20')",
+        "INSERT INTO escalations (id, guild_id, target_id) VALUES ('e9', '10', 2)",
+        "INSERT INTO escalations (id, guild_id) VALUES ('e9', NULL)",
+        "REPLACE INTO escalations (id, guild_id) VALUES ('e20', '10')",
+        "INSERT INTO escalations (id, guild_id) VALUES ('e20', '10') ON CONFLICT DO UPDATE SET about = 'x'",
+        "UPDATE escalations SET guild_id = '20' WHERE guild_id = '10'",
+        "UPDATE escalations SET target_id = NULL",
+        "UPDATE escalations SET about = 'x' WHERE id = 'e20'",
+        "UPDATE OR REPLACE escalations SET id = 'e20' WHERE id = 'e10'",
+        "DELETE FROM escalations WHERE id = 'e20'",
+        "INSERT INTO votes (id, escalation_id) VALUES ('v9', 'e20')",
+        "UPDATE votes SET escalation_id = 'e20' WHERE id = 'v10'",
+        "UPDATE votes SET escalation_id = 'e10'",
+        "REPLACE INTO votes (id, escalation_id) VALUES ('v20', 'e10')",
+        "DELETE FROM votes WHERE escalation_id = 'e20'",
+        "INSERT INTO words VALUES ('worst')",
+        "DELETE FROM words",
+        "WITH x AS (SELECT 2 AS t) INSERT INTO warnings SELECT t, 'w8', '', 0 FROM x",
+    ] {
+        let refused = two.execute(0, sql);
+        let says = match &refused {
+            Err(StatementError::Refused(says)) => says.clone(),
+            other => panic!("{sql}: {other:?}"),
+        };
+        assert!(says.starts_with("table "), "{sql}: {says}");
+        assert_eq!(two.rows(1), before, "{sql}");
+    }
+    assert_eq!(two.ownerless(), 0);
+}
+
+#[test]
+fn what_is_a_targets_own_is_written_freely() {
+    let two = Two::new();
+    let other = two.rows(1);
+    for (sql, changed) in [
+        ("UPDATE warnings SET about = 'x' WHERE target_id = :target", 2),
+        ("INSERT OR REPLACE INTO warnings VALUES (:target, 'w1', 'again', 1)", 1),
+        ("INSERT INTO warnings VALUES (:target, 'w1', 'x', 1) ON CONFLICT DO UPDATE SET about = 'more'", 1),
+        ("INSERT INTO escalations (id, guild_id) VALUES ('e11', :target_key), ('e12', :target_key)", 2),
+        ("INSERT INTO votes (id, escalation_id) VALUES ('v11', 'e11'), ('v12', 'e11')", 2),
+        ("UPDATE votes SET escalation_id = 'e12' WHERE id = 'v12'", 1),
+        // The cascade takes a vote along.
+        ("DELETE FROM escalations WHERE id = 'e11'", 1),
+        ("UPDATE votes SET vote = 'no' WHERE id = 'v11'", 0),
+        ("INSERT INTO scratch VALUES ('a', :target_name)", 1),
+        ("DELETE FROM warnings WHERE target_id = :target", 2),
+        ("DELETE FROM votes WHERE target_id = :target", 2),
+    ] {
+        assert_eq!(two.execute(0, sql).unwrap_or_else(|why| panic!("{sql}: {why}")), changed, "{sql}");
+    }
+    assert_eq!((two.rows(1), two.ownerless()), (other, 0));
+    assert_eq!(two.rows(0).lines().count(), 2, "two escalations: {}", two.rows(0));
+}
+
+#[test]
+fn a_reader_sees_its_targets_rows_only() {
+    let two = Two::new();
+    let first = |sql: &str| two.query(0, sql).unwrap_or_else(|why| panic!("{sql}: {why}")).first().cloned();
+    for (sql, found) in [
+        ("SELECT count(*) FROM warnings", 2),
+        ("SELECT count(*) FROM WARNINGS AS w JOIN notes ON notes.warning = w.id", 1),
+        ("SELECT count(*) FROM votes", 1),
+        ("SELECT count(*) FROM words", 2),
+        ("SELECT count(*) FROM scratch", 0),
+        ("SELECT count(*) FROM (SELECT * FROM escalations UNION ALL SELECT * FROM escalations)", 2),
+        ("WITH mine AS MATERIALIZED (SELECT * FROM warnings) SELECT count(*) FROM mine", 2),
+        ("SELECT count(*) FROM json_each('[1,2,3]')", 3),
+        ("SELECT :target", 1),
+        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT count(*) FROM n", 9),
+    ] {
+        assert_eq!(first(sql), Some(Value::Integer(found)), "{sql}");
+    }
+    for sql in [
+        "SELECT * FROM main.warnings",
+        "SELECT count(*) FROM main.warnings",
+        "SELECT count(*) FROM MAIN.warnings",
+        "SELECT 1 FROM main.warnings",
+        "SELECT rowid FROM main.notes",
+        // A subquery that is called like the view is not the view.
+        "WITH warnings AS (SELECT * FROM main.warnings) SELECT * FROM warnings",
+        "WITH warnings AS MATERIALIZED (SELECT about FROM main.warnings) SELECT * FROM warnings",
+        "WITH warnings(a) AS (SELECT count(*) FROM main.warnings) SELECT a FROM warnings",
+        "SELECT * FROM (SELECT * FROM main.warnings) AS warnings",
+        "SELECT (SELECT about FROM main.warnings LIMIT 1)",
+        "SELECT * FROM warnings WHERE EXISTS (SELECT 1 FROM main.escalations)",
+        "SELECT * FROM kv",
+        "SELECT count(*) FROM main.target",
+        "SELECT * FROM sqlite_temp_master",
+        "SELECT count(*) FROM temp.sqlite_temp_master",
+        "SELECT sql FROM sqlite_schema",
+        "SELECT * FROM dbstat",
+        "SELECT count(*) FROM dbstat",
+        "DELETE FROM warnings",
+        "INSERT INTO scratch VALUES ('a', 'b')",
+        "EXPLAIN QUERY PLAN SELECT * FROM warnings",
+        "EXPLAIN SELECT * FROM warnings",
+        "PRAGMA table_info(warnings)",
+        "CREATE TEMP VIEW x AS SELECT 1",
+        "DROP VIEW warnings",
+        "ATTACH ':memory:' AS x",
+        "BEGIN",
+    ] {
+        assert!(matches!(two.query(0, sql), Err(StatementError::Refused(_))), "{sql}: {:?}", two.query(0, sql));
+    }
+    let nobody: TargetId = "discord:guild:30".parse().expect("valid");
+    let none = two.reader.query(&nobody, "SELECT * FROM warnings", &Params::default()).expect("read");
+    assert_eq!(none.rows.len(), 0);
+}
+
+#[test]
+fn what_berth_prepared_for_itself_is_never_run_for_a_bot() {
+    let two = Two::new();
+    let own = "UPDATE meta SET commit_seq = commit_seq + 1";
+    for _ in 0..3 {
+        two.store.begin().expect("begun");
+        assert!(matches!(two.execute(0, own), Err(StatementError::Refused(_))));
+        two.store.commit().expect("committed");
+    }
+}
+
+#[test]
+fn the_failure_of_a_statement_undoes_that_statement_only() {
+    let two = Two::new();
+    two.store.begin().and_then(|()| two.store.savepoint()).expect("begun");
+    two.execute(0, "INSERT INTO warnings VALUES (:target, 'w3', 'kept', 1)").expect("written");
+    let twice = two.execute(0, "INSERT INTO warnings VALUES (:target, 'w4', '', 1), (:target, 'w3', '', 1)");
+    assert!(matches!(twice, Err(StatementError::Failed(_))), "{twice:?}");
+    let guarded = two.execute(0, "INSERT INTO warnings VALUES (:target, 'w5', '', 1), (2, 'w5', '', 1)");
+    assert!(matches!(guarded, Err(StatementError::Refused(_))), "{guarded:?}");
+    two.store.release().and_then(|()| two.store.commit()).expect("committed");
+    let ids = two.query(0, "SELECT id FROM warnings ORDER BY id").expect("read");
+    assert_eq!(ids.rows.concat(), ["w1", "w2", "w3"].map(Value::from));
+}
+
+#[test]
+fn answers_and_statements_have_bounds() {
+    let two = Two::new();
+    let series = |n: u32| {
+        format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n}) SELECT i FROM n")
+    };
+    assert_eq!(two.query(0, &series(100)).expect("read").rows.len(), 100);
+    assert!(matches!(two.query(0, &series(101)), Err(StatementError::Failed(_))));
+    assert!(matches!(two.query(0, "SELECT zeroblob(10001)"), Err(StatementError::Failed(_))));
+    let long = format!("SELECT 1 /*{}*/", "x".repeat(1_000));
+    assert!(matches!(two.query(0, &long), Err(StatementError::Refused(_))));
+    let many = Params::from(vec![Value::Null; 11]);
+    assert!(matches!(two.reader.query(&two.targets[0].0, "SELECT ?11", &many), Err(StatementError::Refused(_))));
+    assert!(matches!(two.query(0, "SELECT 1\0"), Err(StatementError::Refused(_))));
+}
+
+#[test]
+fn parameters_are_bound_by_place_or_by_name_and_nothing_is_left_over() {
+    let two = Two::new();
+    let ask =
+        |sql: &str, params: Params| two.reader.query(&two.targets[0].0, sql, &params).map(|rows| rows.rows.concat());
+    let ok = |sql: &str, params: Params| ask(sql, params).unwrap_or_else(|why| panic!("{sql}: {why}"));
+    assert_eq!(ok("SELECT ?, :target_key, ?", ("a", 2).into()), ["a".into(), "10".into(), Value::Integer(2)]);
+    assert_eq!(ok("SELECT ?2, ?1", (1, 2).into()), [Value::Integer(2), Value::Integer(1)]);
+    assert_eq!(ok("SELECT :a, @b", [("a", 1.into()), ("b", Value::Null)].into()), [Value::Integer(1), Value::Null]);
+    for (sql, params) in [
+        ("SELECT ?", ().into()),
+        ("SELECT 1", (1,).into()),
+        ("SELECT :target, ?1", (7,).into()),
+        ("SELECT :a", (1,).into()),
+        ("SELECT :a", [("b", Value::Null)].into()),
+        ("SELECT :a", [("a", Value::Null), ("b", Value::Null)].into()),
+        ("SELECT :target", [("target", Value::Integer(2))].into()),
+    ] {
+        assert!(matches!(ask(sql, params), Err(StatementError::Refused(_))), "{sql}");
+    }
+}
+
+#[test]
+fn a_bot_keeps_its_rows_through_a_restart_and_a_newer_version_of_its_tables() {
+    let two = Two::new();
+    let (folder, before) = (two.folder.path().to_owned(), two.rows(0));
+    let Two { store, reader, folder: _kept, .. } = two;
+    drop((store, reader));
+    assert_eq!(open_with(&folder, &tables()).expect("opened again").map().version, Some(1));
+    let newer = Tables::embedded(
+        &[
+            ("0001_begin.sql", MIGRATION),
+            ("0002_more.sql", "ALTER TABLE escalations ADD COLUMN state TEXT DEFAULT 'open'"),
+        ],
+        &format!("version = 5\n{MAP}"),
+    );
+    let store = open_with(&folder, &newer).expect("migrated");
+    assert_eq!(store.map().version, Some(5));
+    assert!(store.map().table("escalations").expect("there").columns.contains(&"state".to_owned()));
+    drop(store);
+    let says = |tables: &Tables| open_with(&folder, tables).expect_err("refused").to_string();
+    assert!(
+        says(&tables()).contains("has 2 migrations of the bot, this version of it brings 1"),
+        "{}",
+        says(&tables())
+    );
+    assert!(says(&Tables::default()).contains("set --migrations"));
+    let lower = Tables::embedded(
+        &[
+            ("0001_begin.sql", MIGRATION),
+            ("0002_more.sql", "ALTER TABLE escalations ADD COLUMN state TEXT DEFAULT 'open'"),
+        ],
+        MAP,
+    );
+    assert!(says(&lower).contains("has version 5 of the bot's schema, this one brings 2"));
+    let changed =
+        Tables::embedded(&[("0001_begin.sql", "SELECT 1"), ("0002_more.sql", "")], &format!("version = 5\n{MAP}"));
+    assert!(says(&changed).contains("migration 0001_begin has been changed since it ran here"));
+    let store = open_with(&folder, &newer).expect("a refusal changes nothing");
+    assert!(!before.is_empty() && store.map().tables.len() == 6);
+}
+
+#[test]
+fn a_migration_that_fails_or_reaches_too_far_leaves_nothing() {
+    for (sql, says) in [
+        ("CREATE TABLE a (x); SELECT nonsense", "no such column"),
+        ("CREATE TABLE a (x); COMMIT", "one transaction"),
+        ("CREATE TABLE a (x); DROP TABLE kv", "Berth's own"),
+        ("CREATE TABLE kv2 AS SELECT * FROM kv", "Berth's own"),
+        ("CREATE TABLE berth_a (x)", "Berth's own"),
+        ("ALTER TABLE target ADD COLUMN x", "Berth's own"),
+        ("CREATE INDEX i ON inbox (seq)", "Berth's own"),
+        ("INSERT INTO target (name, epoch) VALUES ('x', 1)", "Berth's own"),
+        ("PRAGMA journal_mode = DELETE", "PRAGMA journal_mode is not allowed"),
+        ("PRAGMA writable_schema = ON", "not allowed"),
+        ("ATTACH 'x' AS x", "not allowed"),
+        ("CREATE VIEW v AS SELECT 1", "view v"),
+        ("CREATE TABLE a (x); CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END", "trigger t"),
+        ("CREATE VIRTUAL TABLE f USING fts5(x)", "fts5"),
+        ("CREATE TEMP TABLE a (x)", "not allowed"),
+        (
+            "CREATE TABLE p (id TEXT PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES ('x')",
+            "name nothing",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tables = Tables::embedded(&[("0001_a.sql", sql)], "[tables.a]\neverywhere = true");
+        let why = open_with(folder.path(), &tables).expect_err("refused").to_string();
+        assert!(why.contains(says) && why.contains("0001_a"), "{sql}: {why}");
+        let store = open_with(folder.path(), &Tables::default()).expect("nothing is left of it");
+        assert!(store.map().tables.is_empty());
+    }
+}
+
+#[test]
+fn a_table_made_anew_keeps_its_rows_and_those_that_hang_on_it() {
+    let two = Two::new();
+    let folder = two.folder.path().to_owned();
+    let Two { store, reader, folder: _kept, .. } = two;
+    drop((store, reader));
+    let anew = "CREATE TABLE e2 (id TEXT PRIMARY KEY, guild_id TEXT NOT NULL, about TEXT NOT NULL);
+        INSERT INTO e2 SELECT id, guild_id, about FROM escalations;
+        DROP TABLE escalations; ALTER TABLE e2 RENAME TO escalations;";
+    let tables = Tables::embedded(&[("0001_begin.sql", MIGRATION), ("0002_anew.sql", anew)], MAP);
+    let store = open_with(&folder, &tables).expect("migrated");
+    let count = |sql: &str| store.conn.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("read");
+    assert_eq!(
+        count("SELECT count(*) FROM escalations JOIN target ON target.id = target_id AND name LIKE '%:' || guild_id"),
+        2
+    );
+    assert_eq!(count("SELECT count(*) FROM votes"), 2);
+}
+
+#[test]
+fn rows_that_a_migration_wrote_for_nobody_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sql = "CREATE TABLE a (id TEXT PRIMARY KEY, guild_id TEXT); INSERT INTO a VALUES ('x', '77')";
+    let tables = Tables::embedded(&[("0001_a.sql", sql)], "[tables.a]\ncolumn = 'guild_id'");
+    let why = open_with(folder.path(), &tables).expect_err("refused").to_string();
+    assert!(why.contains("table a: 1 of its rows belong to no target"), "{why}");
+}
+
+#[test]
+fn the_guards_of_an_open_database_stand_in_no_file() {
+    let two = Two::new();
+    let conn = Connection::open(two.folder.path().join("berth.db")).expect("opened");
+    let triggers: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')", [], |row| row.get(0))
+        .expect("read");
+    assert_eq!(triggers, 0);
+    let mut plain = Connection::open_in_memory().expect("opened");
+    let refused = bring(&mut plain, &Scope::default(), &Tables::default(), NOW);
+    assert!(refused.is_err(), "without Berth's own tables there is nothing to bring up to date");
+}
+
+#[test]
+fn what_a_statement_waits_for_ends_with_its_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = ManualClock::new(NOW);
+    let limits = SqlLimits { read: Duration::ZERO, ..LIMITS };
+    let store = Store::open(folder.path(), Arc::new(clock.clone()), &tables(), limits).expect("opened");
+    let reader = Reader::open(folder.path(), &store).expect("opened");
+    let target: TargetId = "discord:guild:10".parse().expect("valid");
+    store.open_target(&target, Epoch(1)).expect("opened");
+    let running = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while running.load(std::sync::atomic::Ordering::Relaxed) {
+                clock.advance(Duration::from_millis(1));
+                std::thread::yield_now();
+            }
+        });
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let ended = reader.query(&target, endless, &Params::default());
+        running.store(false, std::sync::atomic::Ordering::Relaxed);
+        assert!(matches!(&ended, Err(StatementError::Failed(why)) if why.contains("took longer")), "{ended:?}");
+    });
+}
+
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof![Just("w1"), Just("w2"), Just("e10"), Just("e20"), Just("v10"), Just("v20"), Just("n1"), Just("new")]
+        .prop_map(|id| format!("'{id}'"))
+}
+
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![Just("1"), Just("2"), Just("NULL"), Just(":target"), Just("'10'"), Just("'20'"), Just(":target_key")]
+        .prop_map(str::to_owned)
+}
+
+fn verb() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("INSERT"), Just("REPLACE"), Just("INSERT OR IGNORE"), Just("INSERT OR FAIL")]
+}
+
+fn end() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just(""), Just(" ON CONFLICT DO NOTHING"), Just(" ON CONFLICT DO UPDATE SET id = 'other'")]
+}
+
+fn statement() -> impl Strategy<Value = String> {
+    let insert = (verb(), id(), number(), id(), end()).prop_flat_map(|(verb, id, number, other, end)| {
+        prop_oneof![
+            Just(format!("{verb} INTO warnings VALUES ({number}, {id}, 'p', 1){end}")),
+            Just(format!("{verb} INTO notes VALUES ({number}, {id}, {other}){end}")),
+            Just(format!("{verb} INTO escalations (id, guild_id) VALUES ({id}, {number}){end}")),
+            Just(format!(
+                "{verb} INTO escalations (id, guild_id, target_id) VALUES ({id}, :target_key, {number}){end}"
+            )),
+            Just(format!("{verb} INTO votes (id, escalation_id) VALUES ({id}, {other}){end}")),
+        ]
+    });
+    let table = prop_oneof![Just("warnings"), Just("notes"), Just("escalations"), Just("votes")];
+    let column = prop_oneof![Just("id"), Just("target_id"), Just("guild_id"), Just("escalation_id"), Just("warning")];
+    let or = prop_oneof![Just(""), Just("OR REPLACE "), Just("OR IGNORE "), Just("OR ABORT ")];
+    let wherever =
+        (column.clone(), prop_oneof![id(), number()]).prop_map(|(column, value)| format!("{column} = {value}"));
+    let wherever = prop_oneof![Just("1".to_owned()), wherever];
+    let change = (or, table, column, prop_oneof![id(), number()], wherever, any::<bool>()).prop_map(
+        |(or, table, column, value, wherever, delete)| {
+            if delete {
+                format!("DELETE FROM {table} WHERE {wherever}")
+            } else {
+                format!("UPDATE {or}{table} SET {column} = {value} WHERE {wherever}")
+            }
+        },
+    );
+    prop_oneof![insert, change]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_statements_never_change_another_targets_rows(statements in prop::collection::vec(statement(), 1..24)) {
+        let two = Two::new();
+        let before = two.rows(1);
+        for sql in &statements {
+            let _ = two.execute(0, sql);
+            prop_assert_eq!(&two.rows(1), &before, "{}", sql);
+            prop_assert_eq!(two.ownerless(), 0, "{}", sql);
+        }
+        prop_assert_eq!(two.query(1, "SELECT count(*) FROM warnings").expect("read").first().cloned(), Some(Value::Integer(2)));
+    }
+}
+
+#[test]
+fn a_map_that_does_not_fit_says_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tables = Tables::embedded(&[("0001_begin.sql", MIGRATION)], "[tables.warnings]\ncolumn = 'target_id'");
+    let why = open_with(folder.path(), &tables).expect_err("refused");
+    assert!(matches!(&why, StoreError::Schema(SchemaError::Unfit(all)) if all.len() == 5), "{why}");
+    assert_eq!(Map::default().of_targets().count(), 0);
+}
