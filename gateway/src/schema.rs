@@ -9,9 +9,9 @@ pub(crate) mod names;
 mod tables;
 
 pub(crate) use check::check;
-pub(crate) use file::{File, SchemaError};
+pub(crate) use file::{File, SchemaError, TimeUnit};
 pub(crate) use found::{Column, Foreign, Found, Index, Other};
-pub(crate) use map::{Belongs, Map, OwnTable, Right};
+pub(crate) use map::{Belongs, Expiry, Map, OwnTable, Right};
 pub(crate) use tables::Migration;
 pub use tables::Tables;
 

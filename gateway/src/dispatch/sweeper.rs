@@ -47,6 +47,16 @@ impl Sweeper {
         let wall_ms = wall_ms.min(self.begun.1.saturating_add(passed));
         self.next = now.after(BETWEEN);
         let Some(target) = store.target_after(self.at)? else {
+            store.begin()?;
+            let went = store.sweep_pods_own(wall_ms, keep.chunk)?;
+            if went > 0 {
+                store.commit()?;
+            } else {
+                store.rollback();
+            }
+            if went >= keep.chunk {
+                return Ok(());
+            }
             (self.at, self.round_begins) = (None, self.round_begins.after(EVERY).max(now));
             self.next = self.next.max(self.round_begins);
             return Ok(());

@@ -203,6 +203,7 @@ impl Engine {
         let export = Export { parts, whole: Arc::clone(&whole) };
         let head = head(target, epoch, self.0.ownership.pod(), self.0.ownership.clock().wall_ms());
         let (folder, target) = (exports.folder.clone(), target.clone());
+        let map = Arc::clone(self.0.reader.map());
         let (stall, deadline) = (exports.stall, tokio::time::Instant::now() + exports.timeout);
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
@@ -212,7 +213,7 @@ impl Engine {
                 let sent = runtime.block_on(tokio::time::timeout_at(until, sender.send(part.into())));
                 if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Cut) }
             };
-            match export::export(&folder, &target, head, &mut sink) {
+            match export::export(&folder, &map, &target, head, &mut sink) {
                 Ok(()) => whole.store(true, Ordering::Release),
                 Err(why @ ExportError::Cut) => tracing::info!(%target, reason = %why, "an export was cut"),
                 Err(why) => tracing::error!(%target, error = %why, "an export failed"),

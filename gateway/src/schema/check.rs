@@ -280,11 +280,10 @@ impl<'c> Checker<'c> {
             }
             let kept =
                 |column: &&super::Column| !column.computed && (!of_target || !column.name.eq_ignore_ascii_case(TARGET));
-            let key = table.key();
             checked.map.tables.push(OwnTable {
                 name: table.name.clone(),
                 columns: table.columns.iter().filter(kept).map(|column| column.name.clone()).collect(),
-                key: if key.is_empty() { vec!["rowid".to_owned()] } else { key },
+                key: table.apart(),
                 expiry,
                 names_itself: table.foreign.iter().any(|foreign| foreign.table.eq_ignore_ascii_case(&table.name)),
                 belongs,

@@ -60,6 +60,15 @@ impl Found {
         key.into_iter().map(|column| column.name.clone()).collect()
     }
 
+    /// Returns what tells the rows apart: the primary key where there is no rowid, since only that is never NULL.
+    pub(crate) fn apart(&self) -> Vec<String> {
+        if self.without_rowid {
+            return self.key();
+        }
+        let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| self.column(name).is_none());
+        free.map_or_else(|| self.key(), |name| vec![name.to_owned()])
+    }
+
     /// Returns the column whose values SQLite makes up when none is given: an `INTEGER PRIMARY KEY`.
     pub(crate) fn numbered(&self) -> Option<&str> {
         let key = self.key();

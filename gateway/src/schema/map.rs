@@ -57,7 +57,7 @@ pub(crate) struct OwnTable {
     pub(crate) belongs: Belongs,
     /// What is kept in its rows: its columns without `target_id` and without what is computed.
     pub(crate) columns: Vec<String>,
-    /// The columns that tell its rows apart: the primary key, or `rowid`.
+    /// The columns that tell its rows apart: the rowid, or the primary key of a table without one.
     pub(crate) key: Vec<String>,
     /// When its rows are old.
     pub(crate) expiry: Option<Expiry>,

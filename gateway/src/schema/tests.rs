@@ -1,4 +1,4 @@
-use super::{file::TimeUnit, *};
+use super::*;
 use std::{path::Path, time::Duration};
 
 fn column(name: &str, declared: &str, key: u32) -> Column {

@@ -3,21 +3,25 @@
 //! Knows nothing of who may ask, or of what serves meanwhile.
 
 use super::{LocalId, Store, StoreError, signed};
+use crate::schema::{Map, names::is_berths};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
-/// A table of Berth's whose rows belong to targets.
+/// A table whose rows belong to targets: Berth's, or the bot's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ranged {
     /// Its name.
     pub(super) name: String,
-    /// The columns of its primary key behind `target_id`.
+    /// What tells a target's rows apart.
     pub(super) key: Vec<String>,
+    /// Whether its rows name each other, and so go all at once.
+    whole: bool,
 }
 
 impl Ranged {
-    /// Finds every such table in the schema, by name: what a later migration adds is among them by itself.
-    pub(super) fn all(conn: &Connection) -> Result<Vec<Self>, StoreError> {
+    /// Finds every such table: Berth's in the schema, by name, so that what a later migration adds is among them by itself,
+    /// then the bot's as the map has them, parents first.
+    pub(super) fn all(conn: &Connection, map: &Map) -> Result<Vec<Self>, StoreError> {
         let mut find = conn.prepare_cached(
             "SELECT s.name, c.name FROM sqlite_schema s, pragma_table_info(s.name) c
              WHERE s.type = 'table' AND c.pk > 1 AND EXISTS (
@@ -29,14 +33,21 @@ impl Ranged {
         while let Some(row) = rows.next()? {
             let (name, column): (String, String) = (row.get(0)?, row.get(1)?);
             match all.last_mut().filter(|last| last.name == name) {
+                _ if !is_berths(&name) => {}
                 Some(last) => last.key.push(column),
-                None => all.push(Self { name, key: vec![column] }),
+                None => all.push(Self { name, key: vec![column], whole: false }),
             }
         }
+        let own = |table: &crate::schema::OwnTable| Self {
+            name: table.name.clone(),
+            key: table.key.clone(),
+            whole: table.names_itself,
+        };
+        all.extend(map.of_targets().map(own));
         Ok(all)
     }
 
-    /// Returns its key's columns behind the target, quoted and separated by commas.
+    /// Returns its key's columns, quoted and separated by commas.
     pub(super) fn columns(&self) -> String {
         self.key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ")
     }
@@ -75,13 +86,16 @@ impl Store {
         rows: &mut BTreeMap<String, u64>,
     ) -> Result<bool, StoreError> {
         let mut left = most;
-        for table in Ranged::all(&self.conn)? {
+        let _entered = self.as_target(target)?;
+        // Children first: no foreign key may name what is gone.
+        for table in Ranged::all(&self.conn, &self.map)?.into_iter().rev() {
             let (name, key) = (quoted(&table.name), table.columns());
             let mut delete = self.conn.prepare_cached(&format!(
                 "DELETE FROM {name} WHERE target_id = ?1 AND ({key}) IN (
                    SELECT {key} FROM {name} WHERE target_id = ?1 LIMIT ?2)"
             ))?;
-            let went = delete.execute(params![target.0, signed(left as u64)])?;
+            let chunk = if table.whole { i64::MAX } else { signed(left as u64) };
+            let went = delete.execute(params![target.0, chunk])?;
             if went > 0 {
                 *rows.entry(table.name).or_default() += went as u64;
             }

@@ -84,6 +84,7 @@ impl Lines<'_> {
 /// end. A target without a row has only these two lines.
 pub(crate) fn export(
     folder: &Path,
+    map: &crate::schema::Map,
     target: &TargetId,
     head: impl FnOnce(Vec<String>) -> ExportHead,
     sink: &mut dyn FnMut(Vec<u8>) -> Result<(), Cut>,
@@ -91,7 +92,7 @@ pub(crate) fn export(
     let conn = open_reader(folder)?;
     // Ends with the connection, however this returns.
     conn.execute_batch("BEGIN")?;
-    let tables = Ranged::all(&conn)?;
+    let tables = Ranged::all(&conn, map)?;
     let mut names = vec![TARGET.to_owned()];
     names.extend(tables.iter().map(|table| table.name.clone()));
     let mut lines = Lines { sink, gathered: Vec::new(), hash: Sha256::new(), rows: 0 };

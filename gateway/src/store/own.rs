@@ -5,6 +5,7 @@ mod bring;
 mod guard;
 mod inspect;
 mod judge;
+mod keep;
 mod run;
 mod sandbox;
 mod scope;
@@ -12,7 +13,7 @@ mod scope;
 pub(super) use bring::bring;
 pub(crate) use run::{SqlLimits, StatementError};
 pub(super) use sandbox::Sandboxes;
-pub(super) use scope::{Mode, Scope};
+pub(super) use scope::{Entered, Mode, Scope};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use super::{Store, StoreError, kv, open_reader, own::Sandboxes, session};
 use crate::{
     engine::TargetRow,
     handlers::sql::{Params, Rows},
+    schema::Map,
     store::StatementError,
 };
 use rusqlite::{Connection, OptionalExtension};
@@ -24,9 +25,14 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens the database in `folder`, which `writer` has made.
     pub(crate) fn open(folder: &Path, writer: &Store) -> Result<Self, StoreError> {
-        let (clock, map) = (Arc::clone(&writer.limit.clock), Arc::clone(&writer.map));
+        let (clock, map) = (Arc::clone(&writer.limit.clock), Arc::clone(writer.map()));
         let sandboxes = Sandboxes::new(folder.to_owned(), clock, map, writer.limits);
         Ok(Self { conn: Mutex::new(open_reader(folder)?), file: folder.join(super::FILE), sandboxes })
+    }
+
+    /// Returns whose the rows of the bot's own tables are.
+    pub(crate) fn map(&self) -> &Arc<Map> {
+        self.sandboxes.map()
     }
 
     /// Runs a bot's query for a target: it sees the target's rows of the bot's own tables, as last committed. It may read

@@ -37,6 +37,7 @@ impl Store {
             self.sweep_calls(target, before(keep.inbox), keep.chunk)?,
             self.sweep_kv(target, now_ms, keep.chunk)?,
             self.sweep_sessions(target, now_ms, keep.chunk)?,
+            self.sweep_own(target, now_ms, keep.chunk)?,
         ];
         let more = looked_at >= keep.chunk || counts.iter().any(|count| *count >= keep.chunk);
         Ok(Swept { rows: counts.iter().sum::<usize>() + dropped, payloads, more })

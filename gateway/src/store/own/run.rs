@@ -58,7 +58,7 @@ impl Store {
         statement: &str,
         params: &Params,
     ) -> Result<u64, StatementError> {
-        let _entered = self.scope.enter(Mode::Bot, Some((local, target)));
+        let _entered = self.scope.enter(Mode::Bot, Some((local, target.id())));
         let call = Call { conn: &self.conn, scope: &self.scope, limits: &self.limits, target, local: Some(local) };
         call.run(statement, params, |_| Ok(()))
     }
@@ -71,7 +71,7 @@ impl Store {
         statement: &str,
         params: &Params,
     ) -> Result<Rows, StatementError> {
-        let _entered = self.scope.enter(Mode::Bot, Some((local, target)));
+        let _entered = self.scope.enter(Mode::Bot, Some((local, target.id())));
         let call = Call { conn: &self.conn, scope: &self.scope, limits: &self.limits, target, local: Some(local) };
         call.rows(statement, params)
     }

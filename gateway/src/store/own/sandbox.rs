@@ -49,6 +49,11 @@ impl Sandboxes {
         Self { folder, clock, map, limits, free: Mutex::default() }
     }
 
+    /// Returns whose the tables' rows are.
+    pub(in crate::store) fn map(&self) -> &Arc<Map> {
+        &self.map
+    }
+
     /// Runs a bot's query for a target.
     pub(in crate::store) fn query(
         &self,
@@ -75,7 +80,7 @@ impl Sandboxes {
         let local: Option<i64> =
             find.query_row([target.as_str()], |row| row.get(0)).optional().map_err(StoreError::from)?;
         let local = local.map(LocalId);
-        let _entered = on.scope.enter(Mode::Sandbox(Arc::clone(&on.word)), local.map(|local| (local, target)));
+        let _entered = on.scope.enter(Mode::Sandbox(Arc::clone(&on.word)), local.map(|local| (local, target.id())));
         on.limit.set(Some(self.clock.now().after(self.limits.read)));
         let call = Call { conn: &on.conn, scope: &on.scope, limits: &self.limits, target, local };
         let found = call.rows(sql, params);

@@ -4,7 +4,6 @@
 use super::judge::judge;
 use crate::{schema::Map, store::LocalId};
 use rusqlite::{Connection, functions::FunctionFlags, hooks::Authorization};
-use shared::TargetId;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// For whom a connection prepares statements.
@@ -66,9 +65,9 @@ impl Scope {
         let _ = self.map.set(map);
     }
 
-    /// Lets the connection work in a mode, for a target, until the result is dropped.
-    pub(in crate::store) fn enter(&self, mode: Mode, target: Option<(LocalId, &TargetId)>) -> Entered<'_> {
-        let target = target.map(|(local, target)| (local, Arc::from(target.id())));
+    /// Lets the connection work in a mode, for a target with its key, until the result is dropped.
+    pub(in crate::store) fn enter(&self, mode: Mode, target: Option<(LocalId, &str)>) -> Entered<'_> {
+        let target = target.map(|(local, key)| (local, Arc::from(key)));
         self.with(|state| *state = State { mode, target, reason: None });
         Entered(self)
     }

@@ -413,6 +413,72 @@ fn rows_that_a_migration_wrote_for_nobody_are_refused() {
 }
 
 #[test]
+fn old_rows_go_by_the_time_in_them_and_nobody_elses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let day = 86_400_000_i64;
+    let sql = "CREATE TABLE ms (target_id INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER, PRIMARY KEY (target_id, id)) WITHOUT ROWID;
+        CREATE TABLE s (id TEXT PRIMARY KEY, guild_id TEXT NOT NULL, at INTEGER);
+        CREATE TABLE t (id TEXT PRIMARY KEY, guild_id TEXT NOT NULL, at TEXT);
+        CREATE TABLE pods (id TEXT PRIMARY KEY, at INTEGER);
+        CREATE TABLE child (id TEXT PRIMARY KEY, s TEXT REFERENCES s (id));";
+    let time = "retention = '10days'\ntime = 'at'\ntime_unit";
+    let map = format!(
+        "[tables.ms]\ncolumn = 'target_id'\n{time} = 'ms'\n[tables.s]\ncolumn = 'guild_id'\n{time} = 's'\n\
+         [tables.t]\ncolumn = 'guild_id'\n{time} = 'text'\n[tables.pods]\neverywhere = true\n{time} = 'ms'\n\
+         [tables.child]\nvia = 's.id'"
+    );
+    let store = open_with(folder.path(), &Tables::embedded(&[("0001_a.sql", sql)], &map)).expect("opened");
+    let target: TargetId = "discord:guild:10".parse().expect("valid");
+    let local = store.open_target(&target, Epoch(1)).expect("opened").local;
+    let now = i64::try_from(NOW).expect("small");
+    for (id, at) in [("old", now - 11 * day), ("young", now - 9 * day)] {
+        let do_it = |sql: &str, at: Value| {
+            let params = Params::from((id, at));
+            store.sql_execute(local, &target, sql, &params).unwrap_or_else(|why| panic!("{sql}: {why}"));
+        };
+        do_it("INSERT INTO ms VALUES (:target, ?, ?)", at.into());
+        do_it("INSERT INTO s (guild_id, id, at) VALUES (:target_key, ?, ?)", (at / 1_000).into());
+        do_it(
+            "INSERT INTO t (guild_id, id, at) VALUES (:target_key, ?, datetime(?, 'unixepoch'))",
+            (at / 1_000).into(),
+        );
+        do_it("INSERT INTO pods (id, at) VALUES (?, ?)", at.into());
+    }
+    for odd in ["'CURRENT_TIMESTAMP'", "''", "NULL", "5"] {
+        let sql = format!("INSERT INTO t (id, guild_id, at) VALUES ('odd ' || quote({odd}), :target_key, {odd})");
+        store.sql_execute(local, &target, &sql, &Params::default()).expect("written");
+    }
+    let left = |table: &str| -> Vec<String> {
+        let mut find = store.conn.prepare(&format!("SELECT id FROM {table} ORDER BY id")).expect("a query");
+        find.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("rows")
+    };
+    store
+        .sql_execute(local, &target, "INSERT INTO child (id, s) VALUES ('c', 'old')", &Params::default())
+        .expect("written");
+    store.sweep_own(local, NOW, 100).and_then(|_| store.sweep_pods_own(NOW, 100)).expect("swept");
+    assert_eq!(left("s"), ["old", "young"], "what is still named stays");
+    store.sql_execute(local, &target, "DELETE FROM child", &Params::default()).expect("deleted");
+    store.sweep_own(local, NOW, 100).expect("swept");
+    for table in ["ms", "s", "pods"] {
+        assert_eq!(left(table), ["young"], "{table}");
+    }
+    assert_eq!(left("t").len(), 5, "what is no day is not old: {:?}", left("t"));
+}
+
+#[test]
+fn an_erasure_takes_the_bots_rows_of_that_target_too() {
+    let two = Two::new();
+    let other = two.rows(1);
+    let mut rows = std::collections::BTreeMap::new();
+    two.store.begin().expect("begun");
+    while two.store.erase_chunk(two.targets[0].1, 2, &mut rows).expect("erased") {}
+    two.store.commit().expect("committed");
+    assert_eq!((two.rows(0).as_str(), two.rows(1)), ("", other));
+    assert_eq!(rows.get("warnings"), Some(&2), "{rows:?}");
+    assert_eq!(rows.get("votes"), Some(&1), "{rows:?}");
+}
+
+#[test]
 fn the_guards_of_an_open_database_stand_in_no_file() {
     let two = Two::new();
     let conn = Connection::open(two.folder.path().join("berth.db")).expect("opened");
