@@ -5,6 +5,8 @@
 //! stop   web traffic ends ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ goodbye ▸ listener closed
 //! ```
 
+mod handler;
+
 use crate::agent::{Agent, Parts, heart::Card};
 use crate::http::{App, Bounds, Door, Links, routes};
 use crate::web::{Web, WebBounds};
@@ -12,6 +14,7 @@ use crate::{
     Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
 };
 use anyhow::Context;
+use handler::{Attached, Working};
 use shared::clock::{BootClock, Clock};
 use shared::http::relay::{FlowBounds, SenderBounds};
 use shared::http::{BoundListener, Probes, Tokens, bind};
@@ -42,6 +45,8 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let card = Card::new(&options, bound.address)?;
     tracing::info!(pod = %options.pod, listen = %bound.address, address = card.address, data = %folder.path().display(), same_boot = folder.same_boot(), "gateway starts");
 
+    let attached = Attached::new(&options).await?;
+    let bot = attached.as_ref().map_or(bot, Attached::bot);
     let ownership = Ownership::new(options.pod.clone(), clock, LeaseTerms::default());
     let (metrics, probes) = (Metrics::new(), Probes::new());
     let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
@@ -51,7 +56,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         .await
         .with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
     let registered = probes.latch("registered", "not registered with config-service yet");
-    let readiness = Readiness::new(&probes, ownership.clone(), engine.clone());
+    let readiness = Readiness::new(&probes, ownership.clone(), engine.clone(), attached.as_ref().map(Attached::remote));
     let parts = Parts {
         ownership: ownership.clone(),
         engine: engine.clone(),
@@ -68,7 +73,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let app = App { tokens: Arc::new(tokens), door, links: links.clone(), web: web.clone() };
     let router = routes(app, &probes, metrics, readiness);
     let running = Running { agent, engine, engine_stop, links, web, probes, options };
-    let ended = running.run(bound, router, shutdown).await;
+    let ended = running.run(bound, router, attached, shutdown).await;
     tracing.stop().await;
     drop(folder);
     ended
@@ -106,6 +111,14 @@ fn web_bounds(options: &Options) -> WebBounds {
     }
 }
 
+/// Completes when the handler, if it is another program, cannot be worked with.
+async fn refusal(handler: Option<&mut Working>) -> anyhow::Error {
+    match handler {
+        Some(handler) => handler.refused().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The role at work.
 struct Running {
     agent: Agent,
@@ -118,12 +131,25 @@ struct Running {
 }
 
 impl Running {
-    async fn run(self, bound: BoundListener, router: axum::Router, shutdown: Shutdown) -> anyhow::Result<()> {
+    async fn run(
+        self,
+        bound: BoundListener,
+        router: axum::Router,
+        attached: Option<Attached>,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<()> {
         let listening = Shutdown::new();
+        let mut handler = attached.map(|attached| attached.start(&self.options, listening.clone()));
+        let mut refused = None;
         let limits = self.options.limits.clone();
         let mut server = shared::shutdown::spawn(shared::http::serve(bound, router, limits, listening.clone()));
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
+            // The pod is in order and leaves in order; only its handler is not.
+            why = refusal(handler.as_mut()) => {
+                refused = Some(why);
+                Ok(())
+            }
             () = self.agent.ended() => Err(anyhow::anyhow!("the agent has ended by itself; the log above has the cause")),
             () = self.engine.ended() => Err(anyhow::anyhow!("the database's writer has ended by itself; the log above has the cause")),
             served = &mut server => {
@@ -136,7 +162,7 @@ impl Running {
             listening.cancel();
             server.await.context("the listener's task failed")?.context("the listener failed")?;
         }
-        ended
+        refused.map_or(ended, Err)
     }
 
     async fn stop(mut self) {

@@ -4,8 +4,8 @@
 mod asynchronous;
 mod bot;
 mod command;
-#[allow(dead_code, unused_imports, reason = "dispatch calls it with the next step")]
 pub(crate) mod contract;
+pub(crate) mod remote;
 mod reply;
 mod said;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod data;
 mod door;
 mod link;
+pub(crate) mod local;
 mod owned;
 mod state;
 mod web;

@@ -1,7 +1,12 @@
-//! When the pod may get traffic: registered, lease held, database writable, writer at work, not stopping. Asked at every use, since a
+//! When the pod may get traffic: registered, lease held, database writable, writer at work, handler there, not stopping. Asked at every use, since a
 //! lease ends by the clock alone.
 
-use crate::{Engine, ownership::Denied, ownership::Ownership};
+use crate::{
+    Engine,
+    handlers::remote::{Health, Remote},
+    ownership::Denied,
+    ownership::Ownership,
+};
 use shared::http::{Latch, Probes};
 use shared::lease::Use;
 
@@ -13,15 +18,17 @@ pub(crate) struct Readiness {
     lease: Latch,
     database: Latch,
     writer: Latch,
+    handler: Option<(Remote, Latch)>,
 }
 
 impl Readiness {
     /// Adds the pod's conditions to its probes.
-    pub(crate) fn new(probes: &Probes, ownership: Ownership, engine: Engine) -> Self {
+    pub(crate) fn new(probes: &Probes, ownership: Ownership, engine: Engine, remote: Option<Remote>) -> Self {
         let lease = probes.latch("lease", "this pod holds no lease");
         let database = probes.latch("database", "not opened yet");
         let writer = probes.latch("writer", "not started yet");
-        let readiness = Self { ownership, engine, lease, database, writer };
+        let handler = remote.map(|remote| (remote, probes.latch("handler", "not asked yet")));
+        let readiness = Self { ownership, engine, lease, database, writer, handler };
         readiness.refresh();
         readiness
     }
@@ -40,6 +47,12 @@ impl Readiness {
                 self.writer.close(&format!(
                     "the writer has been at one thing for {seconds} s: a handler that does not return, or a disk that does not answer"
                 ));
+            }
+        }
+        if let Some((remote, latch)) = &self.handler {
+            match remote.health() {
+                Health::Up => latch.open(),
+                Health::Down(why) | Health::Incompatible(why) => latch.close(&why),
             }
         }
         if self.engine.writable() {

@@ -6,10 +6,9 @@ mod ask;
 mod describe;
 mod place;
 
-pub(crate) use answer::parse as parse_answer;
+pub(crate) use answer::{parse as parse_answer, parse_query};
 pub(crate) use ask::{Access, ask};
-pub(crate) use describe::{Description, parse as parse_description};
-pub(crate) use place::Malformed;
+pub(crate) use describe::{Description, Unusable, parse as parse_description};
 
 /// The version of the contract that this gateway speaks.
 pub(crate) const API: &str = "1";

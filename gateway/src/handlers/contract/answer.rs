@@ -127,6 +127,18 @@ fn statement(at: &At<'_>, named: &BTreeMap<String, String>) -> Result<Statement,
     Ok(Statement { statement, params })
 }
 
+/// Reads the body of a query that a handler makes while it works.
+///
+/// # Errors
+/// What is wrong and where.
+pub(crate) fn parse_query(body: &[u8]) -> Result<(String, Params), Malformed> {
+    let value: Value =
+        serde_json::from_slice(body).map_err(|why| Malformed::new("query", format!("no JSON: {why}")))?;
+    let at = At::root("query", &value);
+    let Statement { statement, params } = statement(&at, &BTreeMap::new())?;
+    Ok((statement, params))
+}
+
 fn params(at: &At<'_>) -> Result<Params, Malformed> {
     let value = |at: At<'_>| at.value().clone().try_into().map_err(|why| at.wrong(why));
     if at.value().is_array() {
