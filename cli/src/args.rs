@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Completion(completion::Args),
     /// Run the control plane
     ConfigService(Role<config_service::Options>),
-    /// Run a gateway pod with the moderation bot as its handler
+    /// Run a gateway pod, with the handler that --handler names or the moderation bot
     Gateway(Box<Role<gateway::Options>>),
     /// Run the HTTP tier that takes the platforms' webhooks
     HttpService(Box<Role<http_service::Options>>),

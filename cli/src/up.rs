@@ -4,6 +4,7 @@
 mod check;
 mod child;
 mod fleet;
+mod handler;
 mod lock;
 mod ports;
 mod ready;
@@ -20,6 +21,7 @@ use crate::{
 };
 use child::Ground;
 use fleet::Fleet;
+use handler::HandlerArgs;
 use ports::{PortArgs, Ports};
 use settings::{Passed, SecretArgs};
 use shared::{
@@ -41,7 +43,7 @@ const LEFTOVERS: Duration = Duration::from_secs(15);
 /// Flags of `berth up`.
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  berth up\n  berth up --pods 5 --data /var/tmp/berth\n  berth up --check     start, send one event per platform, verify, stop"
+    before_help = "Examples:\n  berth up\n  berth up --pods 5 --data /var/tmp/berth\n  berth up --handler http://127.0.0.1:8080     your own bot, in any language\n  berth up --check     start, send one event per platform, verify, stop"
 )]
 pub(crate) struct Args {
     /// The data folder [default: ./.berth; with --check one that is removed afterwards]
@@ -62,6 +64,9 @@ pub(crate) struct Args {
     /// How long each process may take to stop before it is killed
     #[arg(long, env = "BERTH_UP_GRACE", default_value = "10s", value_parser = shared::settings::duration, value_name = "TIME")]
     grace: Duration,
+    /// Whose handler.
+    #[command(flatten)]
+    handler: HandlerArgs,
     /// The children's logs.
     #[command(flatten)]
     log: LogArgs,

@@ -7,6 +7,7 @@ mod examples;
 mod first_contact;
 mod fixtures;
 mod handler_test;
+mod http_handler;
 mod kill;
 mod leases;
 mod load;

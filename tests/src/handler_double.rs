@@ -10,6 +10,9 @@ use std::{
     time::Duration,
 };
 
+/// The pause between two bytes of a drip.
+const DRIP: Duration = Duration::from_millis(100);
+
 /// A request that arrived.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
@@ -30,6 +33,12 @@ pub enum Says {
     Text(u16, String),
     /// These bytes, and then the end of the connection.
     Bytes(Vec<u8>),
+    /// These bytes; the connection stays.
+    Loose(Vec<u8>),
+    /// These bytes, one by one.
+    Drip(Vec<u8>),
+    /// These bytes, again and again.
+    Flood(Vec<u8>),
     /// Nothing, for as long as the other side waits.
     Nothing,
     /// A JSON answer after a while.
@@ -55,6 +64,19 @@ impl HandlerDouble {
         })
     }
 
+    /// Starts a handler on a port that is known before, as [`HandlerDouble::start`].
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub fn start_on(port: u16, says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> Self {
+        let says = Arc::new(says);
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+        Self::serve(listener, move |stream| {
+            let says = Arc::clone(&says);
+            drop(thread::spawn(move || conversation(stream, &*says)));
+        })
+    }
+
     /// Starts a handler that serves one connection until it ends, and only then the next.
     ///
     /// # Panics
@@ -64,7 +86,10 @@ impl HandlerDouble {
     }
 
     fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        Self::serve(TcpListener::bind(("127.0.0.1", 0)).expect("a free port"), serve)
+    }
+
+    fn serve(listener: TcpListener, serve: impl Fn(TcpStream) + Send + 'static) -> Self {
         let port = listener.local_addr().expect("a bound listener").port();
         drop(thread::spawn(move || listener.incoming().flatten().for_each(serve)));
         Self { port }
@@ -84,6 +109,20 @@ fn conversation(stream: TcpStream, says: &dyn Fn(&Asked) -> Says) {
             Says::Json(status, value) => (whole(status, &value.to_string()), false),
             Says::Text(status, text) => (whole(status, &text), false),
             Says::Bytes(bytes) => (bytes, true),
+            Says::Loose(bytes) => (bytes, false),
+            Says::Drip(bytes) => {
+                for byte in bytes {
+                    thread::sleep(DRIP);
+                    if reader.get_mut().write_all(&[byte]).is_err() {
+                        return;
+                    }
+                }
+                return;
+            }
+            Says::Flood(bytes) => {
+                while reader.get_mut().write_all(&bytes).is_ok() {}
+                return;
+            }
             Says::Nothing => {
                 // The other side gives up, and that ends it.
                 let _ = reader.read(&mut [0]);

@@ -3,6 +3,7 @@
 use super::{
     Args,
     child::{Child, Death, Ended, Ground, Spec},
+    handler,
     ports::Ports,
     restart::Next,
     settings::{self, ADMIN_TOKENS, Passed, SERVICE_TOKENS},
@@ -84,10 +85,11 @@ pub(super) fn specs(args: &Args, home: &Home, ports: &Ports, passed: &[Passed]) 
     env.push(("BERTH_CONFIG_STORE", store));
     let config = spec(args, home, "config-service", "config-service", flags, env);
 
+    let handler_token = args.handler.token()?;
     let mut gateways = Vec::new();
     for (port, n) in ports.gateways.iter().zip(0_u16..) {
         let name = format!("gateway-{n}");
-        let flags: Vec<OsString> = vec![
+        let mut flags: Vec<OsString> = vec![
             "--listen".into(),
             loopback(*port).into(),
             "--advertise".into(),
@@ -99,7 +101,10 @@ pub(super) fn specs(args: &Args, home: &Home, ports: &Ports, passed: &[Passed]) 
             "--data".into(),
             folder(&name)?.into(),
         ];
-        gateways.push(spec(args, home, &name, "gateway", flags, pick(passed, |name| name == SERVICE_TOKENS)));
+        flags.extend(args.handler.flags());
+        let mut env = pick(passed, |name| name == SERVICE_TOKENS);
+        env.extend(handler_token.iter().map(|token| (handler::TOKEN, token.clone())));
+        gateways.push(spec(args, home, &name, "gateway", flags, env));
     }
 
     let mut flags: Vec<OsString> =
@@ -128,8 +133,11 @@ fn spec(
     line.extend(["--log".into(), args.log.log.clone().into(), "--log-format".into(), format.into()]);
     line.extend(flags);
     // A child sees only the secrets it needs, and never a value and a file for the same one.
-    let mut hidden: Vec<_> =
-        settings::ALL.iter().flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")]).collect();
+    let mut hidden: Vec<_> = settings::ALL
+        .iter()
+        .chain(&[handler::TOKEN])
+        .flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")])
+        .collect();
     hidden.push("BERTH_CONFIG_STORE".to_owned());
     Spec { name: name.to_owned(), args: line, env, hidden, log: home.log(name) }
 }

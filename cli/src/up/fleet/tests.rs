@@ -14,7 +14,16 @@ fn parsed(line: &[&str]) -> Box<Args> {
 fn no_secret_is_on_a_command_line_and_no_child_gets_more_than_it_needs() {
     let dir = tempfile::tempdir().expect("a folder");
     let made = Made::fresh().expect("made");
-    let args = parsed(&["--config-store", "postgres://berth:hunter2@db/berth", "--slack-signing-secret", "opensesame"]);
+    let args = parsed(&[
+        "--config-store",
+        "postgres://berth:hunter2@db/berth",
+        "--slack-signing-secret",
+        "opensesame",
+        "--handler",
+        "http://127.0.0.1:9",
+        "--handler-token",
+        "swordfish",
+    ]);
     let passed = args.secrets.settle(&made, false).expect("settled");
     let ports = Ports { http: 1, config: 2, gateways: vec![3, 4, 5] };
     let groups = specs(&args, &Home::at(dir.path()), &ports, &passed).expect("specified");
@@ -24,16 +33,18 @@ fn no_secret_is_on_a_command_line_and_no_child_gets_more_than_it_needs() {
     );
     for spec in groups.iter().flatten() {
         let line = spec.args.join(std::ffi::OsStr::new(" ")).into_string().expect("text");
-        let secrets = ["hunter2", "opensesame", &made.admin_token, &made.service_token, &made.github_secret];
+        let secrets =
+            ["hunter2", "opensesame", "swordfish", &made.admin_token, &made.service_token, &made.github_secret];
         assert!(secrets.iter().all(|secret| !line.contains(secret)), "{line}");
         let names: Vec<_> = spec.env.iter().map(|(name, _)| *name).collect();
         let expected = match spec.name.as_str() {
             "config-service" => vec![SERVICE_TOKENS, ADMIN_TOKENS, "BERTH_CONFIG_STORE"],
             "http-service" => settings::ALL.into_iter().filter(|name| *name != ADMIN_TOKENS).collect(),
-            _ => vec![SERVICE_TOKENS],
+            _ => vec![SERVICE_TOKENS, handler::TOKEN],
         };
         assert_eq!(names, expected, "{}", spec.name);
         assert!(settings::ALL.iter().all(|name| spec.hidden.iter().any(|hidden| hidden == name)));
+        assert_eq!(line.contains("--handler http://127.0.0.1:9"), spec.name.starts_with("gateway"), "{line}");
         assert!(line.contains("--exit-with-parent") && line.contains("--listen 127.0.0.1:"), "{line}");
     }
 }
@@ -41,7 +52,16 @@ fn no_secret_is_on_a_command_line_and_no_child_gets_more_than_it_needs() {
 #[test]
 fn every_childs_command_line_is_one_the_binary_takes() {
     let dir = tempfile::tempdir().expect("a folder");
-    let args = parsed(&["--log", "debug", "--standard-targets", "demo=/x", "--config-store", "sqlite:x"]);
+    let args = parsed(&[
+        "--handler",
+        "http://127.0.0.1:9",
+        "--log",
+        "debug",
+        "--standard-targets",
+        "demo=/x",
+        "--config-store",
+        "sqlite:x",
+    ]);
     let passed = args.secrets.settle(&Made::fresh().expect("made"), false).expect("settled");
     let ports = Ports { http: 1, config: 2, gateways: vec![3] };
     for spec in specs(&args, &Home::at(dir.path()), &ports, &passed).expect("specified").into_iter().flatten() {
