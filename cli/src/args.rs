@@ -48,6 +48,9 @@ pub(crate) enum Command {
     Config(admin::place::Args),
     /// Print what a shell needs to complete command lines
     Completion(completion::Args),
+    /// Print docs/configuration.md
+    #[command(hide = true)]
+    ConfigurationReference,
     /// Run the control plane
     ConfigService(Role<config_service::Options>),
     /// Run a gateway pod, with the handler that --handler names or the moderation bot

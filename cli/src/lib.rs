@@ -9,6 +9,7 @@ mod exit;
 mod handler;
 mod home;
 mod output;
+mod reference;
 mod roles;
 mod secrets;
 pub mod send;
@@ -50,6 +51,7 @@ fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
         Command::Context(verb) => context::run(verb),
         Command::Config(args) => admin::place::show(&args),
+        Command::ConfigurationReference => output::print(&reference::page()),
         Command::Completion(args) => completion::run(&args),
     }
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod disk;
+mod docs;
 mod examples;
 mod first_contact;
 mod fixtures;
