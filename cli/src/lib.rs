@@ -16,13 +16,13 @@ pub mod send;
 mod up;
 
 use args::{Cli, Command};
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use exit::Failure;
 use std::process::ExitCode;
 
 /// Runs the command that the process was started with and returns its exit code (OPERATORS.md, CLI).
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = roles::command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(why) => why.exit(),

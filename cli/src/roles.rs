@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::{ArgMatches, CommandFactory, parser::ValueSource};
 use shared::{
+    settings::with_aliases,
     shutdown::{Shutdown, on_signals},
     telemetry::{LogArgs, init_logs},
 };
@@ -32,6 +33,12 @@ pub(crate) struct Role<O: clap::Args> {
 pub(crate) enum Action {
     /// Print the effective values and where each comes from, secrets masked
     Config,
+}
+
+/// Returns the command line, in which the roles' flags take the names that other deployments set.
+pub(crate) fn command() -> clap::Command {
+    let roles = ["config-service", "gateway", "http-service"];
+    roles.into_iter().fold(Cli::command(), |cli, role| cli.mut_subcommand(role, with_aliases))
 }
 
 /// Runs config-service.
@@ -95,7 +102,7 @@ async fn overdue(shutdown: Shutdown) {
 }
 
 fn print_config(matches: &ArgMatches) -> Result<(), Failure> {
-    let mut cli = Cli::command();
+    let mut cli = command();
     cli.build();
     let Some((name, values)) = matches.subcommand() else { return Ok(()) };
     let Some(command) = cli.find_subcommand(name) else { return Ok(()) };

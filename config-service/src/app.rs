@@ -58,6 +58,7 @@ pub(crate) async fn start(
         admin: Arc::new(admin),
         clock: Arc::clone(&clock),
         turns: Turns::default(),
+        address: advertised.as_str().into(),
         open_reads: options.open_reads,
         max_body: options.max_body_bytes,
         patience: options.body_timeout,

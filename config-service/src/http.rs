@@ -46,6 +46,8 @@ pub(crate) struct Api {
     pub(crate) clock: Arc<dyn Clock>,
     /// The changes under way that have an `Idempotency-Key`.
     pub(crate) turns: Turns,
+    /// Where this process is reached.
+    pub(crate) address: Arc<str>,
     /// Whether reading takes no token.
     pub(crate) open_reads: bool,
     /// The largest body.

@@ -1,8 +1,8 @@
 //! A bot's whole `main`: flags, logs, signals, runtime. Decides nothing else.
 
 use crate::{Bot, Options, serve};
-use clap::Parser;
-use shared::{shutdown::on_signals, telemetry::init_logs};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use shared::{settings::with_aliases, shutdown::on_signals, telemetry::init_logs};
 use std::process::ExitCode;
 
 /// Most worker threads: the writer has its own, and a pod shares its machine.
@@ -37,7 +37,8 @@ struct Command {
 /// }
 /// ```
 pub fn run(bot: impl Into<Bot>) -> ExitCode {
-    let command = match Command::try_parse() {
+    let matches = with_aliases(Command::command()).try_get_matches();
+    let command = match matches.and_then(|matches| Command::from_arg_matches(&matches)) {
         Ok(command) => command,
         Err(why) => {
             let _ = why.print();

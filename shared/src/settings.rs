@@ -1,6 +1,9 @@
 //! Settings: secrets that never show, values that may come from a file, and the parsers flags share. Every bound of Berth
 //! is a flag with a `BERTH_…` name and a default; `clap` documents them.
 
+mod aliases;
+
+pub use aliases::with_aliases;
 use std::{fmt, path::Path, time::Duration};
 
 /// A secret. Its `Debug` and `Display` show nothing, so it cannot reach a log by accident.

@@ -88,13 +88,7 @@ fn cells(pod: &PodStatus) -> Vec<String> {
 
 /// Returns the word for a pod's state, as the API has it.
 pub(super) const fn state(state: PodState) -> &'static str {
-    match state {
-        PodState::Joining => "joining",
-        PodState::Ready => "ready",
-        PodState::Suspect => "suspect",
-        PodState::Restarting => "restarting",
-        PodState::Expired => "expired",
-    }
+    state.as_str()
 }
 
 async fn get(args: One) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use super::{Change, Edit, SettingRecord, TokenRecord};
 use serde::{Deserialize, Serialize};
 use shared::wire::control::{Assignment, PodInfo};
-use shared::{Epoch, LeaseId, Platform, PodId, Revision, TargetId};
+use shared::{Epoch, Kind, LeaseId, Platform, PodId, Revision, TargetId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -54,6 +54,7 @@ pub struct Model {
     tokens: BTreeMap<String, TokenRecord>,
     settings: BTreeMap<String, SettingRecord>,
     per_platform: BTreeMap<Platform, u64>,
+    guilds: u64,
 }
 
 impl Model {
@@ -128,7 +129,10 @@ impl Model {
                     targets.remove(&target);
                 }
             }
-            None => *self.per_platform.entry(target.platform()).or_default() += 1,
+            None => {
+                *self.per_platform.entry(target.platform()).or_default() += 1;
+                self.guilds += u64::from(target.kind() == Kind::Guild);
+            }
         }
         self.per_pod.entry(pod).or_default().insert(target);
     }
@@ -187,6 +191,11 @@ impl Model {
     /// Returns the number of assigned targets.
     pub fn len(&self) -> usize {
         self.assignments.len()
+    }
+
+    /// Returns the number of assigned guilds.
+    pub fn guilds(&self) -> u64 {
+        self.guilds
     }
 
     /// Returns whether no target is assigned.

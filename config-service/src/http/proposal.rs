@@ -2,23 +2,171 @@
 
 use super::{
     Api,
-    auth::Reader,
+    auth::{Operator, Reader},
+    body::Name,
+    change::Change,
     docs::{Doc, Routes},
+    pods,
 };
+use crate::control::ControlError;
 use axum::{Json, extract::State};
-use shared::wire::{admin::Health, control::PodState};
-use shared::{Kind, PodId, Problem, Revision, TargetId, Term};
-use std::collections::BTreeMap;
+use http::StatusCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+use shared::wire::admin::{
+    ClusterMetrics, GuildAssignment, Health, Instance, Instances, PodHealth, PodStatus, PodsHealth, Reassign,
+};
+use shared::{Kind, PodId, Problem, Revision, TargetId, Term, id::IdError, wire::control::PodState};
+use std::{borrow::Cow, collections::BTreeMap, convert::Infallible, str::FromStr};
 
 /// Adds the routes.
 pub(super) fn routes(routes: Routes) -> Routes {
     let health_doc = Doc::new("Say how the control plane is").text("A follower answers too, and names the leader.");
     let guilds_doc = Doc::new("Say where every guild is").text("Guild id → pod, of all platforms.");
-    routes.get("/health", health, health_doc.answers::<Health>()).get(
-        "/guild-assignments",
-        guild_assignments,
-        guilds_doc.answers::<BTreeMap<String, PodId>>().asks_leader(),
-    )
+    let guild_doc = Doc::new("Say where a guild is")
+        .text("A bare id is a Discord guild; a whole name, `platform:kind:id`, works too.")
+        .answers::<GuildAssignment>()
+        .fails(&["not-found"]);
+    let reassign_doc = Doc::new("Move a guild to another pod")
+        .text("Answers `not-yet`: targets do not move in this release.")
+        .fails(&["not-found", "not-yet"])
+        .example(json!({ "pod": "gateway-1", "reason": "closer to its voice server" }));
+    let pods_doc = Doc::new("Say which pods are healthy").answers::<PodsHealth>();
+    let metrics_doc = Doc::new("Give the cluster in numbers").text("Prometheus reads `/metrics`.");
+    let instances_doc = Doc::new("Say which instances are healthy").text(
+        "This config-service and the pods; the HTTP tiers do not register, and answer for themselves at `/readyz`.",
+    );
+    routes
+        .get("/health", health, health_doc.answers::<Health>())
+        .get("/guild-assignments", guild_assignments, guilds_doc.answers::<BTreeMap<String, PodId>>().asks_leader())
+        .get("/guild/{id}/assignment", guild_assignment, guild_doc.asks_leader())
+        .post("/guild/{id}/reassign", reassign, reassign_doc.asks_leader())
+        .get("/pods/health", pods_health, pods_doc.asks_leader())
+        .post("/pod/register", pods::register, pods::register_doc())
+        .post("/pod/{id}/heartbeat", pods::heartbeat, pods::heartbeat_doc())
+        .get("/api/admin/metrics", metrics, metrics_doc.answers::<ClusterMetrics>().asks_leader())
+        .get("/api/admin/health/instances", instances, instances_doc.answers::<Instances>().asks_leader())
+}
+
+/// A guild: its bare id on Discord, or the whole name of a target.
+struct Guild(TargetId);
+
+impl FromStr for Guild {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text.contains(':') { text.parse() } else { format!("discord:guild:{text}").parse() }.map(Self)
+    }
+}
+
+impl JsonSchema for Guild {
+    fn schema_name() -> Cow<'static, str> {
+        "Guild".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let whole = generator.subschema_for::<TargetId>();
+        let bare =
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$", "examples": ["81384788765712384"] });
+        json_schema!({ "anyOf": [bare, whole] })
+    }
+}
+
+/// `GET /guild/{id}/assignment`.
+async fn guild_assignment(
+    State(api): State<Api>,
+    _: Reader,
+    Name(Guild(target)): Name<Guild>,
+) -> Result<Json<GuildAssignment>, Problem> {
+    let found = api.control.read({
+        let target = target.clone();
+        move |view| {
+            let found = view.model.assignment(&target)?;
+            let address = view.model.pod(&found.pod).map(|record| record.info.address.clone());
+            Some(GuildAssignment {
+                guild_id: target.id().to_owned(),
+                target: target.clone(),
+                pod: found.pod.clone(),
+                address,
+                epoch: found.epoch,
+                since_ms: found.since_ms,
+            })
+        }
+    });
+    Ok(Json(found.await?.ok_or(ControlError::UnknownTarget(target))?))
+}
+
+/// `POST /guild/{id}/reassign`: says first what else is wrong with it.
+async fn reassign(
+    State(api): State<Api>,
+    Name(Guild(target)): Name<Guild>,
+    _change: Change<Operator, Reassign>,
+) -> Result<Infallible, Problem> {
+    let known = api.control.read({
+        let target = target.clone();
+        move |view| view.model.assignment(&target).is_some()
+    });
+    if !known.await? {
+        return Err(ControlError::UnknownTarget(target).into());
+    }
+    Err(Problem::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "not-yet",
+        "targets do not move in this release; nothing was changed",
+    ))
+}
+
+/// `GET /pods/health`.
+async fn pods_health(State(api): State<Api>, _: Reader) -> Result<Json<PodsHealth>, Problem> {
+    let health = |pod: PodStatus| {
+        let healthy = pod.state == PodState::Ready;
+        let (state, last_heartbeat_ms, targets) = (pod.state, pod.lease_age_ms, pod.targets);
+        (pod.info.pod, PodHealth { healthy, state, address: pod.info.address, last_heartbeat_ms, targets })
+    };
+    let pods: BTreeMap<_, _> = api.control.read(move |view| view.pods().map(health).collect()).await?;
+    let healthy = pods.values().filter(|pod| pod.healthy).count() as u64;
+    Ok(Json(PodsHealth { healthy, total: pods.len() as u64, pods }))
+}
+
+/// `GET /api/admin/metrics`.
+async fn metrics(State(api): State<Api>, _: Reader) -> Result<Json<ClusterMetrics>, Problem> {
+    let metrics = api.control.read(|view| {
+        let pods: Vec<_> = view.pods().collect();
+        let by_platform = view.model.targets_by_platform();
+        ClusterMetrics {
+            guilds: view.model.guilds(),
+            targets: view.model.len() as u64,
+            targets_by_platform: by_platform.map(|(platform, count)| (platform.to_string(), count)).collect(),
+            pods: pods.len() as u64,
+            ready_pods: pods.iter().filter(|pod| pod.state == PodState::Ready).count() as u64,
+            events_per_second: pods.iter().map(|pod| pod.load.events_per_second).sum(),
+            database_bytes: pods.iter().fold(0, |sum, pod| sum.saturating_add(pod.load.bytes)),
+            revision: view.model.revision().0,
+        }
+    });
+    Ok(Json(metrics.await?))
+}
+
+/// `GET /api/admin/health/instances`.
+async fn instances(State(api): State<Api>, _: Reader) -> Result<Json<Instances>, Problem> {
+    let own = Instance {
+        name: "config-service".to_owned(),
+        role: "config-service".to_owned(),
+        address: api.address.to_string(),
+        healthy: true,
+        state: "leader".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let pod = |pod: PodStatus| Instance {
+        name: pod.info.pod.to_string(),
+        role: "gateway".to_owned(),
+        address: pod.info.address,
+        healthy: pod.state == PodState::Ready,
+        state: pod.state.as_str().to_owned(),
+        version: pod.version,
+    };
+    let pods: Vec<_> = api.control.read(move |view| view.pods().map(pod).collect()).await?;
+    Ok(Json(Instances { instances: std::iter::once(own).chain(pods).collect() }))
 }
 
 /// `GET /health`: answered by a follower too.

@@ -177,6 +177,19 @@ pub enum PodState {
     Expired,
 }
 
+impl PodState {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Joining => "joining",
+            Self::Ready => "ready",
+            Self::Suspect => "suspect",
+            Self::Restarting => "restarting",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// A pod as config-service knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodInfo {
