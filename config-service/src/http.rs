@@ -86,6 +86,13 @@ fn all() -> Routes {
         .mention("/openapi.json", Doc::new("Describe this API").answers::<serde_json::Value>())
 }
 
+/// Returns every door of the API: method, path, and who may pass.
+#[cfg(test)]
+pub(crate) fn doors() -> Vec<(http::Method, &'static str, &'static str)> {
+    let (_, docs) = all().into_parts();
+    docs.into_iter().map(|doc| (doc.method, doc.path, doc.access.as_str())).collect()
+}
+
 /// Returns the routes.
 pub(crate) fn routes(api: Api) -> Router {
     let limit = DefaultBodyLimit::max(api.max_body);

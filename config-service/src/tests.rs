@@ -1,6 +1,8 @@
 //! Stories of the whole service: a real listener, the embedded store, leases on a clock moved by hand.
 
+mod administration;
 mod harness;
+mod history;
 mod leases;
 mod pages;
 mod placing;

@@ -7,6 +7,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use shared::Problem;
 use std::str::FromStr;
 
@@ -36,10 +37,31 @@ pub(super) async fn read(request: Request, api: &Api) -> Result<Bytes, Problem> 
         })
 }
 
-/// Reads what a body means.
+/// Reads what a body means. To JSON Schema `60.0` is an integer as good as `60`, and some callers write it so.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes)
-        .map_err(|why| Problem::bad_request(format!("the body is not what it should be: {why}")))
+    let read = serde_json::from_slice(bytes).or_else(|why| {
+        let mut value: Value = serde_json::from_slice(bytes)?;
+        whole_numbers(&mut value);
+        serde_json::from_value(value).map_err(|_| why)
+    });
+    read.map_err(|why: serde_json::Error| Problem::bad_request(format!("the body is not what it should be: {why}")))
+}
+
+/// The largest number below which every integer is exact as a float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT);
+            if let Some(float) = float {
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// A body without a content type is taken for JSON; one that says it is something else is not.

@@ -2,8 +2,10 @@
 
 use crate::{Options, app, store::Sqlite, store::Store};
 use clap::Parser;
+use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde_json::Value;
 use shared::clock::ManualClock;
 use shared::http::{Client, ClientError};
 use shared::settings::Secret;
@@ -80,6 +82,27 @@ impl Node {
         Client::new(&format!("http://{}", self.address), token.map(Secret::new), PATIENCE).expect("a URL")
     }
 
+    /// Calls as whoever has `token`; returns the status, the headers and the JSON of the answer.
+    pub(super) async fn call(&self, token: Option<&str>, method: Method, path: &str, body: &Value) -> Answer {
+        self.call_with(token, method, path, &[], body).await
+    }
+
+    pub(super) async fn call_with(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.client(token).exchange(method, path, &headers, body.into()).await.expect("an answer");
+        let (head, body) = answer.into_parts();
+        let json = serde_json::from_slice(&body).unwrap_or_default();
+        Answer { status: head.status.as_u16(), headers: head.headers, json }
+    }
+
     /// A pod that has registered and holds a lease.
     pub(super) async fn ready(&self, pod: &str, incarnation: u8) -> Pod {
         let pod = self.registered(pod, incarnation).await.expect("registers");
@@ -104,6 +127,19 @@ impl Node {
         let headers: Vec<_> = id.iter().map(|id| ("last-event-id", id.as_str())).collect();
         let body = self.service().stream(path, &headers).await.expect("a stream");
         Watcher { body, reader: SseReader::new(1 << 20), events: VecDeque::new() }
+    }
+}
+
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: http::HeaderMap,
+    pub(super) json: Value,
+}
+
+impl Answer {
+    /// The code of a problem; `ok` when it is none.
+    pub(super) fn code(&self) -> &str {
+        self.json["code"].as_str().unwrap_or("ok")
     }
 }
 
