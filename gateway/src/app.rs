@@ -46,7 +46,10 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     tracing::info!(pod = %options.pod, listen = %bound.address, address = card.address, data = %folder.path().display(), same_boot = folder.same_boot(), "gateway starts");
 
     let attached = Attached::new(&options).await?;
-    let bot = attached.as_ref().map_or(bot, Attached::bot);
+    let bot = match &attached {
+        Some(attached) => bot.answered_by(attached.remote()),
+        None => bot,
+    };
     let ownership = Ownership::new(options.pod.clone(), clock, LeaseTerms::default());
     let (metrics, probes) = (Metrics::new(), Probes::new());
     let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());

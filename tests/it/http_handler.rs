@@ -238,17 +238,85 @@ async fn a_handler_is_sent_everything_it_needs_and_may_read_its_target_while_it_
 
 /// Reads on the pod's loopback listener with the token of a call, as a handler does.
 fn read_local(asked: &Value, path: &str) -> (u16, String) {
+    ask_local(asked, "GET", path, "")
+}
+
+fn ask_local(asked: &Value, method: &str, path: &str, body: &str) -> (u16, String) {
     let (url, token) =
         (asked["local"]["url"].as_str().expect("a URL"), asked["local"]["token"].as_str().expect("a token"));
-    let host = url.trim_start_matches("http://");
+    let (host, length) = (url.trim_start_matches("http://"), body.len());
     let mut stream = TcpStream::connect(host).expect("the listener accepts");
-    let head =
-        format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(head.as_bytes()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("read");
     let body = answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned());
     (berth_tests::raw::status(&answer), body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_reads_and_writes_its_own_tables_and_never_another_targets_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = "CREATE TABLE note (target_id INTEGER NOT NULL, id INTEGER NOT NULL, text TEXT NOT NULL,
+                 PRIMARY KEY (target_id, id)) STRICT, WITHOUT ROWID;";
+    std::fs::write(folder.path().join("0001_note.sql"), table).expect("a migration");
+    std::fs::write(folder.path().join("schema.toml"), "[tables.note]\ncolumn = 'target_id'\n").expect("a map");
+    let handler = HandlerDouble::start(|asked| {
+        if asked.route == "GET /v1/describe" {
+            let add = "INSERT INTO note (target_id, id, text) VALUES (:target, :id, :text)";
+            return Says::Json(200, json!({"api": ["1"], "statements": {"add": add}}));
+        }
+        let (told, target) = (told(asked), asked.body["event"]["target"].as_str().unwrap_or_default());
+        let path = format!("/v1/local/targets/{target}/query");
+        let query = json!({"statement": "SELECT text FROM note ORDER BY id", "params": []}).to_string();
+        let (status, found) = ask_local(&asked.body, "POST", &path, &query);
+        assert_eq!(status, 200, "{found}");
+        let rows = serde_json::from_str::<Value>(&found).expect("rows")["rows"].clone();
+        let (written, _) = ask_local(&asked.body, "POST", &path, r#"{"statement":"DELETE FROM note"}"#);
+        Says::Json(
+            200,
+            json!({
+                "reply": {"body": {"rows": rows, "deleting": written}},
+                "sql": told["sql"].as_array().cloned().unwrap_or_default(),
+            }),
+        )
+    });
+    let mut cluster = with_handler(&handler.url())
+        .with("BERTH_MIGRATIONS", folder.path().to_str().expect("a plain name"))
+        .with("BERTH_HANDLER_ATTEMPTS", "1")
+        .start()
+        .await;
+    let add = |text: &str| json!({"sql": [{"statement": "add", "params": {"id": 1, "text": text}}]});
+    for target in ["a", "b"] {
+        assert_eq!(tell(&cluster, target, &format!("{target}-add"), add(target)).await.0, 200);
+    }
+    for (n, theft) in [
+        "UPDATE note SET text = 'stolen'",
+        "DELETE FROM note",
+        "INSERT OR REPLACE INTO note (target_id, id, text) SELECT target_id, id, 'stolen' FROM note",
+        "UPDATE note SET target_id = target_id + 1",
+    ]
+    .iter()
+    .enumerate()
+    {
+        // What it does to its own row first is undone with the rest.
+        let sql =
+            json!({"sql": [{"statement": "add", "params": {"id": 100 + n, "text": "kept"}}, {"statement": theft}]});
+        tell(&cluster, "b", &format!("theft-{n}"), sql).await;
+    }
+    for target in ["a", "b"] {
+        let (status, said) = tell(&cluster, target, &format!("{target}-read"), json!({})).await;
+        assert_eq!((status, &said["rows"]), (200, &json!([[target]])), "{said}");
+        assert!(said["deleting"].as_u64().is_some_and(|status| status >= 400), "{said}");
+    }
+    cluster.gateways[0].stop().await;
+    let (aside, _) = dead_and_kept(&cluster);
+    for n in 0..4 {
+        let reason = aside.get(&format!("theft-{n}")).map_or("not put aside", String::as_str);
+        assert!(reason.starts_with("sql[1]: "), "{n}: {reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

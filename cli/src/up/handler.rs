@@ -20,12 +20,22 @@ pub(crate) struct HandlerArgs {
     /// File with the handler's token
     #[arg(long, env = "BERTH_HANDLER_TOKEN_FILE", value_name = "PATH")]
     handler_token_file: Option<PathBuf>,
+    /// Folder with the migrations of your bot's own tables
+    #[arg(long, env = "BERTH_MIGRATIONS", value_name = "DIR")]
+    migrations: Option<PathBuf>,
+    /// File that says whose the rows of those tables are; schema.toml beside the migrations when it is not set
+    #[arg(long, env = "BERTH_SCHEMA", value_name = "FILE", requires = "migrations")]
+    schema: Option<PathBuf>,
 }
 
 impl HandlerArgs {
     /// Returns the flags that every gateway gets.
     pub(super) fn flags(&self) -> Vec<OsString> {
-        self.handler.iter().flat_map(|url| ["--handler".into(), url.into()]).collect()
+        let mut flags: Vec<OsString> = Vec::new();
+        flags.extend(self.handler.iter().flat_map(|url| ["--handler".into(), url.into()]));
+        flags.extend(self.migrations.iter().flat_map(|folder| ["--migrations".into(), folder.into()]));
+        flags.extend(self.schema.iter().flat_map(|file| ["--schema".into(), file.into()]));
+        flags
     }
 
     /// Returns the token, from wherever it was given.

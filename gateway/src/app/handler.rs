@@ -2,7 +2,7 @@
 //! both are put together from the options.
 
 use crate::{
-    Bot, Options,
+    Options,
     handlers::remote::{Incompatible, Remote, RemoteSettings},
     http::local,
 };
@@ -47,12 +47,7 @@ impl Attached {
         Ok(Some(Self { remote, local }))
     }
 
-    /// Returns the handler as a bot.
-    pub(super) fn bot(&self) -> Bot {
-        Bot::asynchronous(self.remote.clone())
-    }
-
-    /// Returns the handler, to be asked how it is.
+    /// Returns the handler.
     pub(super) fn remote(&self) -> Remote {
         self.remote.clone()
     }

@@ -40,6 +40,11 @@ impl Bot {
         self
     }
 
+    /// Returns the same bot, tables and all, with another handler in its handler's place.
+    pub(crate) fn answered_by(self, handler: impl AsyncHandler) -> Self {
+        Self { way: Way::Async(Arc::new(handler)), ..self }
+    }
+
     /// Returns the tables that it brings along.
     pub(crate) fn own_tables(&self) -> Option<&Tables> {
         self.tables.as_deref()

@@ -53,6 +53,10 @@ fn no_secret_is_on_a_command_line_and_no_child_gets_more_than_it_needs() {
 fn every_childs_command_line_is_one_the_binary_takes() {
     let dir = tempfile::tempdir().expect("a folder");
     let args = parsed(&[
+        "--migrations",
+        "m",
+        "--schema",
+        "s",
         "--handler",
         "http://127.0.0.1:9",
         "--log",
