@@ -14,6 +14,7 @@ mod leases;
 mod load;
 mod outbox;
 mod store_contract;
+mod traces;
 mod up;
 mod vectors;
 mod waiting;

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod collector_double;
 pub mod double;
 pub mod fixtures;
 pub mod handler_double;

@@ -91,6 +91,11 @@ impl Role {
         self.process.stderr.contains(text)
     }
 
+    /// Returns the first line of its logs that contains `text`, since it was last started.
+    pub fn line(&self, text: &str) -> Option<String> {
+        self.process.stderr.lines().into_iter().find(|line| line.contains(text))
+    }
+
     /// Waits until `/readyz` says so. A port that somebody else took meanwhile is exchanged for another.
     ///
     /// # Panics

@@ -18,6 +18,7 @@ use shared::{
     event::{Answer, EventKind},
     lease::Use,
     platform,
+    telemetry::trace::TraceContext,
     wire::link::Outcome,
 };
 use std::{collections::HashMap, time::Duration};
@@ -127,7 +128,10 @@ impl Writer {
     }
 
     fn try_event(&mut self, group: &mut Group, no: SlotNo, mut waiting: Waiting) -> Result<(), Abort> {
+        // What is logged about the event names its trace.
+        let current = waiting.trace.context().map(TraceContext::enter);
         let tried = self.apply(group, no, &mut waiting);
+        drop(current);
         match tried {
             Ok(Tried::Written { guard, answer, duplicate }) => {
                 group.handled.push(Handled { no, waiting, guard, answer, duplicate });

@@ -89,7 +89,7 @@ async fn a_router_that_has_used_its_requests_waits_for_one_back() {
         tokio::join!(links.call(share, request("a", 10)), call(&links, request("b", 10)), async {
             let (one, _) = end.request().await;
             end.send(&Frame::Ping).await;
-            assert_eq!(end.frame().await, Some(Frame::Pong), "the second request has not been sent");
+            assert_eq!(end.next().await, Some(Frame::Pong), "the second request has not been sent");
             end.reply(one, committed("a")).await;
             let (two, _) = end.request().await;
             end.reply(two, committed("b")).await;
