@@ -6,12 +6,16 @@ use berth_tests::{
     collector_double::{CollectorDouble, Mood, Seen},
     double::PlatformDouble,
     eventually,
+    handler_double::{Asked, HandlerDouble, Says},
     role::Program,
     senders::discord,
 };
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -113,6 +117,29 @@ async fn an_event_is_one_trace_from_the_webhook_to_the_call_it_led_to() {
     for secret in ["path-secret", "query-secret", "header-secret", "body-secret", "token-1001", "mara"] {
         assert!(!collector.contains(secret), "{secret} is nobody's business");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_is_asked_over_http_learns_the_span_it_is_asked_in() {
+    let collector = CollectorDouble::start(Mood::Takes).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let handler = HandlerDouble::start(move |asked: &Asked| match asked.route.as_str() {
+        "GET /v1/describe" => Says::Json(200, json!({"api": ["1"]})),
+        _ => {
+            let parent = asked.headers.iter().find(|(name, _)| name == "traceparent").map(|(_, value)| value.clone());
+            heard.lock().expect("whole").push(parent);
+            Says::Json(200, json!({"reply": {"text": "done"}}))
+        }
+    });
+    let setup = Setup { bot: Program::Berth, ..traced(&collector) };
+    let cluster = setup.with("BERTH_HANDLER", &handler.url()).start().await;
+    assert_eq!(tell(&cluster, "1", json!({}), &[]).await, 200);
+    let webhook = span(&collector, "the webhook's span", |span| span.name == "POST /webhooks/discord").await;
+    let receive = span(&collector, "the owner's span", |span| span.name == "receive discord_command").await;
+    let asked = span(&collector, "the question's span", |span| span.name == "handle discord_command").await;
+    assert_eq!((asked.kind, &asked.parent, &asked.trace), (SpanKind::Client, &receive.id, &webhook.trace));
+    assert_eq!(*told.lock().expect("whole"), [Some(format!("00-{}-{}-01", asked.trace, asked.id))]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
