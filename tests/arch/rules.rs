@@ -29,6 +29,12 @@ pub(crate) const LAYERS: &[Rule] = &[
         why: "the planner imports only the domain",
     },
     Rule {
+        subject: "config-service/src/page",
+        but: &[],
+        words: &["crate::control", "crate::http", "crate::store", "crate::planner"],
+        why: "the page is made of values; where they come from is http::pages'",
+    },
+    Rule {
         subject: "config-service/src/store",
         but: &[],
         words: &["crate::control", "crate::http", "crate::planner"],
@@ -117,6 +123,12 @@ pub(crate) const PURE: &[Rule] = &[
         words: IMPURE,
         why: "the planner is pure and synchronous: no I/O, no clock",
     },
+    Rule {
+        subject: "config-service/src/page",
+        but: &[],
+        words: IMPURE,
+        why: "a page is a function of what is known and of the time",
+    },
     Rule { subject: "config-service/src/domain", but: &[], words: IMPURE, why: "the domain only says what is" },
     Rule {
         subject: "shared/src/lease",
@@ -142,6 +154,7 @@ pub(crate) const PURE: &[Rule] = &[
 pub(crate) const SUBJECTS: &[&str] = &[
     "config-service/src/planner",
     "config-service/src/domain",
+    "config-service/src/page",
     "config-service/src/store",
     "config-service/src/control",
     "gateway/src/ownership",
@@ -245,6 +258,7 @@ pub(crate) const OFFENCES: &[(&str, &str)] = &[
     ("config-service/src/store/postgres.rs", "//! x\nuse crate::control::Leader;"),
     ("config-service/src/control/place.rs", "//! x\nuse crate::http::Api;"),
     ("config-service/src/http.rs", "//! x\nuse sqlx::PgPool;"),
+    ("config-service/src/page/pod.rs", "//! x\nuse crate::control::View;"),
     ("gateway/src/dispatch.rs", "//! x\nfn f(c: &rusqlite::Connection) {}"),
     ("gateway/src/agent.rs", "//! x\nuse reqwest::Client;"),
     ("gateway/src/ownership.rs", "//! x\nuse crate::store::Writer;"),

@@ -1,7 +1,6 @@
 // Visits pages with a real Chromium, as it is told on standard input: one JSON object per line, answered by one line.
 //
-//   {"name", "url", "status"?, "token"?, "steps"?: [{"fill": selector, "with": text} | {"press": key} | {"click": selector}],
-//    "shots"?: folder}
+//   {"name", "url", "status", "themes", "steps": [{"fill": selector, "with": text} | {"click": selector}], "shots"?: folder}
 //
 // Each page is seen in both themes, on a phone and on a desk. The answer lists all that is wrong with it; an empty list
 // is a page without a fault. What is right for a page is decided here and nowhere else; which pages there are, by who asks.
@@ -46,7 +45,6 @@ function expected(text, status) {
 async function steps(page, list) {
   for (const step of list) {
     if (step.fill) await page.fill(step.fill, step.with);
-    else if (step.press) await page.keyboard.press(step.press);
     else if (step.click) await Promise.all([page.waitForEvent("load"), page.click(step.click)]);
   }
 }
@@ -56,7 +54,7 @@ async function look(browser, visit, colorScheme, viewport) {
   const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
   context.setDefaultTimeout(60_000);
   const page = await context.newPage();
-  const status = visit.status ?? 200;
+  const status = visit.status;
   let last = 0;
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !expected(message.text(), last || status))
@@ -75,7 +73,7 @@ async function look(browser, visit, colorScheme, viewport) {
   });
   try {
     await page.goto(visit.url, { waitUntil: "load" });
-    await steps(page, visit.steps ?? []);
+    await steps(page, visit.steps);
     if (last !== status) faults.push(`status: ${last} instead of ${status}`);
     const seen = await page.evaluate(() => ({
       title: document.title,
@@ -132,7 +130,7 @@ const browser = await chromium.launch({ executablePath: findChromium(), args: QU
 for await (const line of createInterface({ input: process.stdin })) {
   const visit = JSON.parse(line);
   const answer = { name: visit.name, faults: [], title: "", text: "" };
-  for (const theme of visit.themes ?? ["light", "dark"]) {
+  for (const theme of visit.themes) {
     for (const view of VIEWS) {
       try {
         const seen = await look(browser, visit, theme, view);

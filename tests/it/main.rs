@@ -13,6 +13,7 @@ mod kill;
 mod leases;
 mod load;
 mod outbox;
+mod page;
 mod store_contract;
 mod traces;
 mod up;

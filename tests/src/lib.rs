@@ -3,6 +3,7 @@
 //!
 //! The senders share no code with the verifiers they test. Nothing here decides what is right; the stories do.
 
+pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod collector_double;

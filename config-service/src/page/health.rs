@@ -147,6 +147,7 @@ fn sentence(facts: &Facts) -> (Tone, String) {
         (all, ready) => {
             let rest = match waiting {
                 0 => "no target waits for the others".to_owned(),
+                1 => format!("1 of {} waits for the others", things(facts.targets, "target")),
                 some => format!("{} of {} wait for the others", count(some), things(facts.targets, "target")),
             };
             (Tone::Watch, format!("{ready} of {all} pods are ready; {rest}."))

@@ -205,7 +205,7 @@ async fn a_pod_that_is_away_is_the_first_thing_on_the_page() {
     node.clock.advance(Duration::from_secs(60));
     here.beat(&node).await.expect("granted");
     let page = get(&node, "/").await;
-    assert!(page.contains("1 of 2 pods are ready; 1 of 2 targets wait for the others."), "{page}");
+    assert!(page.contains("1 of 2 pods are ready; 1 of 2 targets waits for the others."), "{page}");
     assert!(page.contains("<title>Degraded · Berth</title>"), "{page}");
     let (problem, table) = (page.find("is away, its lease is over"), page.find("<table"));
     assert!(problem.expect("the problem") < table.expect("the table"), "{page}");
