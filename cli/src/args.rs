@@ -1,6 +1,6 @@
 //! The command line: what there is and how it is said. Knows nothing of how it is done.
 
-use crate::{admin, completion, context, handler, roles::Role, send, up};
+use crate::{admin, bench, completion, context, handler, roles::Role, send, up};
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 /// One home for every guild and channel of a chat bot.
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// Try a bot's handler without a cluster
     #[command(subcommand)]
     Handler(handler::Verb),
+    /// Measure what Berth costs on this machine
+    #[command(subcommand)]
+    Bench(bench::Verb),
     /// Say how the cluster is
     Status(admin::status::Args),
     /// Look at targets: where they are and what they hold

@@ -3,6 +3,7 @@
 
 mod admin;
 mod args;
+mod bench;
 mod completion;
 mod context;
 mod exit;
@@ -46,6 +47,7 @@ fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
         Command::Up(args) => up::main(*args, with_parent),
         Command::Send(args) => client_runtime()?.block_on(send::run(args)),
         Command::Handler(verb) => client_runtime()?.block_on(handler::run(verb)),
+        Command::Bench(verb) => client_runtime()?.block_on(bench::run(verb)),
         Command::Status(args) => client_runtime()?.block_on(admin::status::run(args)),
         Command::Target(verb) => client_runtime()?.block_on(admin::target::run(verb)),
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),

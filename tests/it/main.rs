@@ -1,6 +1,7 @@
 //! Stories with real processes: one binary, a module per subject. Each name says what Berth promises.
 
 mod bad_input;
+mod bench;
 mod cli;
 mod disk;
 mod docs;

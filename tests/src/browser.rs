@@ -104,7 +104,7 @@ impl Browser {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let spawned = Command::from(command).kill_on_drop(true).spawn();
         let mut child =
-            spawned.unwrap_or_else(|why| panic!("node cannot be started ({why}); install Node.js 20 or newer"));
+            spawned.unwrap_or_else(|why| panic!("node cannot be started ({why}); install Node.js 18 or newer"));
         let ask = child.stdin.take().expect("piped");
         let answers = BufReader::new(child.stdout.take().expect("piped")).lines();
         let shots = std::env::vars_os().find(|(name, _)| name == "BERTH_SHOTS").map(|(_, folder)| folder.into());

@@ -47,6 +47,7 @@ pub(super) fn screen(cluster: &Cluster, home: &Home, invocation: &Invocation) ->
 berth is up: config-service, {count} gateway{s}, http-service
 
   webhooks   {http_url}/webhooks/discord, /discord/events, /telegram/{bot}, /slack, /standard/{source}, /github
+  page       {config_url}/   the cluster, for your browser
   admin API  {config_url}/v1/targets   reads are open; writes take the token in the data folder
   gateways   {pods}
   data       {whole}   secrets.json, logs/, one folder per process

@@ -1,0 +1,139 @@
+//! The load: Discord commands, made and signed before they are sent, so that signing is no part of what is measured. Each
+//! is an event of its own; a fixed number is on its way at any time.
+
+use crate::{
+    exit::Failure,
+    secrets::Made,
+    send::{Moment, Webhook, discord, made_keys},
+};
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use shared::http::Client;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How often the first answer is asked for.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How large a load is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    /// Targets the events are for, in turn.
+    pub(super) targets: u32,
+    /// Events.
+    pub(super) events: u32,
+    /// How many are on their way at once.
+    pub(super) concurrency: usize,
+}
+
+/// A load that can be made.
+#[derive(Debug)]
+pub(super) struct Load {
+    key: SigningKey,
+    seconds: u64,
+    first: u64,
+    size: Size,
+}
+
+/// A load that is ready to be sent.
+#[derive(Debug)]
+pub(super) struct Signed {
+    meet: Vec<Webhook>,
+    events: Vec<Webhook>,
+    concurrency: usize,
+}
+
+/// How long it took.
+#[derive(Debug)]
+pub(super) struct Timing {
+    /// From the first event to the last answer.
+    pub(super) all: Duration,
+    /// Each event's, from the shortest on.
+    pub(super) each: Vec<Duration>,
+}
+
+impl Load {
+    /// Prepares a load signed with the cluster's own key.
+    ///
+    /// # Errors
+    /// When the key is none.
+    pub(super) fn new(made: &Made, moment: &Moment, size: Size) -> Result<Self, Failure> {
+        let key = discord::key(Some(&made.discord_private_key), &made_keys(made.clone()))?;
+        Ok(Self { key, seconds: moment.seconds(), first: moment.fresh, size })
+    }
+
+    /// Makes the `n`th event.
+    fn event(&self, n: u32) -> Webhook {
+        let id = self.first.wrapping_add(u64::from(n) << 1).to_string();
+        let guild = (1_000_000 + n % self.size.targets).to_string();
+        let said =
+            discord::Said { guild: Some(&guild), channel: "2", user: "3", command: "stats", options: Vec::new() };
+        let body = Bytes::from(discord::interaction(&id, &said).to_string());
+        discord::sign(&self.key, "/webhooks/discord", self.seconds, body)
+    }
+
+    /// Makes and signs everything.
+    ///
+    /// # Errors
+    /// When there are more events than ids.
+    pub(super) fn signed(&self) -> Result<Signed, Failure> {
+        let Size { targets, events, concurrency } = self.size;
+        // The first event was the question for the first answer.
+        let (meet, end) = (1 + targets, (1 + targets).checked_add(events));
+        let end = end.ok_or_else(|| Failure::error("too many events"))?;
+        let make = |from, to| (from..to).map(|n| self.event(n)).collect();
+        Ok(Signed { meet: make(1, meet), events: make(meet, end), concurrency })
+    }
+}
+
+/// Asks until the first event is answered with a 2xx.
+///
+/// # Errors
+/// When it is not by `deadline`: what was heard last.
+pub(super) async fn first_answer(http: &Client, load: &Load, deadline: Instant) -> Result<(), Failure> {
+    let event = load.event(0);
+    loop {
+        match post(http, &event).await {
+            Ok(_) => return Ok(()),
+            Err(why) if Instant::now() > deadline => return Err(why),
+            Err(_) => sleep(POLL).await,
+        }
+    }
+}
+
+impl Signed {
+    /// Sends one event to every target, so that each has a home.
+    ///
+    /// # Errors
+    /// When one is not answered with a 2xx.
+    pub(super) async fn meet(&self, http: &Client) -> Result<(), Failure> {
+        send(http, &self.meet, self.concurrency).await.map(|_| ())
+    }
+
+    /// Sends the load.
+    ///
+    /// # Errors
+    /// When an event is not answered with a 2xx.
+    pub(super) async fn run(&self, http: &Client) -> Result<Timing, Failure> {
+        let began = Instant::now();
+        let mut each = send(http, &self.events, self.concurrency).await?;
+        let all = began.elapsed();
+        each.sort_unstable();
+        Ok(Timing { all, each })
+    }
+}
+
+async fn send(http: &Client, events: &[Webhook], concurrency: usize) -> Result<Vec<Duration>, Failure> {
+    stream::iter(events).map(|event| post(http, event)).buffer_unordered(concurrency).try_collect().await
+}
+
+async fn post(http: &Client, event: &Webhook) -> Result<Duration, Failure> {
+    let began = Instant::now();
+    let answer = event.post(http).await?;
+    if answer.status().is_success() {
+        return Ok(began.elapsed());
+    }
+    let body: String = String::from_utf8_lossy(answer.body()).chars().take(300).collect();
+    Err(Failure::error(format!("an event was answered {}: {body}", answer.status())))
+}
