@@ -109,21 +109,16 @@ async fn hostile_names_and_ten_thousand_targets_are_shown_as_text_and_in_pages()
     assert!(seen.text.contains(script) && seen.text.contains("10,001 targets"), "{}", seen.text);
     let long = cluster.config.url(&format!("/targets/webhook:key:{}", "y".repeat(128)));
     browser.visit(Visit::new("long-target", long)).await;
-    let next = Visit::new("next-page", cluster.config.url("/pods/gateway-10")).click(".pages a");
+    let next = Visit::new("next-page", cluster.config.url("/pods/gateway-10")).click(".pages a").one_theme();
     let seen = browser.visit(next).await;
     assert!(seen.text.contains("From the beginning"), "{}", seen.text);
-    for (n, asked) in [
+    // What may not run here is tried in the markup itself by config-service's own tests; these are seen by a browser.
+    let asked = [
         "\"><script>alert(1)</script>",
         "' autofocus onfocus=alert(1) x='",
-        "javascript:alert(1)",
-        "\u{202e}\u{2066}dliug:drocsid\u{202e}",
-        "שלום <b>עולם</b>",
-        "</title><svg onload=alert(1)>",
-        &"&".repeat(299),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+        "\u{202e}\u{2066}dliug:drocsid \u{5e9}\u{5dc}",
+    ];
+    for (n, asked) in asked.into_iter().enumerate() {
         let visit = Visit::new(&format!("hostile-{n}"), cluster.config.url("/")).fill("#q", asked).one_theme();
         let seen = browser.visit(visit.click(".search button")).await;
         assert!(seen.text.contains("No target and no pod"), "{asked}: {}", seen.text);

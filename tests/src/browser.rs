@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// How long one page may take, seen four times on a busy machine.
-const VISIT: Duration = Duration::from_secs(150);
+const VISIT: Duration = Duration::from_secs(300);
 
 /// A page to be visited.
 #[derive(Debug, Clone, Serialize)]

@@ -32,7 +32,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 const CHANGES: usize = 12;
 
 /// Targets on a page of a list.
-const LISTED: usize = 100;
+const LISTED: usize = 50;
 
 /// What the pages need beside the API. Cheap to clone.
 #[derive(Debug, Clone)]
