@@ -63,13 +63,8 @@ pub(crate) async fn start(
         max_body: options.max_body_bytes,
         patience: options.body_timeout,
     };
-    let pages = Pages {
-        api: api.clone(),
-        clock,
-        probes: probes.clone(),
-        address: advertised,
-        leader_lease: options.leader_lease,
-    };
+    let pages =
+        Pages { api: api.clone(), probes: probes.clone(), address: advertised, leader_lease: options.leader_lease };
     let pages = traced(routes(api).merge(page_routes(pages)), &tracing.tracer(), Trust::Caller);
     let router = with_request_ids(pages.merge(probes.routes(registry)));
     let ended = shared::shutdown::spawn(async move {

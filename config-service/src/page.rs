@@ -3,6 +3,7 @@
 //!
 //! Markup is written with maud, which escapes every value where it is put in: there is no other way to put one in.
 
+mod actions;
 mod bar;
 mod changes;
 mod facts;
@@ -16,7 +17,7 @@ mod sign_in;
 mod target;
 mod words;
 
-pub(crate) use facts::{Changes, Facts, Listing, OwnerSays, PodFacts, Standing, TargetFacts};
+pub(crate) use facts::{Actions, Changes, Facts, Listing, OwnerSays, Ownerships, PodFacts, Standing, TargetFacts};
 pub(crate) use find::{Found, find};
 pub(crate) use layout::{Frame, Session, content_security_policy};
 pub(crate) use notice::notice;

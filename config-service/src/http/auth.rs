@@ -25,7 +25,7 @@ pub(super) struct Actor {
 }
 
 /// Whom a token belongs to.
-enum Known {
+pub(super) enum Known {
     Service,
     Actor(Actor),
 }
@@ -96,10 +96,7 @@ impl FromRequestParts<Api> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        if api.open_reads {
-            return Ok(Self);
-        }
-        known(&parts.headers, api).map(|_| Self)
+        may_read(&parts.headers, api)
     }
 }
 
@@ -135,8 +132,16 @@ fn forbidden(actor: &Actor, whom: &str) -> Problem {
     Problem::new(http::StatusCode::FORBIDDEN, "forbidden", text)
 }
 
+/// Checks that reads are open, or that the request's token is known.
+///
+/// # Errors
+/// 401 when it is not, 503 when that cannot be said here.
+pub(super) fn may_read(headers: &HeaderMap, api: &Api) -> Result<Reader, Problem> {
+    if api.open_reads { Ok(Reader) } else { known(headers, api).map(|_| Reader) }
+}
+
 /// Says whom the request's token belongs to.
-fn known(headers: &HeaderMap, api: &Api) -> Result<Known, Problem> {
+pub(super) fn known(headers: &HeaderMap, api: &Api) -> Result<Known, Problem> {
     if api.service.check(headers).is_ok() {
         return Ok(Known::Service);
     }

@@ -11,9 +11,10 @@ use super::{Api, targets::ask_owner};
 use crate::{
     control::{ControlError, View},
     page::{
-        Changes, Facts, Frame, Listing, PodFacts, Standing, TargetFacts, content_security_policy, find, notice,
-        overview, pod, target, targets,
+        Actions, Changes, Facts, Frame, Listing, PodFacts, Standing, TargetFacts, content_security_policy, find,
+        notice, overview, pod, target, targets,
     },
+    store::EventFilter,
 };
 use axum::{
     Router,
@@ -25,11 +26,17 @@ use door::Visitor;
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use maud::Markup;
 use serde::{Deserialize, de::DeserializeOwned};
-use shared::{Clock, PodId, TargetId, http::Probes};
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use shared::{PodId, TargetId, http::Probes};
+use std::{convert::Infallible, time::Duration};
 
 /// Changes on the first page.
 const CHANGES: usize = 12;
+
+/// What people did, on the first page.
+const ACTIONS: usize = 8;
+
+/// Ownerships on a target's page.
+const OWNERSHIPS: usize = 20;
 
 /// Targets on a page of a list.
 const LISTED: usize = 50;
@@ -38,7 +45,6 @@ const LISTED: usize = 50;
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
     pub(crate) api: Api,
-    pub(crate) clock: Arc<dyn Clock>,
     /// Why this process does not lead, when it does not.
     pub(crate) probes: Probes,
     /// Where this process is reached.
@@ -88,15 +94,15 @@ impl<T: DeserializeOwned + Default + Send, S: Send + Sync> FromRequestParts<S> f
 
 async fn first(State(pages): State<Pages>, visitor: Visitor, Loose(asked): Loose<Asked>) -> Response {
     let standing = pages.standing(asked.q).await;
-    let changes = match &standing {
-        Standing::Leading(facts) => pages.changes(facts).await,
-        _ => Ok(Vec::new()),
+    let (changes, actions) = match &standing {
+        Standing::Leading(facts) => tokio::join!(pages.changes(facts), pages.actions()),
+        _ => (Ok(Vec::new()), Ok(Vec::new())),
     };
     let status = match &standing {
         Standing::Leaderless { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
-    show(status, &overview(&visitor.frame, &standing, &changes))
+    show(status, &overview(&visitor.frame, &standing, &changes, &actions))
 }
 
 async fn all_targets(State(pages): State<Pages>, visitor: Visitor, Loose(asked): Loose<Asked>) -> Response {
@@ -115,8 +121,11 @@ async fn one_target(State(pages): State<Pages>, visitor: Visitor, Path(name): Pa
     });
     match read.await {
         Ok(Some(facts)) => {
-            let says = ask_owner(&pages.api, &facts.assignment.target).await.map_err(|why| why.detail);
-            show(StatusCode::OK, &target(&visitor.frame, &facts, &says))
+            let id = &facts.assignment.target;
+            let owners = pages.api.control.history(id.clone(), None, OWNERSHIPS);
+            let (says, owners) = tokio::join!(ask_owner(&pages.api, id), owners);
+            let (says, owners) = (says.map_err(|why| why.detail), owners.map_err(|why| why.to_string()));
+            show(StatusCode::OK, &target(&visitor.frame, &facts, &says, &owners))
         }
         Ok(None) => unknown(&visitor.frame, "target", &name),
         Err(why) => cannot(&visitor.frame, &why),
@@ -143,9 +152,11 @@ async fn one_pod(
 }
 
 fn listing(view: &View<'_>, pod: Option<&PodId>, after: Option<TargetId>) -> Listing {
-    let all = view.model.assignments(after.as_ref().map(TargetId::as_str));
-    let matching = all.filter(|assignment| pod.is_none_or(|pod| assignment.pod == *pod));
-    let mut targets: Vec<_> = matching.take(LISTED + 1).cloned().collect();
+    let behind = after.as_ref().map(TargetId::as_str);
+    let mut targets: Vec<_> = match pod {
+        Some(pod) => view.model.assignments_of(pod, behind).take(LISTED + 1).cloned().collect(),
+        None => view.model.assignments(behind).take(LISTED + 1).cloned().collect(),
+    };
     let more = targets.len() > LISTED;
     targets.truncate(LISTED);
     Listing { targets, after, more }
@@ -183,6 +194,10 @@ impl Pages {
                 Standing::Leaderless { why: why.to_owned() }
             }
         }
+    }
+
+    async fn actions(&self) -> Actions {
+        self.api.control.events(EventFilter::default(), ACTIONS).await.map_err(|why| why.to_string())
     }
 
     async fn changes(&self, facts: &Facts) -> Changes {

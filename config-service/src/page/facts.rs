@@ -2,7 +2,7 @@
 
 use super::Found;
 use crate::domain::Change;
-use shared::wire::admin::PodStatus;
+use shared::wire::admin::{Event, Ownership, PodStatus};
 use shared::wire::control::{Assignment, TargetState};
 use shared::{Platform, Revision, TargetId, Term};
 use std::time::Duration;
@@ -49,6 +49,12 @@ pub(crate) struct Facts {
 
 /// The newest changes, the newest first, or why they cannot be shown.
 pub(crate) type Changes = Result<Vec<Change>, String>;
+
+/// What people did last, the newest first, or why it cannot be shown.
+pub(crate) type Actions = Result<Vec<Event>, String>;
+
+/// Who owned a target, the newest first, or why it cannot be shown.
+pub(crate) type Ownerships = Result<Vec<Ownership>, String>;
 
 /// One page of a list of targets.
 #[derive(Debug, Clone, Default)]

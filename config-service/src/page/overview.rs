@@ -1,7 +1,9 @@
 //! The first page: how the cluster is, what is wrong, where a target is, who carries what, what changed last.
 
 use super::{
-    Changes, Facts, Found, Frame, Standing, bar,
+    Actions, Changes, Facts, Found, Frame, Standing,
+    actions::actions,
+    bar,
     changes::changes,
     health::{Health, Trouble, judge},
     pod,
@@ -14,7 +16,7 @@ use maud::{Markup, html};
 const MOST_PROBLEMS: usize = 20;
 
 /// Returns the first page.
-pub(crate) fn overview(frame: &Frame, standing: &Standing, newest: &Changes) -> Markup {
+pub(crate) fn overview(frame: &Frame, standing: &Standing, newest: &Changes, done: &Actions) -> Markup {
     let health = judge(standing);
     let main = html! {
         (sentence(&health))
@@ -28,6 +30,7 @@ pub(crate) fn overview(frame: &Frame, standing: &Standing, newest: &Changes) -> 
                 @if let Some(found) = &facts.found { (results(frame, found)) }
                 (problems(&health.problems))
                 (pods(facts))
+                (actions(frame.now_ms, done))
                 (changes(frame.now_ms, newest))
             }
             Standing::Following { leader } => {

@@ -10,6 +10,8 @@ pub(crate) enum SignIn {
     Asked,
     /// The token is not valid here.
     WrongToken,
+    /// Only the leader could say whether the token is valid.
+    NotHere,
     /// The form was not sent from this page.
     WrongOrigin,
 }
@@ -21,6 +23,7 @@ pub(crate) fn sign_in(frame: &Frame, last: SignIn, next: &str) -> Markup {
         SignIn::WrongToken => {
             Some("This token is not valid here. It may have been revoked, or have been cut when it was copied.")
         }
+        SignIn::NotHere => Some("This service does not lead, and only the leader knows this token. Sign in there."),
         SignIn::WrongOrigin => Some("This form was not sent from this page. Send it from here."),
     };
     let main = html! {

@@ -1,12 +1,15 @@
 //! Targets: lists of them, and one with its owner's word on it.
 
 use super::{
-    Frame, Listing, OwnerSays, TargetFacts,
+    Frame, Listing, OwnerSays, Ownerships, TargetFacts,
     pod::{badge, state},
     words::{Foreign, ago, count, moment},
 };
 use maud::{Markup, html};
-use shared::wire::control::{Assignment, PodState};
+use shared::wire::{
+    admin::Ownership,
+    control::{Assignment, PodState},
+};
 
 /// Returns why a target is where it is, as a sentence goes on.
 pub(super) fn why(reason: &str) -> Markup {
@@ -84,7 +87,7 @@ pub(crate) fn targets(frame: &Frame, page: &Listing) -> Markup {
 }
 
 /// Returns the page of a target.
-pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays) -> Markup {
+pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays, owners: &Ownerships) -> Markup {
     let TargetFacts { assignment, owner } = facts;
     let name = assignment.target.as_str();
     let main = html! {
@@ -105,6 +108,14 @@ pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays) -> Ma
                 ("Reason", html! { (Foreign(&assignment.reason)) }),
             ]))
         }
+        section aria-labelledby="history" {
+            h2 #history { "Who owned it" }
+            @match owners {
+                Ok(owners) if owners.is_empty() => p.empty { "Nothing is remembered." },
+                Ok(owners) => (history(owners)),
+                Err(why) => p.empty { "It cannot be shown: " (why) "." },
+            }
+        }
         section aria-labelledby="state" {
             h2 #state { "What its owner says" }
             @match says {
@@ -124,6 +135,27 @@ pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays) -> Ma
         None => format!("{name} at {}", assignment.pod),
     };
     frame.document(&title, "As the leader knew it at", &main)
+}
+
+fn history(owners: &[Ownership]) -> Markup {
+    html! {
+        table.log role="table" {
+            caption { "Ownerships, the newest first" }
+            thead role="rowgroup" {
+                tr role="row" { @for head in ["Owner", "From", "Until", "Why"] { th role="columnheader" scope="col" { (head) } } }
+            }
+            tbody role="rowgroup" {
+                @for owned in owners {
+                    tr role="row" {
+                        th role="rowheader" scope="row" { (pod_link(&owned.pod)) span.aside { ", epoch " (owned.epoch) } }
+                        td role="cell" data-label="From" { (moment(owned.since_ms)) }
+                        td role="cell" data-label="Until" { @match owned.until_ms { Some(until) => (moment(until)), None => "now" } }
+                        td role="cell" data-label="Why" { (Foreign(&owned.reason)) }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Returns where a target is, since when and why, as one sentence.

@@ -80,10 +80,16 @@ fn a_search_shows_at_most_twenty_and_says_that_there_are_more() {
 
 #[test]
 fn a_follower_says_who_leads_and_a_service_without_a_leader_why() {
-    let page = overview(&frame(), &Standing::Following { leader: "10.0.0.7:3001".into() }, &Ok(Vec::new())).0;
-    assert!(page.contains("href=\"http://10.0.0.7:3001/\"") && page.contains("10.0.0.7:3001 leads."), "{page}");
     let page =
-        overview(&frame(), &Standing::Leaderless { why: "the store cannot be reached".into() }, &Ok(Vec::new())).0;
+        overview(&frame(), &Standing::Following { leader: "10.0.0.7:3001".into() }, &Ok(Vec::new()), &Ok(Vec::new())).0;
+    assert!(page.contains("href=\"http://10.0.0.7:3001/\"") && page.contains("10.0.0.7:3001 leads."), "{page}");
+    let page = overview(
+        &frame(),
+        &Standing::Leaderless { why: "the store cannot be reached".into() },
+        &Ok(Vec::new()),
+        &Ok(Vec::new()),
+    )
+    .0;
     assert!(page.contains("<title>No leader") && page.contains("Nobody leads: the store cannot be reached."), "{page}");
 }
 

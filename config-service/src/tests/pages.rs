@@ -211,3 +211,25 @@ async fn a_pod_that_is_away_is_the_first_thing_on_the_page() {
     assert!(problem.expect("the problem") < table.expect("the table"), "{page}");
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_token_of_the_database_opens_the_pages_until_it_is_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let wanted = serde_json::json!({"name": "anna", "role": "viewer", "reason": "on call \u{202e}<script>"});
+    let made = node.admin().post::<serde_json::Value>("/v1/tokens", &wanted).await.expect("made");
+    let secret = made["secret"].as_str().expect("shown once");
+    let answer = sign_in(&node, secret).await;
+    assert_eq!(status(&answer), "303", "{answer}");
+    let pass = header(&answer, "set-cookie").split(';').next().expect("a pair").to_owned();
+    let with = async || send(&node, "GET /", &[("Cookie", &pass)], "").await;
+    let page = with().await;
+    assert_eq!(status(&page), "200");
+    assert!(page.contains("on call \u{fffd}&lt;script&gt;"), "the audit is shown as text: {page}");
+    let revoke = format!("DELETE /v1/tokens/{}?reason=gone", made["token"]["id"].as_str().expect("an id"));
+    let revoked = send(&node, &revoke, &[("Authorization", "Bearer admin")], "").await;
+    assert_eq!(status(&revoked), "200", "{revoked}");
+    assert_eq!(status(&with().await), "303", "the pass ends with its token");
+    assert_eq!(status(&sign_in(&node, secret).await), "403");
+    node.stop().await;
+}

@@ -1,11 +1,8 @@
 //! Who may see the pages. A browser cannot present a bearer token, so a form takes one and hands out a pass in a cookie
 //! that no script and no other site can use. Where reads are open, so are the pages.
 
-use super::{
-    Loose, Pages,
-    pass::{self, Key},
-    show,
-};
+use super::{Loose, Pages, pass, show};
+use crate::http::auth::{known, may_read};
 use crate::page::{Frame, Session, SignIn, sign_in as form};
 use axum::{
     Form,
@@ -30,13 +27,13 @@ impl FromRequestParts<Pages> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, pages: &Pages) -> Result<Self, Response> {
-        let now_ms = pages.clock.wall_ms();
+        let now_ms = pages.api.clock.wall_ms();
         let session = match cookie(&parts.headers) {
-            Some(pass) if pass::admits(pass, pages.keys(), now_ms) => Session::SignedIn,
+            Some(pass) if pages.admits(pass, now_ms) => Session::SignedIn,
             _ => Session::None,
         };
         let here = parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned();
-        if session == Session::SignedIn || pages.open_to(&parts.headers) {
+        if session == Session::SignedIn || may_read(&parts.headers, &pages.api).is_ok() {
             return Ok(Self { frame: Frame { now_ms, here, session } });
         }
         let next: String = url_encode(&here);
@@ -45,19 +42,16 @@ impl FromRequestParts<Pages> for Visitor {
 }
 
 impl Pages {
-    /// Returns whether the pages take no pass from whoever sent `headers`.
-    fn open_to(&self, headers: &HeaderMap) -> bool {
-        self.api.open_reads || self.api.service.check(headers).is_ok() || self.api.admin.check(headers).is_ok()
-    }
-
-    /// Returns what passes may be made with: whatever token may read.
-    fn keys(&self) -> impl Iterator<Item = Key> {
+    /// Returns whether a pass was made with a token that may read now.
+    fn admits(&self, pass: &str, now_ms: u64) -> bool {
+        let standing = self.api.control.standing();
+        let kept = standing.iter().flat_map(|standing| standing.hashes(now_ms)).filter_map(pass::kept);
         let tokens = self.api.admin.iter().chain(self.api.service.iter());
-        tokens.map(|token| pass::key(token.expose()))
+        pass::admits(pass, tokens.map(|token| pass::key(token.expose())).chain(kept), now_ms)
     }
 
     fn frame(&self, here: &str) -> Frame {
-        Frame { now_ms: self.clock.wall_ms(), here: here.to_owned(), session: Session::None }
+        Frame { now_ms: self.api.clock.wall_ms(), here: here.to_owned(), session: Session::None }
     }
 }
 
@@ -90,11 +84,15 @@ pub(super) async fn sign_in(State(pages): State<Pages>, headers: HeaderMap, requ
     let Ok(Ok(Form(Filled { token, next }))) = filled else { return again(SignIn::WrongToken, "/") };
     let next = inside(&next);
     let token = token.trim();
-    let known = |given: &&shared::settings::Secret| given.matches(token.as_bytes());
-    if !pages.api.admin.iter().chain(pages.api.service.iter()).any(|given| known(&given)) {
-        return again(SignIn::WrongToken, next);
+    let presented = [(header::AUTHORIZATION, format!("Bearer {token}"))];
+    let presented = presented.map(|(name, value)| Some((name, value.parse().ok()?)));
+    let presented: HeaderMap = presented.into_iter().flatten().collect();
+    match known(&presented, &pages.api) {
+        Ok(_) => {}
+        Err(why) if why.status == 503 => return again(SignIn::NotHere, next),
+        Err(_) => return again(SignIn::WrongToken, next),
     }
-    let pass = pass::issue(&pass::key(token), pages.clock.wall_ms());
+    let pass = pass::issue(&pass::key(token), pages.api.clock.wall_ms());
     let mut answer = see_other(next);
     set_cookie(&mut answer, &headers, &pass, "");
     answer

@@ -17,6 +17,11 @@ pub(super) fn key(token: &str) -> Key {
     Sha256::digest(token).into()
 }
 
+/// Returns the key of a token of which only the hash is kept, in hex.
+pub(super) fn kept(hash: &str) -> Option<Key> {
+    hex::decode(hash).ok()?.try_into().ok()
+}
+
 /// Makes a pass: when it ends, in seconds since the Unix epoch, and the proof.
 pub(super) fn issue(key: &Key, now_ms: u64) -> String {
     let ends = now_ms / 1_000 + LASTS.as_secs();
