@@ -55,7 +55,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     ConfigurationReference,
     /// Run the control plane
-    ConfigService(Role<config_service::Options>),
+    ConfigService(Box<Role<config_service::Options>>),
     /// Run a gateway pod, with the handler that --handler names or the moderation bot
     Gateway(Box<Role<gateway::Options>>),
     /// Run the HTTP tier that takes the platforms' webhooks

@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
     let with_parent = cli.exit_with_parent;
     match cli.command {
-        Command::ConfigService(role) => roles::config_service(role, matches, with_parent),
+        Command::ConfigService(role) => roles::config_service(*role, matches, with_parent),
         Command::Gateway(role) => roles::gateway(*role, matches, with_parent),
         Command::HttpService(role) => roles::http_service(*role, matches, with_parent),
         Command::Up(args) => up::main(*args, with_parent),
