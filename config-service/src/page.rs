@@ -1,5 +1,5 @@
 //! The page for operators: what the control plane knows, as HTML without a script. Pure: facts and the time come in, markup
-//! goes out; who may see it and where the facts come from is `http::page`'s.
+//! goes out; who may see it and where the facts come from is `http::pages`'s.
 //!
 //! Markup is written with maud, which escapes every value where it is put in: there is no other way to put one in.
 
