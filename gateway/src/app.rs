@@ -9,7 +9,7 @@ mod handler;
 
 use crate::agent::{Agent, Parts, heart::Card};
 use crate::http::{App, Bounds, Door, Links, routes};
-use crate::web::{Web, WebBounds};
+use crate::web::{Home, Web, WebBounds};
 use crate::{
     Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
 };
@@ -69,7 +69,8 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     };
     let agent = Agent::start(&options, token, card, parts)?;
 
-    let web = Web::new(options.web.clone(), web_bounds(&options), ownership.clone(), &metrics);
+    let home = Home { set: options.web.clone(), handler: attached.as_ref().map(Attached::remote) };
+    let web = Web::new(home, web_bounds(&options), ownership.clone(), &metrics);
     shared::shutdown::spawn(web.clone().watch(engine_stop.clone()));
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);

@@ -4,6 +4,7 @@
 mod application;
 mod warden;
 
+pub(crate) use application::Home;
 pub use application::{Application, NotAnApplication};
 
 use crate::ownership::{Guard, Ownership};
@@ -43,7 +44,7 @@ pub(crate) struct Web(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    application: Option<Application>,
+    home: Home,
     sender: Sender,
     bounds: WebBounds,
     places: Arc<Semaphore>,
@@ -72,15 +73,10 @@ impl Drop for Held {
 
 impl Web {
     /// Makes the web traffic of a pod.
-    pub(crate) fn new(
-        application: Option<Application>,
-        bounds: WebBounds,
-        ownership: Ownership,
-        metrics: &Metrics,
-    ) -> Self {
+    pub(crate) fn new(home: Home, bounds: WebBounds, ownership: Ownership, metrics: &Metrics) -> Self {
         let (warden, running, closing) = (Warden::new(ownership), TaskTracker::new(), Shutdown::new());
         Self(Arc::new(Inner {
-            application,
+            home,
             sender: Sender::new(bounds.sender),
             bounds,
             places: Arc::new(Semaphore::new(bounds.connections.min(Semaphore::MAX_PERMITS))),
@@ -114,8 +110,12 @@ impl Web {
     /// A problem that is this pod's own.
     pub(crate) async fn pass(&self, guard: Guard, path: &WebPath, request: Request) -> Result<Response, Problem> {
         let web = &self.0;
-        let application = web.application.as_ref().ok_or_else(|| {
-            Problem::new(StatusCode::NOT_FOUND, "no-application", "this bot serves no web pages; set --web (BERTH_WEB)")
+        let application = web.home.find().ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "no-application",
+                "this bot serves no web pages; set --web (BERTH_WEB), or let its handler say \"web\": true",
+            )
         })?;
         let epoch = guard.epoch();
         let held = self.hold(guard)?;
@@ -125,7 +125,7 @@ impl Web {
             exchange.headers_mut().insert(name, HeaderValue::try_from(value).map_err(|_| Problem::internal())?);
         }
         let sent = exchange.send(&web.sender, application.authority(), &path.onward).await;
-        let answer = sent.map_err(|why| unanswered(&why, exchange.broken(), application))?;
+        let answer = sent.map_err(|why| unanswered(&why, exchange.broken(), &application))?;
         if !held.tether.holds() {
             return Err(ended());
         }

@@ -119,6 +119,24 @@ async fn a_page_is_served_by_the_bots_own_application_and_it_knows_for_whom() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_says_that_it_serves_pages_needs_no_other_address() {
+    let handler = WebDouble::start().await;
+    let cluster = Setup { gateways: 1, ..Setup::default() }.with("BERTH_HANDLER", &handler.url()).start().await;
+    let hello = telegram::message(-5, 1, "hello").to_string();
+    cluster.post_until_taken(&telegram::signed(&cluster.keys, hello.as_bytes()), 20 * SECOND).await;
+    let reply = cluster.client.get(&url(&cluster, "echo")).await.expect("an answer");
+    assert_eq!((reply.status, header(&reply.json(), "berth-target")), (200, vec![TARGET]), "{}", reply.text());
+    // Its other paths stay out of reach.
+    let answer = exchange(
+        cluster.routers[0].port(),
+        head("POST", "%2e%2e/%2e%2e/v1/events", "Content-Length: 0\r\nConnection: close\r\n").as_bytes(),
+        30 * SECOND,
+    )
+    .await;
+    assert_eq!((status(&answer), handler.count("/v1/events")), (400, 1), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn web_traffic_gives_no_target_a_home_and_says_what_is_missing() {
     let (mut cluster, application) = cluster(Setup::default()).await;
     let stranger = cluster.routers[0].url("/g/discord:guild:404/echo");

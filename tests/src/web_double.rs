@@ -10,6 +10,7 @@
 //! …/die         half an answer, then the connection is gone
 //! …/trailers    a body with a trailer
 //! …/socket      leaves HTTP and says back whatever it hears
+//! …/describe    what a handler says of itself: that it serves pages too; an event posted to …/events is done
 //! …/headers     the response headers that `x-answer` lists, `name=value;…`
 //! ```
 
@@ -128,6 +129,8 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answe
     shared.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     let last = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     Ok(match last.as_str() {
+        "describe" => text(json!({"api": ["1"], "name": "pages", "web": true}).to_string()),
+        "events" if request.method() == http::Method::POST => text("{}".to_owned()),
         "digest" => digest(request).await?,
         "bytes" => {
             let wanted = request.uri().query().and_then(|n| n.parse().ok()).unwrap_or(0);

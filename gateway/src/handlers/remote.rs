@@ -92,6 +92,11 @@ impl Remote {
         self.0.calls.clone()
     }
 
+    /// Returns where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.0.settings.url
+    }
+
     /// Returns how the handler is.
     pub(crate) fn health(&self) -> Health {
         self.0.health.borrow().clone()

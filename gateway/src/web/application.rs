@@ -1,5 +1,7 @@
-//! Where the bot's own web application is. Decides what is a valid address of one.
+//! Where the bot's own web application is: where it was said to be, else the handler itself once it says that it serves
+//! pages. Decides what is a valid address of one.
 
+use crate::handlers::{AsyncHandler, remote::Remote};
 use http::{Uri, uri::Authority};
 use std::str::FromStr;
 
@@ -11,6 +13,23 @@ pub struct Application(Authority);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected http://HOST:PORT without a path: requests keep theirs, /g/TARGET/…")]
 pub struct NotAnApplication;
+
+/// How the application is found.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    /// Where the settings say that it is.
+    pub(crate) set: Option<Application>,
+    /// The handler, when it is another program.
+    pub(crate) handler: Option<Remote>,
+}
+
+impl Home {
+    /// Returns where it is now; a handler may begin to serve pages with its next version.
+    pub(crate) fn find(&self) -> Option<Application> {
+        let handler = || self.handler.as_ref().filter(|handler| handler.describe().web);
+        self.set.clone().or_else(|| handler()?.url().parse::<Uri>().ok()?.authority().cloned().map(Application))
+    }
+}
 
 impl Application {
     /// Returns host and port.
