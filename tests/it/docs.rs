@@ -8,7 +8,7 @@
 //! <!-- doc-test: cluster -->    the same beside a running `berth up`, whose data folder is ./.berth
 //! ```
 //!
-//! Of ports, a page has those of the defaults (3000, 3001, 3010 and on); they are exchanged for free ones. What is not to be
+//! Of ports, a page has those of the defaults (3000, 3001, 3010 and on) and 8080 for a bot; they are exchanged for free ones. What is not to be
 //! run is fenced `console` and shows a transcript. In a `text` block, `…` stands for anything, and on a line of its own for
 //! any lines.
 
@@ -56,7 +56,11 @@ fn pages() -> Vec<Page> {
 /// Where a page's ports really are, as it writes them and as they are.
 fn ports(first: u16) -> Vec<(String, String)> {
     let defaults = [3000, 3001, 3010, 3011, 3012];
-    defaults.iter().zip(first..).map(|(said, real)| (format!(":{said}"), format!(":{real}"))).collect()
+    let mut all: Vec<_> =
+        defaults.iter().zip(first..).map(|(said, real)| (format!(":{said}"), format!(":{real}"))).collect();
+    let bot = first + 5;
+    all.extend([(":8080".to_owned(), format!(":{bot}")), ("PORT=8080".to_owned(), format!("PORT={bot}"))]);
+    all
 }
 
 /// Runs the blocks of a page; returns what each said, as the page would write it.
@@ -100,7 +104,7 @@ async fn run(page: &Page, folder: &Path, first: u16) -> Result<Vec<String>, Stri
 
 async fn check(page: &Page) -> Result<(), String> {
     let folder = TempDir::with_prefix("berth-docs-").expect("a temporary folder");
-    let first = free_ports(5);
+    let first = free_ports(6);
     let mut cluster = None;
     if page.need == Need::Cluster {
         let mut up = Up::start_on(&folder.path().join(".berth"), first, &[]);
