@@ -41,6 +41,12 @@ impl Default for Policy {
     }
 }
 
+/// Says whether a pod whose bot's tables have schema `to` may be given the rows of a target from one that has `from`: never
+/// an older schema, since rows would lose what it does not know. A bot without tables is older than any with tables.
+pub fn may_receive(from: Option<u32>, to: Option<u32>) -> bool {
+    to >= from
+}
+
 /// A target without a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {

@@ -20,6 +20,7 @@ pub(crate) mod settings;
 mod sweeper;
 mod timers;
 pub(crate) mod traced;
+mod volatile;
 pub(crate) mod writer;
 
 use crate::{

@@ -31,7 +31,7 @@ use shared::{
     platform,
     shutdown::Shutdown,
     telemetry::{Metrics, trace::Tracer},
-    wire::{control::Load, link::Outcome},
+    wire::{control::BotInfo, control::Load, link::Outcome},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -86,6 +86,7 @@ pub struct Engine(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    bot: Bot,
     incarnation: Incarnation,
     commands: Commands,
     ownership: Ownership,
@@ -130,6 +131,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let (folder, clock) = (options.data.clone(), Arc::clone(ownership.clock()));
         let limits = sql_limits(options);
+        let about = bot.clone();
         let tables = Tables::load(options, bot.own_tables()).map_err(StoreError::from)?;
         let opened = tokio::task::spawn_blocking(move || {
             let store = Store::open(&folder, clock, &tables, limits)?;
@@ -184,6 +186,7 @@ impl Engine {
             writer.run();
         })?;
         Ok(Self(Arc::new(Inner {
+            bot: about,
             incarnation,
             commands,
             ownership,
@@ -218,6 +221,13 @@ impl Engine {
     /// Returns the version of the database's schema.
     pub fn schema(&self) -> u32 {
         Store::schema()
+    }
+
+    /// Returns what there is to say of the bot.
+    pub(crate) fn bot(&self) -> BotInfo {
+        let (map, (name, version)) = (self.0.reader.map(), self.0.bot.called());
+        let schema_hash = map.version.map(|_| map.hash.clone());
+        BotInfo { name, version, schema: map.version, schema_hash }
     }
 
     /// Returns the highest epoch the database has seen, over all targets.

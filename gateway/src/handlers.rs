@@ -91,4 +91,16 @@ pub trait Handler: Send + Sync + 'static {
     fn on_release(&self, target: &TargetId) {
         let _ = target;
     }
+
+    /// Gives away what the handler keeps in memory for a target, as bytes of its own making, when the pod lets go of the
+    /// target or stops in order. A pod that is killed asks nobody.
+    fn export_volatile(&self, target: &TargetId) -> Option<Vec<u8>> {
+        let _ = target;
+        None
+    }
+
+    /// Takes back what [`Handler::export_volatile`] gave away, once, before the target's first event.
+    fn import_volatile(&self, target: &TargetId, state: &[u8]) {
+        let _ = (target, state);
+    }
 }

@@ -113,6 +113,9 @@ pub struct Options {
     /// File that says whose the rows of the bot's own tables are; schema.toml beside the migrations when it is not set
     #[arg(long, env = "BERTH_SCHEMA", value_name = "FILE", requires = "migrations")]
     pub schema: Option<PathBuf>,
+    /// Most bytes of what a handler keeps in memory for a target that are kept over a restart
+    #[arg(long, env = "BERTH_VOLATILE_MAX", default_value_t = 1 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub volatile_max: usize,
     /// How long a session lives after its last use, unless the handler says otherwise
     #[arg(long, env = "BERTH_SESSION_TTL", default_value = "1h", value_parser = duration, value_name = "TIME")]
     pub session_ttl: Duration,

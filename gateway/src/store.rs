@@ -17,6 +17,7 @@ mod session;
 mod sweep;
 mod target;
 mod timer;
+mod volatile;
 
 pub(crate) use dead::{After, Revived};
 pub(crate) use journal::{Entry, Resumed, State};

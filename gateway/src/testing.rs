@@ -276,11 +276,23 @@ impl Bench {
         self.runtime.block_on(future)
     }
 
+    /// Stops the engine in order and opens its database again. The pod owns what it owned.
+    pub fn restart(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            self.runtime.block_on(engine.stop());
+        }
+        self.open_again();
+    }
+
     /// Ends the engine as a crash would, with nothing finished, and opens its database again. The pod owns what it owned.
     pub fn crash(&mut self) {
         if let Some(engine) = self.engine.take() {
             self.runtime.block_on(engine.abandon());
         }
+        self.open_again();
+    }
+
+    fn open_again(&mut self) {
         self.open();
         let targets = self.ownership.targets();
         self.runtime.block_on(self.engine().acquired(targets)).expect("the targets' rows can be read");

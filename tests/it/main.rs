@@ -17,6 +17,7 @@ mod outbox;
 mod page;
 mod store_contract;
 mod traces;
+mod tables;
 mod up;
 mod vectors;
 mod waiting;

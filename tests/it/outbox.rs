@@ -15,14 +15,14 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const TARGET: &str = "webhook:key:shop.k";
 
-fn with_story_bot() -> Setup {
+pub(super) fn with_story_bot() -> Setup {
     Setup { gateways: 1, bot: Program::StoryBot, ..Setup::default() }
         .with("BERTH_HANDLER_RETRY", "50ms")
         .with("BERTH_HANDLER_ATTEMPTS", "3")
 }
 
 /// Tells the story bot what to do; returns status and answer.
-async fn tell(cluster: &Cluster, id: &str, mut told: Value) -> (u16, Value) {
+pub(super) async fn tell(cluster: &Cluster, id: &str, mut told: Value) -> (u16, Value) {
     told["target"] = json!("k");
     let delivery = standard::signed(&cluster.keys, id, told.to_string().as_bytes());
     let reply = cluster.post(&delivery).await.expect("an answer");

@@ -125,6 +125,11 @@ fn sheet(pod: &PodStatus) -> String {
     fact("incarnation", pod.info.incarnation.to_string());
     fact("revision", format!("{} seen, registered at {}", pod.seen_revision, pod.info.revision));
     fact("version", pod.version.clone());
+    if let Some(bot) = &pod.bot {
+        let version = bot.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+        let schema = bot.schema.map_or_else(|| "no tables".to_owned(), |schema| format!("schema {schema}"));
+        fact("bot", format!("{}{version}, {schema}", bot.name));
+    }
     table.render()
 }
 

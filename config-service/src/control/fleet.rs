@@ -8,7 +8,7 @@ use crate::{
     planner::Candidate,
 };
 use shared::wire::admin::PodStatus;
-use shared::wire::control::{Heartbeat, Load, PodState, Witnesses};
+use shared::wire::control::{BotInfo, Heartbeat, Load, PodState, Witnesses};
 use shared::{LeaseId, Mono, PodId, Revision, lease::LeaseTerms};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,6 +20,8 @@ const MISSED: u32 = 3;
 pub(super) struct Fleet {
     terms: LeaseTerms,
     pods: BTreeMap<PodId, Liveness>,
+    /// What pods said of their bots when they registered with this leader.
+    bots: BTreeMap<PodId, BotInfo>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,7 +43,8 @@ impl Fleet {
     /// Makes the fleet of a leader that took over at `now`: any of the pods may hold a lease granted until just then.
     pub(super) fn taken_over<'a>(terms: LeaseTerms, pods: impl Iterator<Item = &'a PodRecord>, now: Mono) -> Self {
         let assumed = Liveness { last: Some(now), ..Liveness::default() };
-        Self { terms, pods: pods.map(|record| (record.info.pod.clone(), assumed)).collect() }
+        let pods = pods.map(|record| (record.info.pod.clone(), assumed)).collect();
+        Self { terms, pods, bots: BTreeMap::new() }
     }
 
     /// Says whether a heartbeat belongs to the pod's newest lease.
@@ -63,8 +66,12 @@ impl Fleet {
         Ok(())
     }
 
-    /// Notes that a pod has registered: its newest lease was not granted yet.
-    pub(super) fn joined(&mut self, pod: &PodId) {
+    /// Notes that a pod has registered with its bot: its newest lease was not granted yet.
+    pub(super) fn joined(&mut self, pod: &PodId, bot: Option<&BotInfo>) {
+        match bot {
+            Some(bot) => drop(self.bots.insert(pod.clone(), bot.clone())),
+            None => drop(self.bots.remove(pod)),
+        }
         let live = self.pods.entry(pod.clone()).or_default();
         (live.joined, live.leaving) = (true, false);
     }
@@ -138,6 +145,7 @@ impl Fleet {
             seen_revision: live.seen,
             version: record.version.clone(),
             schema: record.schema,
+            bot: self.bots.get(&record.info.pod).cloned(),
         }
     }
 

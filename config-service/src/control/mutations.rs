@@ -158,7 +158,7 @@ impl Mutations {
     fn registered(&self, register: &Register, reply: Reply<Registered>, model: &Model, fleet: &mut Fleet) {
         let pod = &register.pod;
         let Some(record) = model.pod(pod) else { return };
-        fleet.joined(pod);
+        fleet.joined(pod, register.bot.as_ref());
         self.metrics.registration("ok");
         let (lease, targets) = (record.lease_id, model.targets_of(pod));
         tracing::info!(

@@ -123,3 +123,17 @@ proptest! {
         prop_assert!(value.is_finite() && value > 0.0);
     }
 }
+
+#[test]
+fn a_target_never_moves_to_an_older_schema() {
+    for (from, to, may) in [
+        (None, None, true),
+        (None, Some(1), true),
+        (Some(1), Some(1), true),
+        (Some(1), Some(2), true),
+        (Some(2), Some(1), false),
+        (Some(1), None, false),
+    ] {
+        assert_eq!(may_receive(from, to), may, "{from:?} to {to:?}");
+    }
+}

@@ -158,6 +158,7 @@ pub(super) fn register(pod: &str, n: u8) -> Register {
         schema: 1,
         version: "test".into(),
         highest_epoch: Epoch(0),
+        bot: None,
     }
 }
 

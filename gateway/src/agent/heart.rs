@@ -228,6 +228,7 @@ async fn register(client: Client, card: Card, ownership: Ownership, engine: Engi
         schema: engine.schema(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         highest_epoch,
+        bot: Some(engine.bot()),
     };
     match client.post("/v1/pods/register", &request).await {
         Ok(registered) => Input::Registered(registered),

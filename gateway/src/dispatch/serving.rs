@@ -30,7 +30,7 @@ impl Writer {
             self.store.rollback();
         }
         let now = self.clock.now();
-        for ((target, epoch), opened) in targets.into_iter().zip(opened?) {
+        for ((target, epoch), (opened, kept)) in targets.into_iter().zip(opened?) {
             if let Some(no) = self.boxes.find(&target).filter(|no| self.boxes.slot(*no).serving) {
                 self.boxes.slot_mut(no).epoch = epoch;
                 continue;
@@ -56,13 +56,21 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| self.bot.on_acquire(&target))).is_err() {
                 tracing::error!(%target, "the handler panicked in on_acquire");
             }
+            if let Some(state) = kept {
+                self.give_back_volatile(&target, &state);
+            }
         }
         Ok(())
     }
 
-    fn open_all(&self, targets: &[(TargetId, Epoch)]) -> Result<Vec<Opened>, StoreError> {
+    /// Opens targets, each with what its handler's memory was when it was let go of.
+    fn open_all(&self, targets: &[(TargetId, Epoch)]) -> Result<Vec<(Opened, Option<Vec<u8>>)>, StoreError> {
+        let open = |(target, epoch): &(TargetId, Epoch)| {
+            let opened = self.store.open_target(target, *epoch)?;
+            Ok((opened, self.store.volatile_take(opened.local)?))
+        };
         self.store.begin()?;
-        let opened = targets.iter().map(|(target, epoch)| self.store.open_target(target, *epoch)).collect();
+        let opened = targets.iter().map(open).collect();
         self.store.commit()?;
         opened
     }
@@ -77,6 +85,7 @@ impl Writer {
     pub(super) fn release(&mut self, target: &TargetId) {
         self.erasures.released(target);
         let Some(no) = self.boxes.find(target).filter(|no| self.boxes.slot(*no).serving) else { return };
+        self.keep_volatile(&[(target.clone(), no)]);
         let outcome = Outcome::NotOwner { owner: self.ownership.owner(target), epoch: self.boxes.slot(no).epoch };
         for waiting in self.boxes.close(no) {
             self.refuse(waiting, &outcome);

@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(super) max_stored_reply: usize,
     pub(super) discord_api: String,
     pub(super) session_ttl: Duration,
+    pub(super) volatile_max: usize,
     pub(super) retention: Retention,
     pub(super) outbox_timeout: Duration,
     pub(super) erase_compact: u64,
@@ -42,6 +43,7 @@ impl Settings {
             erase_compact: options.erase_compact,
             discord_api: options.discord_api.clone(),
             session_ttl: options.session_ttl,
+            volatile_max: options.volatile_max,
             retention: Retention {
                 inbox: options.inbox_retention,
                 payload: options.journal_retention,

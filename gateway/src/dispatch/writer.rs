@@ -285,6 +285,13 @@ impl Writer {
     }
 
     fn stop(mut self, done: oneshot::Sender<()>, orderly: bool) {
+        if orderly {
+            let serving =
+                |(target, _)| Some((self.boxes.find(&target).filter(|no| self.boxes.slot(*no).serving)?, target));
+            let targets = self.ownership.targets().into_iter().filter_map(serving);
+            let targets: Vec<_> = targets.map(|(no, target)| (target, no)).collect();
+            self.keep_volatile(&targets);
+        }
         for waiting in self.boxes.drain() {
             if orderly {
                 self.refuse(waiting, &Outcome::NotServing { detail: "this pod is stopping".to_owned() });

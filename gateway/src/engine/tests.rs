@@ -5,6 +5,7 @@ mod data;
 mod disk;
 mod timers;
 mod turns;
+mod volatile;
 
 use super::*;
 use crate::{

@@ -57,4 +57,15 @@ pub trait AsyncHandler: Send + Sync + 'static {
     fn on_release(&self, target: &TargetId) {
         let _ = target;
     }
+
+    /// As [`super::Handler::export_volatile`].
+    fn export_volatile(&self, target: &TargetId) -> Option<Vec<u8>> {
+        let _ = target;
+        None
+    }
+
+    /// As [`super::Handler::import_volatile`].
+    fn import_volatile(&self, target: &TargetId, state: &[u8]) {
+        let _ = (target, state);
+    }
 }

@@ -58,6 +58,36 @@ impl Bot {
         }
     }
 
+    /// Asks the handler for what it keeps in memory for a target.
+    pub(crate) fn export_volatile(&self, target: &TargetId) -> Option<Vec<u8>> {
+        match &self.way {
+            Way::Sync(handler) => handler.export_volatile(target),
+            Way::Async(handler) => handler.export_volatile(target),
+        }
+    }
+
+    /// Gives it back.
+    pub(crate) fn import_volatile(&self, target: &TargetId, state: &[u8]) {
+        match &self.way {
+            Way::Sync(handler) => handler.import_volatile(target, state),
+            Way::Async(handler) => handler.import_volatile(target, state),
+        }
+    }
+
+    /// Returns what the handler calls itself, and its version; the program's name when it says nothing.
+    pub(crate) fn called(&self) -> (String, Option<String>) {
+        let described = match &self.way {
+            Way::Sync(_) => None,
+            Way::Async(handler) => Some(handler.describe()),
+        };
+        let (name, version) = described.map(|said| (said.name, said.version)).unwrap_or_default();
+        let program = || {
+            let path = std::env::current_exe().ok()?;
+            Some(path.file_stem()?.to_string_lossy().into_owned())
+        };
+        (name.or_else(program).unwrap_or_else(|| "bot".to_owned()), version)
+    }
+
     /// Tells the handler that the pod has stopped serving a target.
     pub(crate) fn on_release(&self, target: &TargetId) {
         match &self.way {

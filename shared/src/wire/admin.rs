@@ -12,7 +12,7 @@ pub use access::{
 pub use events::{Candidate, Event, EventList, Explanation, History, Ownership};
 pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
 
-use super::control::{Assignment, Load, PodInfo, PodState};
+use super::control::{Assignment, BotInfo, Load, PodInfo, PodState};
 use crate::{LeaseId, PodId, Revision, Term};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,9 @@ pub struct PodStatus {
     pub version: String,
     /// The schema version of its database.
     pub schema: u32,
+    /// The bot it runs, as it said when it registered with this leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot: Option<BotInfo>,
 }
 
 /// `GET /health` of config-service.

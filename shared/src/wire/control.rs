@@ -27,6 +27,25 @@ pub struct Register {
     pub version: String,
     /// The highest epoch its database has seen, over all targets (OWNERSHIP.md, rule 11).
     pub highest_epoch: Epoch,
+    /// The bot it runs; none from a pod that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot: Option<BotInfo>,
+}
+
+/// A bot, as its pod knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotInfo {
+    /// Its name: what its handler calls itself, or its program.
+    pub name: String,
+    /// Its version, when its handler says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The version of the schema of its own tables; none when it has none. A target never moves to a lower one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<u32>,
+    /// A hash of migrations and schema map, in hex: where it is the same, so are the tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_hash: Option<String>,
 }
 
 /// The answer to [`Register`].

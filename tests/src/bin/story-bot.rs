@@ -7,15 +7,30 @@
 //! retry   fail until the wall clock has reached `until_ms`
 //! give-up fail for good
 //! panic   break
+//! sql     answer with what `statement` finds
+//! count   count in memory, and answer with how far it has come
 //! ```
 
 use gateway::{
     Handler, HandlerError, Reply, Target,
-    handlers::{Event, OutboxCall},
+    handlers::{Event, OutboxCall, TargetId},
 };
 use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
-struct StoryBot;
+#[derive(Default)]
+struct StoryBot {
+    counted: Mutex<HashMap<TargetId, u64>>,
+}
+
+impl StoryBot {
+    fn counted<T>(&self, look: impl FnOnce(&mut HashMap<TargetId, u64>) -> T) -> T {
+        look(&mut self.counted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 impl Handler for StoryBot {
     fn handle(&self, event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
@@ -34,12 +49,34 @@ impl Handler for StoryBot {
             }
             "give-up" => return Err(HandlerError::Permanent("told to fail for good".to_owned())),
             "panic" => panic!("told to panic"),
+            "sql" => {
+                let found = target.sql().query(told["statement"].as_str().unwrap_or_default(), ())?;
+                return Ok(Reply::json(200, &json!(found.rows)));
+            }
+            "count" => {
+                let counted = self.counted(|counted| {
+                    let count = counted.entry(target.id().clone()).or_default();
+                    *count += 1;
+                    *count
+                });
+                return Ok(Reply::json(200, &json!({"counted": counted})));
+            }
             _ => {}
         }
         Ok(Reply::json(200, &json!({"handled": handled})))
     }
+
+    fn export_volatile(&self, target: &TargetId) -> Option<Vec<u8>> {
+        Some(self.counted(|counted| counted.remove(target))?.to_be_bytes().to_vec())
+    }
+
+    fn import_volatile(&self, target: &TargetId, state: &[u8]) {
+        if let Ok(count) = state.try_into() {
+            self.counted(|counted| counted.insert(target.clone(), u64::from_be_bytes(count)));
+        }
+    }
 }
 
 fn main() -> std::process::ExitCode {
-    gateway::run(StoryBot)
+    gateway::run(StoryBot::default())
 }
