@@ -28,6 +28,7 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
         seen_revision: Revision(2),
         version: "0.1.0".into(),
         schema: 1,
+        bot: None,
     };
     let ready_pods = u64::from(pod.state == PodState::Ready);
     Status {
