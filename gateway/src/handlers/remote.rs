@@ -164,3 +164,6 @@ impl AsyncHandler for Remote {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
