@@ -4,6 +4,7 @@ pub(crate) mod place;
 pub(crate) mod pod;
 pub(crate) mod status;
 pub(crate) mod target;
+pub(crate) mod token;
 
 use crate::{
     context,
@@ -44,6 +45,8 @@ pub(crate) struct Common {
 #[derive(Debug)]
 struct Api {
     client: Client,
+    /// Whether nobody said which cluster is meant.
+    implied: bool,
     cluster: Option<Cluster>,
     data: PathBuf,
 }
@@ -51,8 +54,8 @@ struct Api {
 impl Common {
     /// Finds config-service and the token for it.
     fn api(&self) -> Result<Api, Failure> {
-        let place::Place { url, token, cluster, data, .. } = place::find(self)?;
-        Ok(Api { client: Client::new(&url, token, self.timeout)?, cluster, data })
+        let place::Place { url, token, implied, cluster, data, .. } = place::find(self)?;
+        Ok(Api { client: Client::new(&url, token?, self.timeout)?, implied, cluster, data })
     }
 }
 
@@ -69,8 +72,12 @@ impl Api {
         self.client.post(path, body).await.map_err(|why| self.failure(why))
     }
 
+    async fn delete<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.client.delete(path).await.map_err(|why| self.failure(why))
+    }
+
     fn failure(&self, why: ClientError) -> Failure {
-        let stopped = self.cluster.as_ref().is_none_or(|cluster| !cluster.running);
+        let stopped = self.implied && self.cluster.as_ref().is_none_or(|cluster| !cluster.running);
         match &why {
             ClientError::Unreachable { .. } if stopped => {
                 let data = self.data.display();

@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// Look at pods: whether they are ready and what they carry
     #[command(subcommand)]
     Pod(admin::pod::Verb),
+    /// Say who else may ask the admin API, and for what
+    #[command(subcommand)]
+    Token(admin::token::Verb),
     /// Name clusters and choose the one that is asked
     #[command(subcommand)]
     Context(context::Verb),

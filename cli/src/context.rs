@@ -116,18 +116,17 @@ impl Context {
             (None, None) => return Ok(None),
         };
         match said.trim() {
-            "" => Err(Failure::new(Code::Forbidden, format!("{} holds no token", self.token_place()))),
+            "" => {
+                Err(Failure::new(Code::Forbidden, format!("{} holds no token", self.token_place().unwrap_or_default())))
+            }
             token => Ok(Some(Secret::new(token))),
         }
     }
 
-    /// Says where the token lies.
-    pub(crate) fn token_place(&self) -> String {
-        match (&self.token_file, &self.token_env) {
-            (Some(path), _) => path.display().to_string(),
-            (None, Some(name)) => format!("${name}"),
-            (None, None) => "-".to_owned(),
-        }
+    /// Says where the token lies; `None` when the context names no place.
+    pub(crate) fn token_place(&self) -> Option<String> {
+        let file = self.token_file.as_ref().map(|path| path.display().to_string());
+        file.or_else(|| self.token_env.as_ref().map(|name| format!("${name}")))
     }
 }
 
@@ -235,7 +234,12 @@ fn list(args: &List) -> Result<(), Failure> {
         all.contexts.iter().map(|(name, context)| Listed { name, current: current(name), context }).collect();
     let cells = |row: &Listed<'_>| {
         let mark = if row.current { "*" } else { "" };
-        vec![row.name.to_owned(), mark.to_owned(), row.context.config_url.clone(), row.context.token_place()]
+        vec![
+            row.name.to_owned(),
+            mark.to_owned(),
+            row.context.config_url.clone(),
+            row.context.token_place().unwrap_or_else(|| "-".to_owned()),
+        ]
     };
     output::rows(args.output, &rows, &rows, &["NAME", "CURRENT", "CONFIG-URL", "TOKEN"], cells)
 }

@@ -51,6 +51,7 @@ fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
         Command::Status(args) => client_runtime()?.block_on(admin::status::run(args)),
         Command::Target(verb) => client_runtime()?.block_on(admin::target::run(verb)),
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
+        Command::Token(verb) => client_runtime()?.block_on(admin::token::run(verb)),
         Command::Context(verb) => context::run(verb),
         Command::Config(args) => admin::place::show(&args),
         Command::ConfigurationReference => output::print(&reference::page()),

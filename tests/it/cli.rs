@@ -72,3 +72,34 @@ async fn every_platform_can_be_played_and_every_target_be_found() {
     assert_eq!(code(&unsigned), 5, "forbidden: {}", err(&unsigned));
     assert_eq!(code(&run(&["status", "--config-url", "http://127.0.0.1:9"])), 6, "unreachable");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_does_what_its_role_may_until_it_is_revoked() {
+    let folder = TempDir::with_prefix("berth-token-").expect("a temporary folder");
+    let mut up = Up::start(folder.path(), &[]);
+    up.ready().await;
+    let data = folder.path().display().to_string();
+    let berth = |line: &[&str]| run(&[line, &["--data", &data]].concat());
+    let made = berth(&["token", "create", "mara", "--role", "viewer", "--reason", "on call", "-o", "name"]);
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    let secret = out(&made).trim().to_owned();
+    assert!(secret.starts_with("berth_"), "{secret}");
+
+    let listed = berth(&["token", "list"]);
+    assert!(out(&listed).contains("mara  viewer") && !out(&listed).contains(&secret), "{}", out(&listed));
+    assert_eq!(code(&berth(&["pod", "list", "--token", &secret])), 0, "a viewer looks");
+    let more = ["token", "create", "tom", "--role", "admin", "--reason", "x", "--token", &secret];
+    assert_eq!(code(&berth(&more)), 5, "a viewer makes no tokens");
+    let again = berth(&["token", "create", "mara", "--role", "viewer", "--reason", "x"]);
+    assert_eq!(code(&again), 4, "a name is taken: {}", err(&again));
+
+    let tried = berth(&["token", "revoke", "mara", "--reason", "over & out", "--dry-run"]);
+    assert_eq!(out(&tried), "mara would count no more\n", "{}", err(&tried));
+    assert_eq!(code(&berth(&["token", "list", "--token", &secret])), 5, "only admins see tokens");
+    assert_eq!(code(&berth(&["pod", "list", "--token", &secret])), 0, "nothing was changed");
+    let gone = berth(&["token", "revoke", "mara", "--reason", "over & out"]);
+    assert_eq!(out(&gone), "mara counts no more\n", "{}", err(&gone));
+    assert_eq!(code(&berth(&["token", "revoke", "mara", "--reason", "x"])), 3, "not found");
+    let refused = berth(&["token", "list", "--token", &secret]);
+    assert_eq!(code(&refused), 5, "{}", out(&refused));
+}

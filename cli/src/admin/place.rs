@@ -21,8 +21,10 @@ const USUAL: &str = "http://127.0.0.1:3001";
 pub(super) struct Place {
     /// config-service.
     pub(super) url: String,
-    /// The token, if there is one.
-    pub(super) token: Option<Secret>,
+    /// The token, if there is one; or why it cannot be read.
+    pub(super) token: Found,
+    /// Whether nobody said which cluster is meant: it is the data folder's, or the usual one.
+    pub(super) implied: bool,
     /// The cluster of the data folder, if there is one.
     pub(super) cluster: Option<Cluster>,
     /// The data folder.
@@ -52,17 +54,18 @@ pub(super) fn find(said: &Common) -> Result<Place, Failure> {
         (None, None, None) => (USUAL, "default".to_owned()),
     };
     let (token, token_from) = match (&said.token, &context) {
-        (Some(token), _) => (Tokens::parse(token).current().cloned(), "--token or BERTH_ADMIN_TOKENS".to_owned()),
+        (Some(token), _) => (Ok(Tokens::parse(token).current().cloned()), "--token or BERTH_ADMIN_TOKENS".to_owned()),
         // A context's token is for the context's cluster only.
-        (None, Some((name, context))) if context.config_url == url => match context.token()? {
-            Some(token) => (Some(token), format!("context {name}, {}", context.token_place())),
-            None => (None, format!("context {name} names none")),
-        },
+        (None, Some((name, context))) if context.config_url == url => {
+            let place = context.token_place().unwrap_or_else(|| "which names none".to_owned());
+            (context.token(), format!("context {name}, {place}"))
+        }
         (None, _) if known == Some(url) => made(&home, cluster.as_ref())?,
-        _ => (None, "none for this URL".to_owned()),
+        _ => (Ok(None), "none for this URL".to_owned()),
     };
+    let implied = line.is_none() && context.is_none();
     let (url, context) = (url.to_owned(), context.map(|(name, _)| name.to_owned()));
-    Ok(Place { url, token, cluster, data, context, url_from, token_from })
+    Ok(Place { url, token, implied, cluster, data, context, url_from, token_from })
 }
 
 /// Chooses the context: the one on the line; else, unless the line names a data folder, the one in use.
@@ -74,15 +77,18 @@ fn chosen<'a>(said: &'a Common, contexts: &'a Contexts) -> Result<Option<(&'a st
     }
 }
 
+/// A token, none, or why it cannot be read.
+type Found = Result<Option<Secret>, Failure>;
+
 /// Returns the token that `berth up` made, unless the user gave another, which is nowhere in the folder.
-fn made(home: &Home, cluster: Option<&Cluster>) -> Result<(Option<Secret>, String), Failure> {
+fn made(home: &Home, cluster: Option<&Cluster>) -> Result<(Found, String), Failure> {
     let data = home.path().display();
     if cluster.is_some_and(|cluster| cluster.gave("BERTH_ADMIN_TOKENS")) {
-        return Ok((None, format!("the cluster of {data} was given its own")));
+        return Ok((Ok(None), format!("the cluster of {data} was given its own")));
     }
     Ok(match Made::load(home)? {
-        Some(made) => (Some(Secret::new(made.admin_token)), format!("data folder {data}")),
-        None => (None, format!("none in {data}")),
+        Some(made) => (Ok(Some(Secret::new(made.admin_token))), format!("data folder {data}")),
+        None => (Ok(None), format!("none in {data}")),
     })
 }
 
@@ -110,6 +116,11 @@ pub(crate) fn show(args: &Args) -> Result<(), Failure> {
     let line = |setting, value: String, from: &str| Line { setting, value, from: from.to_owned() };
     let dash = || "-".to_owned();
     let file = common.contexts.path();
+    let (token, token_from) = match place.token {
+        Ok(Some(_)) => ("***".to_owned(), place.token_from),
+        Ok(None) => (dash(), place.token_from),
+        Err(why) => (dash(), why.to_string()),
+    };
     let lines = [
         line(
             "context",
@@ -117,7 +128,7 @@ pub(crate) fn show(args: &Args) -> Result<(), Failure> {
             if common.context.is_some() { "--context" } else { "in use" },
         ),
         line("config-url", place.url, &place.url_from),
-        line("token", place.token.map_or_else(dash, |_| "***".to_owned()), &place.token_from),
+        line("token", token, &token_from),
         line("data", place.data.display().to_string(), if common.data.is_some() { "--data" } else { "default" }),
         line("timeout", format!("{}ms", common.timeout.as_millis()), "--timeout"),
         line("contexts", file.as_deref().map_or_else(dash, |path| Path::display(path).to_string()), "--contexts"),

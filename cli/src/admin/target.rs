@@ -193,7 +193,8 @@ async fn assignment(api: &Api, target: &TargetId) -> Result<Assignment, Failure>
     })
 }
 
-fn percent_encode(text: &str) -> String {
+/// Encodes a piece of a path or a query.
+pub(super) fn percent_encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, b| {
         if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(b));

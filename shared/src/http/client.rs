@@ -103,6 +103,14 @@ impl Client {
         self.call(Method::POST, path, Some(body.into())).await
     }
 
+    /// `DELETE path`, decoded from JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.call(Method::DELETE, path, None).await
+    }
+
     /// `GET path` as a stream: returns the body once the head has come. The caller watches for silence.
     ///
     /// # Errors

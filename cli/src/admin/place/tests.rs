@@ -50,7 +50,7 @@ impl Ground {
     fn found(&self, line: &[&str]) -> Result<(String, Option<String>), Failure> {
         let Command::Config(args) = self.parse(&[&["config"], line].concat()) else { panic!("not config") };
         let place = find(&args.common)?;
-        Ok((place.url, place.token.map(|token| token.expose().to_owned())))
+        Ok((place.url, place.token?.map(|token| token.expose().to_owned())))
     }
 }
 
