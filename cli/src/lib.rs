@@ -9,6 +9,8 @@ mod context;
 mod exit;
 mod handler;
 mod home;
+#[cfg(test)]
+mod manual;
 mod output;
 mod reference;
 mod roles;

@@ -2,11 +2,13 @@
 //! real cluster. So do the ten lines of the README.
 
 use berth_tests::{
-    eventually,
+    Client, Cluster, Delivery, Setup, eventually,
     process::{Process, binary, clean},
-    supervised::run,
+    senders::{discord, slack, telegram},
+    supervised::{Up, run},
 };
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -113,4 +115,103 @@ async fn the_ten_lines_of_the_readme_are_ten_and_keep_to_the_contract() {
     let example = Example::of_the_readme(folder.path()).await;
     let (passed, text) = tested(&example.url);
     assert!(passed, "{text}\n{}", example.process.stderr.tail(20));
+}
+
+/// Starts a small cluster whose handler is at `url`.
+async fn cluster_with(url: &str) -> Cluster {
+    Setup { gateways: 1, ..Setup::default() }.with("BERTH_HANDLER", url).start().await
+}
+
+/// Plays people on three platforms against a bot, and checks what they read and what is kept.
+async fn moderates(name: &str) {
+    let example = Example::bot(name).await;
+    let cluster = cluster_with(&example.url).await;
+    let taken = async |delivery: &Delivery| -> Value {
+        let reply = cluster.post(delivery).await.expect("an answer");
+        assert_eq!(reply.status, 200, "{name}: {}\n{}", reply.text(), example.process.stderr.tail(20));
+        reply.json()
+    };
+
+    let warn = |id: &str| {
+        let options =
+            json!([{"name": "user", "type": 3, "value": "bob"}, {"name": "reason", "type": 3, "value": "spam"}]);
+        let body = discord::command("1", id, "warn", &options).to_string();
+        discord::signed(&cluster.keys, discord::INTERACTIONS, body.as_bytes())
+    };
+    let first = taken(&warn("1")).await;
+    assert_eq!(first["data"]["content"], "bob has been warned: spam (1 warning)", "{name}: {first}");
+    assert_eq!(taken(&warn("1")).await, first, "{name}: the same event has the same reply");
+    assert_eq!(taken(&warn("2")).await["data"]["content"], "bob has been warned: spam (2 warnings)", "{name}");
+    let body =
+        discord::command("1", "3", "warnings", &json!([{"name": "user", "type": 3, "value": "bob"}])).to_string();
+    let told = taken(&discord::signed(&cluster.keys, discord::INTERACTIONS, body.as_bytes())).await;
+    assert_eq!(told["data"]["content"], "bob has 2 warnings.\n- warned by 200: spam\n- warned by 200: spam", "{name}");
+    assert_eq!(told["data"]["flags"], 64, "{name}: only whoever asked reads it");
+    assert_eq!(cluster.state("discord:guild:1").await.expect("known").applied, 3, "{name}");
+
+    let mut update = 0;
+    let mut say = |text: &str| {
+        update += 1;
+        telegram::signed(&cluster.keys, telegram::message(-7, update, text).to_string().as_bytes())
+    };
+    assert_eq!(taken(&say("hello")).await, Value::Null, "{name}: nothing to say");
+    let muted = taken(&say("/mute@berthbot @bob 1")).await;
+    assert_eq!(
+        (&muted["method"], &muted["text"]),
+        (&json!("sendMessage"), &json!("bob is muted for 1 minute.")),
+        "{name}"
+    );
+    eventually(&format!("{name} lifts the mute"), PATIENCE, async || {
+        let stats = taken(&say("/stats")).await;
+        let text = stats["text"].as_str().unwrap_or_default();
+        assert!(text.starts_with("1 message, 0 warnings, 1 mute ("), "{name}: {text}");
+        (text.ends_with("(1 lifted). Busiest: 200 1.")).then_some(())
+    })
+    .await;
+    let notes = taken(&say("/warnings bob")).await;
+    assert_eq!(notes["text"], "bob has 0 warnings.\n- muted by 200 for 1 minute\n- the mute was lifted", "{name}");
+
+    let form = slack::command("T1", "1.1", "/dance", "now");
+    let told = taken(&slack::signed_form(&cluster.keys, form.as_bytes())).await;
+    assert_eq!(told["response_type"], "ephemeral", "{name}: {told}");
+    assert!(told["text"].as_str().is_some_and(|text| text.starts_with("I don't know /dance.")), "{name}: {told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_moderated_by_the_bot_in_python() {
+    moderates("python").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_moderated_by_the_bot_in_node() {
+    moderates("node").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_moderated_by_the_bot_in_rust() {
+    moderates("rust").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_writes_ten_lines_and_sees_the_reply_the_state_and_the_page() {
+    let folder = TempDir::with_prefix("berth-stranger-").expect("a temporary folder");
+    let bot = Example::of_the_readme(folder.path()).await;
+    let data = folder.path().join("data");
+    let mut up = Up::start(&data, &["--handler", &bot.url]);
+    up.ready().await;
+    let data = data.display().to_string();
+    for (id, said) in
+        [("1", "event number 1 of this guild"), ("2", "event number 2 of this guild"), ("1", "event number 1")]
+    {
+        let sent = run(&["send", "discord", "--guild", "123", "--command", "hello", "--id", id, "--data", &data]);
+        let text = String::from_utf8_lossy(&sent.stdout).into_owned();
+        assert!(sent.status.success() && text.contains(said), "{text}{}", String::from_utf8_lossy(&sent.stderr));
+    }
+    let shown = run(&["target", "get", "discord:guild:123", "-o", "json", "--data", &data]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!((&shown["state"]["applied"], &shown["state"]["duplicates"]), (&json!(2), &json!(1)), "{shown}");
+    let page = Client::new(PATIENCE).get(&format!("http://127.0.0.1:{}/?q=discord:guild:123", up.port + 1)).await;
+    let page = page.expect("a page");
+    let pod = shown["pod"].as_str().expect("a pod");
+    assert!(page.text().contains("discord:guild:123") && page.text().contains(pod), "{}", page.text());
 }

@@ -8,6 +8,7 @@ mod docs;
 mod examples;
 mod first_contact;
 mod fixtures;
+mod golden;
 mod handler_test;
 mod http_handler;
 mod kill;

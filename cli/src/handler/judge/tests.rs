@@ -96,3 +96,26 @@ fn a_description_is_read_or_refused_with_every_reason() {
     assert_eq!(wrong.len(), 3, "{wrong:?}");
     assert!(wrong[0].starts_with("api is the text \"1\", wanted a list"), "{wrong:?}");
 }
+
+/// The JSON blocks of the guide, in their order.
+fn guide() -> Vec<Value> {
+    let text = include_str!("../../../../docs/handlers.md");
+    let blocks = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.map(|block| serde_json::from_str(block).expect("the guide's JSON is JSON")).collect()
+}
+
+#[test]
+fn the_examples_of_the_guide_keep_to_the_contract() {
+    let blocks = guide();
+    let [described, request, said] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
+    assert_eq!(description(described).expect("a description").versions, [API]);
+    assert_eq!(answer(said, NOW), Judged::default());
+    let names = |shape: &Shape| match shape {
+        Shape::Closed(fields) | Shape::Open(fields) => fields.iter().map(|field| field.name).collect::<Vec<_>>(),
+        _ => Vec::new(),
+    };
+    for name in names(&ANSWER) {
+        assert!(said.get(name).is_some(), "the guide shows {name}");
+    }
+    assert_eq!(request["api"], API);
+}
