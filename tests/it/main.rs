@@ -1,5 +1,6 @@
 //! Stories with real processes: one binary, a module per subject. Each name says what Berth promises.
 
+mod admin_api;
 mod bad_input;
 mod bench;
 mod cli;

@@ -1,10 +1,12 @@
 //! What a store promises, told once and held by both: PostgreSQL and the embedded SQLite.
 
-use berth_tests::postgres::Postgres;
-use config_service::domain::{Audit, Batch, Change, Model, PodRecord, Snapshot, Write};
-use config_service::store::{self, Bid, Log, Store, StoreError};
+use berth_tests::{eventually, postgres::Postgres};
+use config_service::domain::{
+    Audit, Batch, Change, Edit, Kept, Model, PodRecord, SettingRecord, Snapshot, TokenRecord, Write,
+};
+use config_service::store::{self, Bid, EventFilter, Keep, Log, Store, StoreError};
 use shared::backoff::Rng;
-use shared::wire::control::PodInfo;
+use shared::wire::{admin::Role, control::PodInfo};
 use shared::{Epoch, LeaseId, PodId, Revision, TargetId, Term};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -79,6 +81,11 @@ on_both![
     two_first_contacts_of_one_target_give_one_owner,
     epochs_grow_above_every_floor,
     the_log_says_where_it_begins_and_ends,
+    tokens_and_settings_are_read_back_as_they_were_last_edited,
+    the_audit_is_read_newest_first_and_by_what_is_asked,
+    a_target_has_one_ownership_that_lasts_and_those_before_it,
+    the_first_answer_under_a_key_stays,
+    what_is_old_is_forgotten_and_what_lasts_is_not,
 ];
 
 async fn take_over(store: &dyn Store) -> Term {
@@ -341,6 +348,146 @@ async fn the_log_says_where_it_begins_and_ends(world: World) {
     assert_eq!(store.trim(term, Revision(10)).await.expect("trimmed"), 0);
     store.trim(term, end).await.expect("trimmed");
     assert_eq!((positions(22, 9).await, positions(23, 9).await), (None, Some(vec![])));
+}
+
+fn token(id: &str, name: &str) -> Edit {
+    let (id, name, hash) = (id.to_owned(), name.to_owned(), format!("hash of {id}"));
+    let created_by = "admin".to_owned();
+    let token = TokenRecord {
+        id,
+        name,
+        role: Role::Operator,
+        hash,
+        created_ms: 0,
+        created_by,
+        expires_ms: Some(9),
+        used_ms: None,
+    };
+    Edit::AddToken(token)
+}
+
+fn setting(name: &str, value: &str) -> Edit {
+    let (actor, reason) = ("admin".to_owned(), "why not \u{1F5FF}".to_owned());
+    Edit::Set(SettingRecord { name: name.to_owned(), value: value.to_owned(), actor, reason, at_ms: 0 })
+}
+
+fn edits(edits: Vec<Edit>) -> Batch {
+    Batch { edits, ..Batch::default() }
+}
+
+async fn tokens_and_settings_are_read_back_as_they_were_last_edited(world: World) {
+    let (store, term) = world.leading().await;
+    let before = store.load(term).await.expect("read");
+    let first = vec![token("t_1", "deploy"), token("t_2", "watch"), setting("a", "1"), setting("b", "true")];
+    let touch = Edit::TouchToken { id: "t_2".into(), used_ms: 77 };
+    let second = vec![Edit::RemoveToken("t_1".into()), touch, setting("a", "2"), Edit::Clear("b".into())];
+    let mut model = Model::new(before.clone());
+    for batch in [first, second] {
+        let committed = store.commit(term, edits(batch)).await.expect("committed");
+        assert_eq!((committed.revision, committed.changes.len()), (before.revision, 0), "watchers hear nothing");
+        committed.edits.into_iter().for_each(|edit| model.edit(edit));
+    }
+    let read = world.store().await.load(term).await.expect("read");
+    assert_eq!(read.tokens, model.tokens().cloned().collect::<Vec<_>>());
+    assert_eq!(read.settings, model.settings().cloned().collect::<Vec<_>>());
+    assert_eq!((read.tokens.len(), read.tokens[0].used_ms, read.settings[0].value.as_str()), (1, Some(77), "2"));
+    assert!(read.tokens[0].created_ms > 1_600_000_000_000, "stamped by the database's clock");
+    let twice = store.commit(term, edits(vec![token("t_3", "watch")])).await;
+    assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+}
+
+async fn the_audit_is_read_newest_first_and_by_what_is_asked(world: World) {
+    let (store, term) = world.leading().await;
+    for n in 0..5_u64 {
+        let mut entry = audit(&format!("gateway-{}", n % 2), &format!("it's \"{n}\""));
+        entry.actor = if n == 3 { "deploy".to_owned() } else { entry.actor };
+        store.commit(term, Batch { audits: vec![entry], ..Batch::default() }).await.expect("committed");
+    }
+    let reasons = async |wanted: EventFilter, limit| {
+        let events = store.events(wanted, limit).await.expect("read");
+        assert!(events.iter().all(|event| event.request_id == "r-1" && event.revision == Revision(3)));
+        assert!(events.is_sorted_by(|a, b| a.id > b.id));
+        (
+            events.iter().map(|event| event.reason.clone()).collect::<Vec<_>>().join(" "),
+            events.last().map(|event| event.id),
+        )
+    };
+    let all = EventFilter::default;
+    let (newest, last) = reasons(all(), 2).await;
+    assert_eq!(newest, "it's \"4\" it's \"3\"");
+    assert_eq!(reasons(EventFilter { before: last, ..all() }, 2).await.0, "it's \"2\" it's \"1\"");
+    assert_eq!(reasons(EventFilter { subject: Some("gateway-1".into()), ..all() }, 9).await.0, "it's \"3\" it's \"1\"");
+    assert_eq!(reasons(EventFilter { actor: Some("deploy".into()), ..all() }, 9).await.0, "it's \"3\"");
+    assert_eq!(reasons(EventFilter { action: Some("other".into()), ..all() }, 9).await.0, "");
+}
+
+async fn a_target_has_one_ownership_that_lasts_and_those_before_it(world: World) {
+    let (store, term) = world.leading().await;
+    let mut epoch = store.commit(term, batch(vec![first(1, 0), first(2, 0)])).await.expect("committed").epoch;
+    epoch = Epoch(epoch.0 - 1);
+    for to in [1, 2] {
+        let expected = Some((name(to - 1), epoch));
+        let moved = Write::Assign { target: target(1), parent: None, pod: name(to), expected, reason: "move" };
+        epoch = store.commit(term, batch(vec![moved])).await.expect("committed").epoch;
+    }
+    let owners = store.history(target(1), None, 9).await.expect("read");
+    let pods: Vec<_> =
+        owners.iter().map(|one| (one.pod.to_string(), one.from.as_ref().map(ToString::to_string))).collect();
+    let pod = |n| format!("gateway-{n}");
+    assert_eq!(pods, [(pod(2), Some(pod(1))), (pod(1), Some(pod(0))), (pod(0), None)]);
+    assert_eq!((owners[0].until_ms, owners[0].epoch), (None, epoch));
+    for (newer, older) in owners.iter().zip(&owners[1..]) {
+        assert_eq!(older.until_ms, Some(newer.since_ms), "one ends where the next begins");
+    }
+    let older = store.history(target(1), Some(owners[0].revision), 1).await.expect("read");
+    assert_eq!(older, owners[1..2]);
+    assert_eq!(store.history(target(2), None, 9).await.expect("read").len(), 1);
+    assert!(store.history(target(3), None, 9).await.expect("read").is_empty());
+}
+
+fn answer(actor: &str, key: &str, body: &str) -> Kept {
+    let [actor, key, body] = [actor, key, body].map(str::to_owned);
+    Kept { actor, key, fingerprint: "f".into(), body }
+}
+
+async fn the_first_answer_under_a_key_stays(world: World) {
+    let (store, term) = world.leading().await;
+    for kept in [answer("a", "k", "1"), answer("a", "k", "2"), answer("b", "k", "3")] {
+        store.commit(term, Batch { kept: vec![kept], ..Batch::default() }).await.expect("committed");
+    }
+    let read = async |actor: &str, key: &str| {
+        store
+            .kept(actor.into(), key.into())
+            .await
+            .expect("read")
+            .map(|kept| (kept.body, kept.fingerprint, kept.revision))
+    };
+    assert_eq!(read("a", "k").await, Some(("1".into(), "f".into(), Revision(3))));
+    assert_eq!(read("b", "k").await.map(|kept| kept.0), Some("3".into()));
+    assert_eq!(read("a", "other").await, None);
+}
+
+async fn what_is_old_is_forgotten_and_what_lasts_is_not(world: World) {
+    let (store, term) = world.leading().await;
+    let epoch = store.commit(term, batch(vec![first(1, 0)])).await.expect("committed").epoch;
+    let expected = Some((name(0), epoch));
+    let moved = Write::Assign { target: target(1), parent: None, pod: name(1), expected, reason: "move" };
+    let (audits, kept) = (vec![audit("x", "y")], vec![answer("a", "k", "1")]);
+    store.commit(term, Batch { audits, kept, ..batch(vec![moved]) }).await.expect("committed");
+    let day = Duration::from_secs(86_400);
+    let keep = Keep { audit: day, history: day, answers: day };
+    assert_eq!(store.forget(term, keep).await.expect("done"), 0, "nothing is a day old");
+    let none = Duration::ZERO;
+    eventually("the database's clock has moved on", LEASE * 20, async || {
+        let rows = store.forget(term, Keep { audit: none, ..keep }).await.expect("done");
+        (rows == 1).then_some(())
+    })
+    .await;
+    assert_eq!(store.forget(term, Keep { audit: none, history: none, answers: none }).await.expect("done"), 2);
+    assert!(store.events(EventFilter::default(), 9).await.expect("read").is_empty());
+    let owners = store.history(target(1), None, 9).await.expect("read");
+    assert_eq!((owners.len(), owners[0].until_ms), (1, None), "who owns it is never forgotten");
+    assert_eq!(store.kept("a".into(), "k".into()).await.expect("read"), None);
 }
 
 /// What only a server between processes can do wrong.

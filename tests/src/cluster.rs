@@ -84,12 +84,13 @@ impl Setup {
         let keys = Keys::default();
         let store =
             self.store.clone().unwrap_or_else(|| format!("sqlite:{}", folder.path().join("config.db").display()));
-        let mut settings = self.common();
-        settings.extend([
+        let mut settings = vec![
             ("BERTH_CONFIG_STORE".to_owned(), store),
             ("BERTH_ADMIN_TOKENS".to_owned(), ADMIN_TOKEN.to_owned()),
             ("BERTH_OPEN_READS".to_owned(), "true".to_owned()),
-        ]);
+        ];
+        // A story's own settings come last, and count.
+        settings.extend(self.common());
         let config = Role::start(Recipe {
             name: "config-service".to_owned(),
             role: "config-service",

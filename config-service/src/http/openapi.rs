@@ -192,12 +192,17 @@ fn problem() -> Value {
     })
 }
 
-/// Numbers end where the database's do, and nothing is said twice.
+/// Numbers end where those of the database and of the code do.
 fn bound(value: &mut Value) {
     match value {
         Value::Object(object) => {
-            if object.get("format").is_some_and(|format| format == "uint64") {
-                object.entry("maximum").or_insert_with(|| MOST.into());
+            let most = match object.get("format").and_then(Value::as_str) {
+                Some("uint64") => Some(MOST),
+                Some("uint32") => Some(u64::from(u32::MAX)),
+                _ => None,
+            };
+            if let Some(most) = most {
+                object.entry("maximum").or_insert_with(|| most.into());
             }
             object.values_mut().for_each(bound);
         }

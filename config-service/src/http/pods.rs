@@ -33,7 +33,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// What is to be known of registering.
 pub(super) fn register_doc() -> Doc {
-    let refused = ["generation-ahead", "incarnation-mismatch", "lease-held", "version-mismatch"];
+    let refused = ["generation-ahead", "incarnation-mismatch", "invalid", "lease-held", "version-mismatch"];
     Doc::new("Register a gateway pod")
         .text("Pods do this themselves. The lease is valid only once a heartbeat has been granted.")
         .answers::<Registered>()

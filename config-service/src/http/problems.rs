@@ -43,6 +43,11 @@ pub(super) const CODES: &[Code] = &[
     code(415, "unsupported-media-type", "The body says that it is not JSON."),
     code(422, "bad-cursor", "The cursor is none of this list."),
     code(422, "bad-value", "The value does not fit the setting."),
+    code(
+        422,
+        "invalid",
+        "Everything has its form, but not together: an address that is none, a parent that cannot be one.",
+    ),
     code(422, "idempotency-mismatch", "The Idempotency-Key was used for another request."),
     code(500, "internal", "An error of Berth; the log has the cause."),
     code(501, "not-yet", "Berth does not do this yet."),
@@ -99,7 +104,7 @@ impl From<ControlError> for Problem {
                 format!("{text}: this is an older copy of the database, or another one; bring back the newest one"),
             ),
             E::Version => Self::conflict("version-mismatch", format!("{text}; update the older side first")),
-            E::Invalid(_) => Self::bad_request(text),
+            E::Invalid(_) => unprocessable("invalid", &text),
             E::PlaceQueueFull => Self::unavailable("place-queue-full", format!("{text}; try again in a moment")),
             E::TooManyWatchers => Self::unavailable("too-many-watchers", format!("{text}; raise --max-watchers")),
         }

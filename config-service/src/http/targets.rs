@@ -6,6 +6,7 @@ use super::{
     body::{Body, Name, Params},
     docs::{Doc, Routes},
     page::{Cursor, Limit, cut, position, size},
+    problems::unprocessable,
 };
 use crate::{control::ControlError, domain::Batch, planner::Wanted};
 use axum::{Json, extract::State};
@@ -22,7 +23,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let place_doc = Doc::new("Say where targets are, and give those a home that have none")
         .text("Routers do this on first contact. At most 5000 targets; what cannot be placed is in `refused` with its reason.")
         .answers::<Placed>()
-        .fails(&["place-queue-full"])
+        .fails(&["invalid", "place-queue-full"])
         .example(json!({ "targets": [{ "target": "discord:guild:81384788765712384" }] }))
         .asks_leader();
     let list_doc = Doc::new("List targets with their owners").text("Ordered by target.").answers::<TargetList>();
@@ -37,7 +38,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn place(State(api): State<Api>, _: Service, Body(place): Body<Place>) -> Result<Json<Placed>, Problem> {
     if place.targets.len() > Batch::MAX_WRITES {
-        return Err(Problem::bad_request(format!("at most {} targets at once", Batch::MAX_WRITES)));
+        return Err(unprocessable("invalid", &format!("at most {} targets at once", Batch::MAX_WRITES)));
     }
     let wanted = place.targets.into_iter().map(wanted).collect::<Result<_, _>>()?;
     Ok(Json(api.control.place(wanted).await?))
@@ -50,7 +51,7 @@ fn wanted(PlaceTarget { target, parent }: PlaceTarget) -> Result<Wanted, Problem
     if fits {
         return Ok(Wanted { target, parent });
     }
-    Err(Problem::bad_request(format!("the parent of {target} is a guild of the same platform, and not itself")))
+    Err(unprocessable("invalid", &format!("the parent of {target} is a guild of the same platform, and not itself")))
 }
 
 /// Which targets.

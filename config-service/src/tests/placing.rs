@@ -95,7 +95,7 @@ async fn a_channel_gets_the_pod_of_its_guild() {
         assert_eq!(placed.assignments[0].pod, home.pod);
     }
     let wrong = place("discord:channel:9", "slack:guild:T1".parse().expect("valid"));
-    assert_eq!(code(node.service().post::<Placed>("/v1/targets/place", &wrong).await), "bad-request");
+    assert_eq!(code(node.service().post::<Placed>("/v1/targets/place", &wrong).await), "invalid");
     node.stop().await;
 }
 

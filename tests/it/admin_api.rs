@@ -1,0 +1,52 @@
+//! The admin API of a cluster of real processes, tried by a tool that knows nothing of Berth but what the API says of
+//! itself: schemathesis sends what the description allows and what it forbids, and compares the answers with it.
+
+use berth_tests::cluster::{ADMIN_TOKEN, Cluster, SERVICE_TOKEN, Setup};
+use berth_tests::process::berth;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The version that `./test` installs below `target`.
+const TOOL: &str = "schemathesis-4.32.5/bin/schemathesis";
+
+/// What the services call; operators get 403 there.
+const SERVICES: &str = "/(pods?/register|heartbeat|place)$";
+
+/// How many requests are made up for each operation and kind.
+const EXAMPLES: &str = "10";
+
+/// The tool, where `./test` has put it; none when it was never run.
+fn tool() -> Option<PathBuf> {
+    let target = berth().parent()?.parent()?.to_owned();
+    Some(target.join(TOOL)).filter(|tool| tool.is_file())
+}
+
+fn run(cluster: &Cluster, tool: PathBuf, token: &str, filter: &str) -> (bool, String) {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/it/schemathesis.toml");
+    let mut command = Command::new(tool);
+    command.current_dir(cluster.folder()).args(["--config-file", config, "run", &cluster.config.url("/openapi.json")]);
+    command.args(["-H", &format!("Authorization: Bearer {token}"), "--checks", "all", "--seed", "7"]);
+    command.args(["--max-examples", EXAMPLES, "--phases", "examples,coverage,fuzzing", "--no-color"]);
+    command.args(["--continue-on-failure", "--request-timeout", "30", "--exclude-path", "/v1/watch"]);
+    let output = command.args([filter, SERVICES]).output().expect("the tool starts");
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_is_what_it_says_it_is() {
+    let Some(tool) = tool() else {
+        println!("skipped: {TOOL} is not below target; ./test puts it there");
+        return;
+    };
+    let mut cluster =
+        Setup { gateways: 2, routers: 0, ..Setup::default() }.with("BERTH_OPEN_READS", "false").start().await;
+    let place = serde_json::json!({ "targets": [{ "target": "discord:guild:81384788765712384" }] });
+    assert_eq!(cluster.service_post("/v1/targets/place", &place).await.expect("an answer").status, 200);
+    for (token, filter) in [(ADMIN_TOKEN, "--exclude-path-regex"), (SERVICE_TOKEN, "--include-path-regex")] {
+        let (good, report) = tokio::task::block_in_place(|| run(&cluster, tool.clone(), token, filter));
+        assert!(good, "{report}");
+        assert!(report.contains("Test cases:"), "it has done nothing: {report}");
+    }
+    cluster.all_ready().await;
+    assert!(cluster.config.process().ended().is_none(), "it has survived that");
+}
