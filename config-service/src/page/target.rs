@@ -139,7 +139,7 @@ pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays, owner
 
 fn history(owners: &[Ownership]) -> Markup {
     html! {
-        table.log role="table" {
+        table role="table" {
             caption { "Ownerships, the newest first" }
             thead role="rowgroup" {
                 tr role="row" { @for head in ["Owner", "From", "Until", "Why"] { th role="columnheader" scope="col" { (head) } } }
