@@ -1,5 +1,8 @@
 //! The operator's verbs: they ask config-service and print what it says. Nothing is decided here.
 
+pub(crate) mod event;
+pub(crate) mod events;
+mod pages;
 pub(crate) mod place;
 pub(crate) mod pod;
 pub(crate) mod status;
@@ -12,6 +15,7 @@ use crate::{
     home::Cluster,
     output::Format,
 };
+use hyper::body::Incoming;
 use shared::http::{Client, ClientError};
 use std::{path::PathBuf, time::Duration};
 
@@ -60,6 +64,16 @@ impl Common {
 }
 
 impl Api {
+    /// Waits longer for an answer.
+    fn patient(mut self, timeout: Duration) -> Self {
+        self.client = self.client.within(timeout);
+        self
+    }
+
+    async fn stream(&self, path: &str) -> Result<Incoming, Failure> {
+        self.client.stream(path, &[]).await.map_err(|why| self.failure(why))
+    }
+
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.client.get(path).await.map_err(|why| self.failure(why))
     }

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, builder::FalseyValueParser};
     name = "berth",
     version,
     before_help = "A whole cluster on this machine:\n  berth up\nand in another terminal:\n  berth send discord --guild 123 --command stats\n  berth target where discord:guild:123",
-    after_help = "Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 forbidden, 6 unreachable.\nEvery flag has an environment name; `berth COMMAND --help` shows it.",
+    after_help = "Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 forbidden, 6 unreachable,\n7 refused by a safety rule, 8 partial failure, 9 still running.\nEvery flag has an environment name; `berth COMMAND --help` shows it.",
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110
@@ -40,7 +40,12 @@ pub(crate) enum Command {
     Status(admin::status::Args),
     /// Look at targets: where they are and what they hold
     #[command(subcommand)]
-    Target(admin::target::Verb),
+    Target(Box<admin::target::Verb>),
+    /// Look at events; decide about those that are dead
+    #[command(subcommand)]
+    Event(Box<admin::event::Verb>),
+    /// List what operators did, and why: the audit
+    Events(Box<admin::events::Args>),
     /// Look at pods: whether they are ready and what they carry
     #[command(subcommand)]
     Pod(admin::pod::Verb),

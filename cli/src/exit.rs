@@ -18,6 +18,12 @@ pub(crate) enum Code {
     Forbidden = 5,
     /// The service does not answer.
     Unreachable = 6,
+    /// A safety rule was not met.
+    Refused = 7,
+    /// Some of it worked, and some did not.
+    Partial = 8,
+    /// It takes longer than was waited for, and goes on.
+    StillRunning = 9,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -64,6 +70,7 @@ impl From<ClientError> for Failure {
             ClientError::Answer { .. } => Code::Error,
             ClientError::Problem(problem) => match problem.status {
                 404 => Code::NotFound,
+                _ if problem.code == "not-confirmed" => Code::Refused,
                 409 | 412 => Code::Conflict,
                 401 | 403 => Code::Forbidden,
                 502..=504 if problem.code == "owner-unreachable" => Code::Unreachable,

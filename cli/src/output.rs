@@ -54,14 +54,36 @@ impl Table {
     }
 }
 
+/// Says whether a character could move a cursor, or hide or turn what stands beside it.
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Returns JSON that means the same, with hostile characters escaped in the way of JSON. Those below a space are escaped
+/// already, except for the line feeds between its parts.
+pub(crate) fn tame(json: &str) -> String {
+    if !json.chars().any(|c| c >= ' ' && is_hostile(c)) {
+        return json.to_owned();
+    }
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if c >= ' ' && is_hostile(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
 /// Returns `text` with control characters, bidirectional overrides and other invisible troublemakers written out.
 pub(crate) fn plain(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if hostile(c) {
+        if is_hostile(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -112,11 +134,11 @@ pub(crate) fn rows<T: Serialize>(
 
 /// Returns a JSON document with line feeds for people; control characters in strings are escaped by JSON itself.
 pub(crate) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|why| format!("{{\"error\":\"{why}\"}}")) + "\n"
+    tame(&serde_json::to_string_pretty(value).unwrap_or_else(|why| format!("{{\"error\":\"{why}\"}}"))) + "\n"
 }
 
 fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|why| format!("{{\"error\":\"{why}\"}}"))
+    tame(&serde_json::to_string(value).unwrap_or_else(|why| format!("{{\"error\":\"{why}\"}}")))
 }
 
 /// Returns a time span for people: the two largest units at most, `-` for none.
@@ -144,6 +166,15 @@ mod tests {
             table.render(),
             "NAME                     POD\na                        gateway-0\n\\u{1b}[1mx\\u{a}\\u{202e}\n"
         );
+    }
+
+    #[test]
+    fn json_means_the_same_and_holds_nothing_that_turns_or_moves_what_is_shown() {
+        let hostile = "a\u{1b}[1m\u{9b}2J\u{202e}\u{7f}\u{e0041}\n\u{fc}";
+        for text in [json(&hostile), line(&hostile)] {
+            assert!(text.trim_end().chars().all(|c| !is_hostile(c)), "{text}");
+            assert_eq!(serde_json::from_str::<String>(&text).expect("JSON"), hostile);
+        }
     }
 
     #[test]

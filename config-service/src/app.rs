@@ -60,6 +60,7 @@ pub(crate) async fn start(
         turns: Turns::default(),
         address: advertised.as_str().into(),
         open_reads: options.open_reads,
+        erase_wait: options.erase_wait,
         max_body: options.max_body_bytes,
         patience: options.body_timeout,
     };

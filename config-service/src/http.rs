@@ -5,9 +5,11 @@
 mod auth;
 mod body;
 mod change;
+mod data;
 mod docs;
 mod events;
 mod openapi;
+mod owner;
 mod page;
 mod pages;
 mod pods;
@@ -50,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) address: Arc<str>,
     /// Whether reading takes no token.
     pub(crate) open_reads: bool,
+    /// How long the end of an erasure is waited for.
+    pub(crate) erase_wait: Duration,
     /// The largest body.
     pub(crate) max_body: usize,
     /// How long a body may take, and a pod that is asked.
@@ -72,6 +76,7 @@ fn all() -> Routes {
         pods::routes,
         targets::routes,
         why::routes,
+        data::routes,
         events::routes,
         settings::routes,
         tokens::routes,

@@ -68,6 +68,9 @@ pub struct Options {
     /// How long a request body may take, and how long a pod may take to answer for one of its targets
     #[arg(long, env = "BERTH_CONFIG_BODY_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub body_timeout: Duration,
+    /// How long the end of an erasure is waited for; it goes on when it takes longer
+    #[arg(long, env = "BERTH_ERASE_WAIT", default_value = "60s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub erase_wait: Duration,
     /// Changes kept in the log for watchers that resume
     #[arg(long, env = "BERTH_CHANGE_KEEP", default_value_t = 200_000, value_name = "N", help_heading = "Limits")]
     pub change_keep: u64,

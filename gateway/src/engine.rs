@@ -5,7 +5,7 @@ mod data;
 mod load;
 
 pub(crate) use crate::dispatch::erasure::Erasure;
-pub(crate) use data::{NotDone, Place, Wanted};
+pub(crate) use data::{NotDone, Wanted};
 pub(crate) use load::{Rate, Shared};
 
 use crate::{

@@ -19,7 +19,7 @@ mod target;
 mod timer;
 mod volatile;
 
-pub(crate) use dead::{After, Revived};
+pub(crate) use dead::Revived;
 pub(crate) use journal::{Entry, Resumed, State};
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
 pub(crate) use own::{SqlLimits, StatementError};

@@ -232,6 +232,18 @@ impl Cluster {
         self.client.call(Method::GET, &self.config.url(path), &token, Bytes::new()).await
     }
 
+    /// Changes something through the admin API, with its token.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn admin_post(&self, path: &str, body: &Value) -> Result<Reply, String> {
+        let headers = vec![
+            ("authorization".to_owned(), format!("Bearer {ADMIN_TOKEN}")),
+            ("content-type".to_owned(), "application/json".to_owned()),
+        ];
+        self.client.call(Method::POST, &self.config.url(path), &headers, body.to_string()).await
+    }
+
     /// Asks the services' API, with their token.
     ///
     /// # Errors

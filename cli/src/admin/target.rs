@@ -1,6 +1,13 @@
 //! `berth target`: which targets there are, where each is, and what its owner holds of it.
 
-use super::{Api, Common, now_ms};
+mod erase;
+mod export;
+mod history;
+
+use super::{
+    Api, Common, now_ms,
+    pages::{pages, percent_encode},
+};
 use crate::{
     exit::{Code, Failure},
     output::{self, Format, ago},
@@ -27,6 +34,12 @@ pub(crate) enum Verb {
     Get(One),
     /// Say which pod owns a target
     Where(One),
+    /// List who owned a target, since when and why
+    History(history::History),
+    /// Write everything a target has to a file
+    Export(export::Export),
+    /// Delete everything a target has, for good
+    Erase(erase::Erase),
 }
 
 /// Flags of `berth target list`.
@@ -75,6 +88,9 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::List(args) => list(args).await,
         Verb::Get(args) => get(args).await,
         Verb::Where(args) => place(args).await,
+        Verb::History(args) => history::run(args).await,
+        Verb::Export(args) => export::run(args).await,
+        Verb::Erase(args) => erase::run(args).await,
     }
 }
 
@@ -190,18 +206,6 @@ async fn assignment(api: &Api, target: &TargetId) -> Result<Assignment, Failure>
     api.get(&format!("/v1/targets/{target}")).await.map_err(|why| match why.code {
         Code::NotFound => Failure::new(Code::NotFound, format!("{target} has no owner: no event of it has come yet")),
         _ => why,
-    })
-}
-
-/// Encodes a piece of a path or a query.
-pub(super) fn percent_encode(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, b| {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(b));
-        } else {
-            out.push_str(&format!("%{b:02X}"));
-        }
-        out
     })
 }
 

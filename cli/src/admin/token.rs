@@ -1,7 +1,7 @@
 //! `berth token`: who else may ask the admin API, and for what. A secret is printed once, when it is made; config-service
 //! keeps only its hash.
 
-use super::{Api, Common, now_ms, target::percent_encode};
+use super::{Api, Common, now_ms, pages::percent_encode};
 use crate::{
     exit::{Code, Failure},
     output::{self, Format, ago},

@@ -8,7 +8,7 @@ use super::{
     change::{Change, KEY, MAX_KEY, Removal, Try, Why},
 };
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
     handler::Handler,
     routing::{MethodFilter, on},
@@ -16,6 +16,7 @@ use axum::{
 use http::{HeaderMap, Method};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
+use shared::http::RequestId;
 use std::collections::BTreeSet;
 
 /// Who may call a route.
@@ -201,6 +202,7 @@ pub(super) trait Describe {
 
 impl Describe for State<Api> {}
 impl Describe for HeaderMap {}
+impl Describe for Option<Extension<RequestId>> {}
 
 impl Describe for Service {
     fn describe(doc: &mut Doc) {

@@ -49,12 +49,17 @@ pub(super) const CODES: &[Code] = &[
         "Everything has its form, but not together: an address that is none, a parent that cannot be one.",
     ),
     code(422, "idempotency-mismatch", "The Idempotency-Key was used for another request."),
+    code(422, "not-confirmed", "`confirm` is not the target's name; nothing was erased."),
     code(500, "internal", "An error of Berth; the log has the cause."),
     code(501, "not-yet", "Berth does not do this yet."),
+    code(503, "mailbox-full", "As many events wait for the target as may; try again later."),
+    code(503, "not-committed", "The pod could not commit it; look whether it was done, then try again."),
     code(503, "not-leader", "This config-service does not lead; `detail` says who does, if known."),
+    code(503, "not-serving", "The pod does not serve the target at the moment; try again."),
     code(503, "owner-unreachable", "The target's pod does not answer."),
     code(503, "place-queue-full", "Too many first contacts wait; try again in a moment."),
     code(503, "store-unavailable", "The database does not answer; nothing was promised."),
+    code(503, "too-many-exports", "The pod writes as many exports as it may; try again later."),
     code(503, "too-many-watchers", "No more watchers are taken."),
 ];
 

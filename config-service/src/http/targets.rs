@@ -5,6 +5,7 @@ use super::{
     auth::{Reader, Service},
     body::{Body, Name, Params},
     docs::{Doc, Routes},
+    owner::Owner,
     page::{Cursor, Limit, cut, position, size},
     problems::unprocessable,
 };
@@ -13,7 +14,6 @@ use axum::{Json, extract::State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use shared::http::{Client, ClientError};
 use shared::wire::admin::TargetList;
 use shared::wire::control::{Assignment, Place, PlaceTarget, Placed, TargetState};
 use shared::{Kind, Platform, PodId, Problem, TargetId};
@@ -102,23 +102,5 @@ async fn state(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) 
 /// # Errors
 /// When nobody owns it, or the owner does not answer in time.
 pub(super) async fn ask_owner(api: &Api, target: &TargetId) -> Result<TargetState, Problem> {
-    let owner = api.control.read({
-        let target = target.clone();
-        move |view| {
-            let assignment = view.model.assignment(&target)?;
-            view.model.pod(&assignment.pod).map(|record| record.info.clone())
-        }
-    });
-    let owner = owner.await?.ok_or_else(|| ControlError::UnknownTarget(target.clone()))?;
-    let unreachable = |why: &dyn std::fmt::Display| {
-        Problem::unavailable("owner-unreachable", format!("{} owns the target and does not answer: {why}", owner.pod))
-    };
-    let token = api.service.current().cloned();
-    let client = Client::new(&format!("http://{}", owner.address), token, api.patience);
-    let client = client.map_err(|why| unreachable(&why))?;
-    match client.get(&format!("/v1/local/targets/{target}/state")).await {
-        Ok(state) => Ok(state),
-        Err(ClientError::Problem(problem)) if !matches!(problem.status, 401 | 403) => Err(problem),
-        Err(why) => Err(unreachable(&why)),
-    }
+    Owner::of(api, target).await?.get(&format!("/v1/local/targets/{target}/state")).await
 }

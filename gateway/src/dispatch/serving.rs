@@ -19,6 +19,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// When timers are read again after the database could not be read, in milliseconds.
 const READ_AGAIN_MS: u64 = 1_000;
 
+/// A target's row, and what its handler's memory was when it was let go of.
+type Taken = (Opened, Option<Vec<u8>>);
+
 impl Writer {
     /// Begins to serve targets. One that is served already only gets its new epoch.
     pub(super) fn acquire(&mut self, targets: Vec<(TargetId, Epoch)>) -> Result<(), StoreError> {
@@ -64,7 +67,7 @@ impl Writer {
     }
 
     /// Opens targets, each with what its handler's memory was when it was let go of.
-    fn open_all(&self, targets: &[(TargetId, Epoch)]) -> Result<Vec<(Opened, Option<Vec<u8>>)>, StoreError> {
+    fn open_all(&self, targets: &[(TargetId, Epoch)]) -> Result<Vec<Taken>, StoreError> {
         let open = |(target, epoch): &(TargetId, Epoch)| {
             let opened = self.store.open_target(target, *epoch)?;
             Ok((opened, self.store.volatile_take(opened.local)?))

@@ -9,17 +9,15 @@ use crate::{
         erasure::{EraseError, Erasure},
     },
     ownership::Guard,
-    store::{After, export, export::Cut, export::ExportError},
+    store::export::{self, Cut, ExportError},
 };
 use bytes::Bytes;
 use shared::{
     Epoch, PodId, TargetId,
-    wire::data::{DeadLetter, Decided, ExportHead, JournalEvent, LetterKind, OnBehalf, Verb},
+    wire::data::{DeadLetter, Decided, ExportHead, JournalEvent, LetterKind, OnBehalf, Place, Verb},
 };
 use std::{
-    fmt,
     path::PathBuf,
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -39,41 +37,9 @@ pub(crate) struct Wanted {
     /// Only this target's.
     pub(crate) target: Option<TargetId>,
     /// Behind this place.
-    pub(crate) after: Place,
+    pub(crate) after: Option<Place>,
     /// At most so many.
     pub(crate) most: usize,
-}
-
-/// A place among a pod's dead letters; as text, a cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    kind: LetterKind,
-    after: After,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { kind: LetterKind::Event, after: After::default() }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.kind.plural(), self.after.local, self.after.seq)
-    }
-}
-
-impl FromStr for Place {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.splitn(3, '.');
-        let mut part = || parts.next().ok_or("this is no cursor of a page before");
-        let wrong = "this is no cursor of a page before";
-        let kind = LetterKind::from_plural(part()?).ok_or(wrong)?;
-        let after = After { local: part()?.parse().map_err(|_| wrong)?, seq: part()?.parse().map_err(|_| wrong)? };
-        Ok(Self { kind, after })
-    }
 }
 
 /// Why a decision or an erasure was not carried out.
@@ -132,8 +98,7 @@ impl Engine {
     }
 
     async fn all_of(&self, kind: LetterKind, most: usize) -> Result<Vec<DeadLetter>, EngineError> {
-        let after = Place { kind, after: After::default() };
-        Ok(self.dead_letters(Wanted { kind: Some(kind), target: None, after, most }).await?.0)
+        Ok(self.dead_letters(Wanted { kind: Some(kind), target: None, after: None, most }).await?.0)
     }
 
     /// Returns a page of dead letters, events before calls, and where the next one begins.
@@ -142,19 +107,19 @@ impl Engine {
         self.read(move |reader| {
             // One more than fits tells whether there is a next page.
             let most = wanted.most + 1;
-            let mut found: Vec<(Place, DeadLetter)> = Vec::new();
+            let begins = wanted.after.as_ref().map(|after| after.kind);
+            let mut found: Vec<DeadLetter> = Vec::new();
             for kind in [LetterKind::Event, LetterKind::Call] {
-                if wanted.kind.is_some_and(|only| only != kind) || kind < wanted.after.kind || found.len() >= most {
+                if wanted.kind.is_some_and(|only| only != kind) || begins.is_some_and(|begins| kind < begins) {
                     continue;
                 }
-                let after = if kind == wanted.after.kind { wanted.after.after } else { After::default() };
-                let page = reader.letters(&pod, kind, wanted.target.as_ref(), after, most - found.len())?;
-                found.extend(page.into_iter().map(|(after, letter)| (Place { kind, after }, letter)));
+                let after = wanted.after.as_ref().filter(|after| after.kind == kind);
+                found.extend(reader.letters(&pod, kind, wanted.target.as_ref(), after, most - found.len())?);
             }
             let more = found.len() > wanted.most;
             found.truncate(wanted.most);
-            let next = found.last().filter(|_| more).map(|(place, _)| *place);
-            Ok((found.into_iter().map(|(_, letter)| letter).collect(), next))
+            let next = found.last().filter(|_| more).map(DeadLetter::place);
+            Ok((found, next))
         })
         .await
     }

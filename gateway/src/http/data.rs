@@ -4,7 +4,7 @@
 use super::{App, Service, owned::Owned};
 use crate::{
     dispatch::{decisions::Undecided, erasure::EraseError},
-    engine::{EngineError, Erasure, NotDone, Place, Wanted},
+    engine::{EngineError, Erasure, NotDone, Wanted},
 };
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use http::{header, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 use shared::{
     Problem, TargetId,
-    wire::data::{DeadLetters, Decided, Erased, JournalPage, LetterKind, OnBehalf, Verb},
+    wire::data::{DeadLetters, Decided, Erased, JournalPage, LetterKind, OnBehalf, Place, Verb},
 };
 use std::time::Duration;
 
@@ -67,8 +67,7 @@ pub(super) async fn dead(
     Asked(query): Asked<DeadQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
     let after = query.cursor.as_deref().map(str::parse::<Place>).transpose().map_err(Problem::bad_request)?;
-    let wanted =
-        Wanted { kind: query.kind, target: query.target, after: after.unwrap_or_default(), most: page(query.limit)? };
+    let wanted = Wanted { kind: query.kind, target: query.target, after, most: page(query.limit)? };
     let (items, next) = app.door.engine().dead_letters(wanted).await.map_err(|why| unreadable(&why))?;
     Ok(Json(DeadLetters { items, pods: Vec::new(), next: next.map(|place| place.to_string()) }))
 }

@@ -5,17 +5,8 @@ use super::{LocalId, Reader, Store, StoreError, journal::Resumed, outbox::OpenCa
 use rusqlite::{OptionalExtension, Row, params};
 use shared::{
     Epoch, PodId, TargetId,
-    wire::data::{DeadLetter, LetterKind},
+    wire::data::{DeadLetter, LetterKind, Place},
 };
-
-/// Where a page of dead letters begins: behind the row of this target's number and place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct After {
-    /// The target's number in this database.
-    pub(crate) local: i64,
-    /// The row's place.
-    pub(crate) seq: u64,
-}
 
 /// A dead event that goes back to work.
 #[derive(Debug)]
@@ -27,33 +18,33 @@ pub(crate) enum Revived {
 }
 
 impl Reader {
-    /// Returns at most `most` dead letters of a kind behind `after`, with their places; of one target when that is given.
+    /// Returns at most `most` dead letters of a kind behind `after`; of one target when that is given.
     pub(crate) fn letters(
         &self,
         pod: &PodId,
         kind: LetterKind,
         target: Option<&TargetId>,
-        after: After,
+        after: Option<&Place>,
         most: usize,
-    ) -> Result<Vec<(After, DeadLetter)>, StoreError> {
+    ) -> Result<Vec<DeadLetter>, StoreError> {
         let sql = match kind {
             LetterKind::Event => {
-                "SELECT target_id, seq, target.name, event_id, source, state, attempts, coalesce(reason, ''), at_ms
+                "SELECT seq, target.name, event_id, source, state, attempts, coalesce(reason, ''), at_ms
                  FROM journal INDEXED BY journal_dead CROSS JOIN target ON target.id = target_id
-                 WHERE state = 'dead' AND dropped IS NULL AND (target_id, seq) > (?1, ?2)
+                 WHERE state = 'dead' AND dropped IS NULL AND (target_id, seq) > (coalesce((SELECT id FROM target WHERE name = ?1), 0), ?2)
                  AND (?3 IS NULL OR target.name = ?3) ORDER BY target_id, seq LIMIT ?4"
             }
             LetterKind::Call => {
-                "SELECT target_id, seq, target.name, outbox.id, NULL, state, attempts, coalesce(reason, ''), created_ms
+                "SELECT seq, target.name, outbox.id, NULL, state, attempts, coalesce(reason, ''), created_ms
                  FROM outbox INDEXED BY outbox_aside CROSS JOIN target ON target.id = target_id
-                 WHERE state IN ('uncertain', 'dead') AND dropped IS NULL AND (target_id, seq) > (?1, ?2)
+                 WHERE state IN ('uncertain', 'dead') AND dropped IS NULL AND (target_id, seq) > (coalesce((SELECT id FROM target WHERE name = ?1), 0), ?2)
                  AND (?3 IS NULL OR target.name = ?3) ORDER BY target_id, seq LIMIT ?4"
             }
         };
         self.with(|conn| {
             let mut find = conn.prepare_cached(sql)?;
-            let mut rows =
-                find.query(params![after.local, signed(after.seq), target.map(TargetId::as_str), signed(most as u64)])?;
+            let (name, seq) = (after.map(|after| after.target.as_str()), after.map_or(0, |after| signed(after.seq)));
+            let mut rows = find.query(params![name, seq, target.map(TargetId::as_str), signed(most as u64)])?;
             let mut all = Vec::new();
             while let Some(row) = rows.next()? {
                 all.push(letter(row, pod, kind)?);
@@ -63,21 +54,20 @@ impl Reader {
     }
 }
 
-fn letter(row: &Row<'_>, pod: &PodId, kind: LetterKind) -> Result<(After, DeadLetter), StoreError> {
-    let (name, after): (String, _) = (row.get(2)?, After { local: row.get(0)?, seq: row.get(1)? });
-    let letter = DeadLetter {
+fn letter(row: &Row<'_>, pod: &PodId, kind: LetterKind) -> Result<DeadLetter, StoreError> {
+    let name: String = row.get(1)?;
+    Ok(DeadLetter {
         pod: pod.clone(),
         target: name.parse().map_err(|_| StoreError::Broken("target name"))?,
         kind,
-        seq: after.seq,
-        id: row.get(3)?,
-        source: row.get(4)?,
-        state: row.get(5)?,
-        attempts: row.get(6)?,
-        reason: row.get(7)?,
-        at_ms: row.get(8)?,
-    };
-    Ok((after, letter))
+        seq: row.get(0)?,
+        id: row.get(2)?,
+        source: row.get(3)?,
+        state: row.get(4)?,
+        attempts: row.get(5)?,
+        reason: row.get(6)?,
+        at_ms: row.get(7)?,
+    })
 }
 
 impl Store {

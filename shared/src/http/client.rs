@@ -80,6 +80,13 @@ impl Client {
         Ok(Self { base, token, timeout, inner })
     }
 
+    /// Returns a client of the same service whose calls take at most `timeout`.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Returns the base URL.
     pub fn base(&self) -> &str {
         &self.base

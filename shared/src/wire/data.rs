@@ -1,12 +1,14 @@
 //! What operators do with a target's data: dead letters, the journal's listing, export and erasure. As JSON between the
 //! CLI, config-service and gateways; nothing here is needed to route or to serve. Never a message body.
 
+use super::admin::{Because, REASON};
 use crate::{Epoch, PodId, TargetId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// What a dead letter is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LetterKind {
     /// An event whose handler failed too often.
@@ -37,7 +39,7 @@ impl fmt::Display for LetterKind {
 }
 
 /// What an operator decides about a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// An event goes back into its target's mailbox; a call is made again, maybe for the second time.
@@ -65,8 +67,40 @@ impl FromStr for Verb {
     }
 }
 
+/// `POST /v1/dead-letters/{target}/{events|calls}/{seq}/{retry|drop}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why, for the audit: 1 to 1000 characters.
+    #[schemars(regex(pattern = REASON), length(max = 1000))]
+    pub reason: String,
+}
+
+/// `POST /v1/targets/{target}/erase`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Erase {
+    /// Why, for the audit: 1 to 1000 characters.
+    #[schemars(regex(pattern = REASON), length(max = 1000))]
+    pub reason: String,
+    /// The target's name once more.
+    pub confirm: TargetId,
+}
+
+impl Because for Reason {
+    fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl Because for Erase {
+    fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 /// Who asks a pod for a change, and why: for its log and for what it keeps beside the row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OnBehalf {
     /// The operator's name.
     pub actor: String,
@@ -78,7 +112,7 @@ pub struct OnBehalf {
 }
 
 /// An event or a call that was put aside and waits for an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetter {
     /// The pod that holds it.
     pub pod: PodId,
@@ -103,8 +137,45 @@ pub struct DeadLetter {
     pub at_ms: u64,
 }
 
+impl DeadLetter {
+    /// Returns where it stands among its pod's dead letters.
+    pub fn place(&self) -> Place {
+        Place { kind: self.kind, seq: self.seq, target: self.target.clone() }
+    }
+}
+
+/// A place among a pod's dead letters, for pages that begin behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Events come before calls.
+    pub kind: LetterKind,
+    /// The place in its target's journal or outbox.
+    pub seq: u64,
+    /// The target.
+    pub target: TargetId,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.kind.plural(), self.seq, self.target)
+    }
+}
+
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, '/');
+        let read = (|| {
+            let kind = LetterKind::from_plural(parts.next()?)?;
+            Some(Self { kind, seq: parts.next()?.parse().ok()?, target: parts.next()?.parse().ok()? })
+        })();
+        read.ok_or("this is no place among dead letters")
+    }
+}
+
 /// A pod that could not be asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodError {
     /// The pod.
     pub pod: PodId,
@@ -113,7 +184,7 @@ pub struct PodError {
 }
 
 /// A page of dead letters, ordered by pod; of one pod events come before calls, oldest target first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetters {
     /// The page.
     pub items: Vec<DeadLetter>,
@@ -126,7 +197,7 @@ pub struct DeadLetters {
 }
 
 /// What became of a dead letter that was decided about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decided {
     /// The target.
     pub target: TargetId,
@@ -144,7 +215,7 @@ pub struct Decided {
 }
 
 /// An event as it stands in its target's journal: never its headers or body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalEvent {
     /// Its place: the order of acceptance.
     pub seq: u64,
@@ -168,7 +239,7 @@ pub struct JournalEvent {
 }
 
 /// A page of a target's journal, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalPage {
     /// The target.
     pub target: TargetId,
@@ -182,7 +253,7 @@ pub struct JournalPage {
 }
 
 /// What an erasure has done so far, and what it does not reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Erased {
     /// The target.
     pub target: TargetId,
@@ -199,7 +270,7 @@ pub struct Erased {
 }
 
 /// The first line of an export.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExportHead {
     /// `export`.
     pub berth: String,
@@ -218,7 +289,7 @@ pub struct ExportHead {
 }
 
 /// The last line of an export. A file without it is truncated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExportEnd {
     /// True.
     pub end: bool,

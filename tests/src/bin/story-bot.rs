@@ -4,6 +4,7 @@
 //! ```text
 //! note    keep `text` under `key`
 //! call    ask for the outgoing call `call`, idempotent
+//! call-once  the same, not idempotent
 //! retry   fail until the wall clock has reached `until_ms`
 //! give-up fail for good
 //! panic   break
@@ -39,10 +40,11 @@ impl Handler for StoryBot {
         target.kv().set("handled", &handled)?;
         match told["do"].as_str().unwrap_or("nothing") {
             "note" => target.kv().set(told["key"].as_str().unwrap_or("note"), &told["text"])?,
-            "call" => {
+            how @ ("call" | "call-once") => {
                 let call: OutboxCall = serde_json::from_value(told["call"].clone())
                     .map_err(|why| HandlerError::Permanent(why.to_string()))?;
-                target.outbox().call_idempotent(&call)?;
+                let mut outbox = target.outbox();
+                if how == "call" { outbox.call_idempotent(&call)? } else { outbox.call(&call)? }
             }
             "retry" if target.now_ms() < told["until_ms"].as_u64().unwrap_or(0) => {
                 return Err(HandlerError::Retry("told to fail for a while".to_owned()));

@@ -5,7 +5,10 @@ use clap::Parser;
 fn listed(line: &[&str]) -> List {
     let cli = Cli::try_parse_from([&["berth", "target", "list"], line].concat()).expect("a valid line");
     match cli.command {
-        Command::Target(Verb::List(list)) => list,
+        Command::Target(verb) => match *verb {
+            Verb::List(list) => list,
+            other => panic!("{other:?}"),
+        },
         other => panic!("{other:?}"),
     }
 }
