@@ -23,25 +23,40 @@ pub(crate) struct Running {
     pub(crate) ended: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
+/// What others have to present.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    service: Tokens,
+    admin: Tokens,
+}
+
+impl Secrets {
+    /// Reads them from the settings.
+    pub(crate) fn read(options: &Options) -> Result<Self, SettingError> {
+        let service = tokens(
+            "BERTH_SERVICE_TOKENS",
+            options.service_tokens.as_deref(),
+            options.service_tokens_file.as_ref(),
+            "set it to a long random text, the same for all services",
+        )?;
+        let admin = tokens(
+            "BERTH_ADMIN_TOKENS",
+            options.admin_tokens.as_deref(),
+            options.admin_tokens_file.as_ref(),
+            "set it to a long random text, for operators only",
+        )?;
+        Ok(Self { service, admin })
+    }
+}
+
 /// Starts the service on a store. It runs until `shutdown`.
 pub(crate) async fn start(
     options: Options,
+    secrets: Secrets,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
 ) -> anyhow::Result<Running> {
-    let service = tokens(
-        "BERTH_SERVICE_TOKENS",
-        options.service_tokens.as_deref(),
-        options.service_tokens_file.as_ref(),
-        "set it to a long random text, the same for all services",
-    )?;
-    let admin = tokens(
-        "BERTH_ADMIN_TOKENS",
-        options.admin_tokens.as_deref(),
-        options.admin_tokens_file.as_ref(),
-        "set it to a long random text, for operators only",
-    )?;
     let bound = bind(options.listen, "--listen (BERTH_CONFIG_LISTEN)").await?;
     let address = bound.address;
     let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
@@ -54,8 +69,8 @@ pub(crate) async fn start(
     let (control, leading) = control::lead(store, Arc::clone(&clock), settings, metrics, latch, shutdown.clone());
     let api = Api {
         control,
-        service: Arc::new(service),
-        admin: Arc::new(admin),
+        service: Arc::new(secrets.service),
+        admin: Arc::new(secrets.admin),
         clock: Arc::clone(&clock),
         turns: Turns::default(),
         address: advertised.as_str().into(),

@@ -23,8 +23,10 @@ use std::sync::Arc;
 /// When it cannot start: a setting is missing, a port is taken, the store cannot be opened. Later on: when the store can
 /// never be used.
 pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
+    // First, so that a start that is refused leaves no database behind.
+    let secrets = app::Secrets::read(&options)?;
     let store = app::open(&options)?;
-    let running = app::start(options, store, Arc::new(BootClock), shutdown).await?;
+    let running = app::start(options, secrets, store, Arc::new(BootClock), shutdown).await?;
     tracing::info!(address = %running.address, "config-service listens");
     running.ended.await?
 }

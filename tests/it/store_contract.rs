@@ -1,58 +1,16 @@
 //! What a store promises, told once and held by both: PostgreSQL and the embedded SQLite.
 
 use berth_tests::{eventually, postgres::Postgres};
-use config_service::domain::{
-    Audit, Batch, Change, Edit, Kept, Model, PodRecord, SettingRecord, Snapshot, TokenRecord, Write,
-};
+use config_service::domain::{Batch, Change, Edit, Kept, Model, SettingRecord, Snapshot, TokenRecord, Write};
 use config_service::store::{self, Bid, EventFilter, Keep, Log, Store, StoreError};
 use shared::backoff::Rng;
-use shared::wire::{admin::Role, control::PodInfo};
-use shared::{Epoch, LeaseId, PodId, Revision, TargetId, Term};
+use shared::wire::admin::Role;
+use shared::{Epoch, LeaseId, Revision, Term};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tempfile::TempDir;
 
-/// How long a term lasts here.
-const LEASE: Duration = Duration::from_millis(400);
+mod world;
 
-/// One database, and a way to reach it once more.
-enum World {
-    Sqlite { store: Arc<store::Sqlite>, _folder: TempDir },
-    Postgres { url: String, server: Postgres },
-}
-
-impl World {
-    fn sqlite() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = store::Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
-        Self::Sqlite { store: Arc::new(store), _folder: folder }
-    }
-
-    async fn postgres() -> Self {
-        let server = Postgres::start().await;
-        Self::Postgres { url: server.database().await, server }
-    }
-
-    /// A store as another process would have it; the embedded store has one process only.
-    async fn store(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Sqlite { store, .. } => store.clone(),
-            Self::Postgres { url, .. } => {
-                let store = store::Postgres::new(url, 8, Duration::from_secs(5)).expect("a URL");
-                store.prepare().await.expect("the schema");
-                Arc::new(store)
-            }
-        }
-    }
-
-    /// A store that leads, with three pods known.
-    async fn leading(&self) -> (Arc<dyn Store>, Term) {
-        let store = self.store().await;
-        let term = take_over(&*store).await;
-        let pods = batch((0..3).map(pod).collect());
-        store.commit(term, pods).await.expect("committed");
-        (store, term)
-    }
-}
+use world::*;
 
 /// Runs each story on both databases.
 macro_rules! on_both {
@@ -87,62 +45,6 @@ on_both![
     the_first_answer_under_a_key_stays,
     what_is_old_is_forgotten_and_what_lasts_is_not,
 ];
-
-async fn take_over(store: &dyn Store) -> Term {
-    let deadline = LEASE * 20;
-    let bid = async {
-        loop {
-            match store.lead("10.0.0.1:3001".into(), LEASE).await.expect("a bid") {
-                Bid::Won(term) => return term,
-                Bid::Held { .. } => tokio::time::sleep(LEASE / 10).await,
-            }
-        }
-    };
-    tokio::time::timeout(deadline, bid).await.expect("the term before it ends")
-}
-
-fn name(n: u64) -> PodId {
-    format!("gateway-{n}").parse().expect("valid")
-}
-
-fn record(n: u64, lease: u64) -> PodRecord {
-    PodRecord {
-        info: PodInfo {
-            pod: name(n),
-            address: format!("10.0.0.{n}:3002"),
-            incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
-            zone: (n == 1).then(|| "zone-ä".to_owned()),
-            capacity: 1.5,
-            revision: Revision(0),
-        },
-        lease_id: LeaseId(lease),
-        schema: 3,
-        version: "0.1.0".into(),
-        loss_accepted: n == 2,
-    }
-}
-
-fn pod(n: u64) -> Write {
-    Write::Pod { record: record(n, 1), expected: None, floor: Epoch(0) }
-}
-
-fn target(n: u64) -> TargetId {
-    format!("discord:guild:{n}").parse().expect("valid")
-}
-
-fn first(n: u64, to: u64) -> Write {
-    let parent = n.is_multiple_of(7).then(|| target(n + 1_000_000));
-    Write::Assign { target: target(n), parent, pod: name(to), expected: None, reason: "first-contact" }
-}
-
-fn batch(writes: Vec<Write>) -> Batch {
-    Batch { writes, ..Batch::default() }
-}
-
-fn audit(subject: &str, reason: &str) -> Audit {
-    let (actor, request_id) = ("admin".to_owned(), "r-1".to_owned());
-    Audit { actor, action: "test", subject: subject.to_owned(), reason: reason.to_owned(), request_id }
-}
 
 async fn a_takeover_begins_a_new_term_and_fences_the_old_one_everywhere(world: World) {
     let (old, before) = world.leading().await;

@@ -54,7 +54,9 @@ impl Node {
     pub(super) async fn start_with(folder: &TempDir, extra: &[&str]) -> Self {
         let store = Arc::new(Sqlite::open(&folder.path().join("config.db"), 64).expect("opens"));
         let (clock, shutdown) = (ManualClock::new(1_700_000_000_000), Shutdown::new());
-        let running = app::start(options(extra), store.clone(), Arc::new(clock.clone()), shutdown.clone()).await;
+        let options = options(extra);
+        let secrets = app::Secrets::read(&options).expect("both are set");
+        let running = app::start(options, secrets, store.clone(), Arc::new(clock.clone()), shutdown.clone()).await;
         let running = running.expect("starts");
         let node = Self { address: running.address, clock, store, shutdown, ended: running.ended };
         node.leads().await;

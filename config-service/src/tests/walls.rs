@@ -1,9 +1,7 @@
 use super::harness::*;
 use crate::app;
 use serde_json::{Value, json};
-use shared::clock::BootClock;
 use shared::shutdown::Shutdown;
-use std::sync::Arc;
 
 #[tokio::test]
 async fn every_door_asks_for_the_right_token() {
@@ -93,10 +91,10 @@ async fn without_tokens_it_does_not_start_and_says_what_to_set() {
             _ => options.admin_tokens = None,
         }
         options.store = format!("sqlite:{}", folder.path().join("config.db").display());
-        let store = app::open(&options).expect("opens");
-        let refused = app::start(options, store, Arc::new(BootClock), Shutdown::new()).await;
+        let refused = crate::run(options, Shutdown::new()).await;
         let text = refused.expect_err(missing).to_string();
         assert!(text.starts_with(name) && text.lines().count() == 1, "{text}");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0, "nothing is left behind");
     }
     let mut options = options(&[]);
     options.store = "mysql://x".into();

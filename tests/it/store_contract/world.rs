@@ -1,0 +1,108 @@
+//! The databases the contract runs on, and what is written into them. Knows no promise.
+
+use berth_tests::postgres::Postgres;
+use config_service::domain::{Audit, Batch, PodRecord, Write};
+use config_service::store::{self, Bid, Store};
+use shared::wire::control::PodInfo;
+use shared::{Epoch, LeaseId, PodId, Revision, TargetId, Term};
+use std::{sync::Arc, time::Duration};
+use tempfile::TempDir;
+
+/// How long a term lasts here.
+pub(super) const LEASE: Duration = Duration::from_millis(400);
+
+/// One database, and a way to reach it once more.
+pub(super) enum World {
+    Sqlite { store: Arc<store::Sqlite>, _folder: TempDir },
+    Postgres { url: String, server: Postgres },
+}
+
+impl World {
+    pub(super) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store::Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
+        Self::Sqlite { store: Arc::new(store), _folder: folder }
+    }
+
+    pub(super) async fn postgres() -> Self {
+        let server = Postgres::start().await;
+        Self::Postgres { url: server.database().await, server }
+    }
+
+    /// A store as another process would have it; the embedded store has one process only.
+    pub(super) async fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite { store, .. } => store.clone(),
+            Self::Postgres { url, .. } => {
+                let store = store::Postgres::new(url, 8, Duration::from_secs(5)).expect("a URL");
+                store.prepare().await.expect("the schema");
+                Arc::new(store)
+            }
+        }
+    }
+
+    /// A store that leads, with three pods known.
+    pub(super) async fn leading(&self) -> (Arc<dyn Store>, Term) {
+        let store = self.store().await;
+        let term = take_over(&*store).await;
+        let pods = batch((0..3).map(pod).collect());
+        store.commit(term, pods).await.expect("committed");
+        (store, term)
+    }
+}
+
+pub(super) async fn take_over(store: &dyn Store) -> Term {
+    let deadline = LEASE * 20;
+    let bid = async {
+        loop {
+            match store.lead("10.0.0.1:3001".into(), LEASE).await.expect("a bid") {
+                Bid::Won(term) => return term,
+                Bid::Held { .. } => tokio::time::sleep(LEASE / 10).await,
+            }
+        }
+    };
+    tokio::time::timeout(deadline, bid).await.expect("the term before it ends")
+}
+
+pub(super) fn name(n: u64) -> PodId {
+    format!("gateway-{n}").parse().expect("valid")
+}
+
+pub(super) fn record(n: u64, lease: u64) -> PodRecord {
+    PodRecord {
+        info: PodInfo {
+            pod: name(n),
+            address: format!("10.0.0.{n}:3002"),
+            incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
+            zone: (n == 1).then(|| "zone-ä".to_owned()),
+            capacity: 1.5,
+            revision: Revision(0),
+        },
+        lease_id: LeaseId(lease),
+        schema: 3,
+        version: "0.1.0".into(),
+        loss_accepted: n == 2,
+    }
+}
+
+pub(super) fn pod(n: u64) -> Write {
+    Write::Pod { record: record(n, 1), expected: None, floor: Epoch(0) }
+}
+
+pub(super) fn target(n: u64) -> TargetId {
+    format!("discord:guild:{n}").parse().expect("valid")
+}
+
+pub(super) fn first(n: u64, to: u64) -> Write {
+    let parent = n.is_multiple_of(7).then(|| target(n + 1_000_000));
+    Write::Assign { target: target(n), parent, pod: name(to), expected: None, reason: "first-contact" }
+}
+
+pub(super) fn batch(writes: Vec<Write>) -> Batch {
+    Batch { writes, ..Batch::default() }
+}
+
+pub(super) fn audit(subject: &str, reason: &str) -> Audit {
+    let (actor, request_id) = ("admin".to_owned(), "r-1".to_owned());
+    Audit { actor, action: "test", subject: subject.to_owned(), reason: reason.to_owned(), request_id }
+}
