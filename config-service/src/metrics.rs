@@ -1,6 +1,6 @@
 //! The metrics of the control plane, by the names of OPERATORS.md. No target id is ever a label.
 
-use crate::store::StoreError;
+use crate::{planner::EVEN, store::StoreError};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -39,6 +39,7 @@ pub(crate) struct Metrics {
     targets: Family<PlatformLabel, Gauge>,
     pod_targets: Family<PodLabel, Gauge>,
     lease_remaining: Family<PodLabel, Gauge<f64, AtomicU64>>,
+    skew: Gauge<f64, AtomicU64>,
     leader: Gauge,
     term: Gauge,
     revision: Gauge,
@@ -58,6 +59,7 @@ impl Metrics {
             targets: Family::default(),
             pod_targets: Family::default(),
             lease_remaining: Family::default(),
+            skew: Gauge::default(),
             leader: Gauge::default(),
             term: Gauge::default(),
             revision: Gauge::default(),
@@ -77,6 +79,11 @@ impl Metrics {
                 "Time until the leader may take a pod's lease for over",
                 all.lease_remaining.clone(),
             );
+            registry.register(
+                "berth_assignment_skew_ratio",
+                "Targets of the fullest pod over the mean, both by capacity",
+                all.skew.clone(),
+            );
             registry.register("berth_leader", "1 while this process leads", all.leader.clone());
             registry.register("berth_term", "The term this process leads in", all.term.clone());
             registry.register("berth_revision", "The newest revision", all.revision.clone());
@@ -92,6 +99,7 @@ impl Metrics {
             registry.register("berth_heartbeats", "Heartbeats of pods", all.heartbeats.clone());
             registry.register("berth_registrations", "Registrations of pods", all.registrations.clone());
         });
+        all.skew(EVEN);
         all
     }
 
@@ -104,6 +112,7 @@ impl Metrics {
             self.targets.clear();
             self.pod_targets.clear();
             self.lease_remaining.clear();
+            self.skew(EVEN);
             self.watchers.set(0);
             self.place_queue.set(0);
         }
@@ -121,6 +130,10 @@ impl Metrics {
         let label = PodLabel { pod: pod.to_string() };
         self.pod_targets.get_or_create(&label).set(targets.cast_signed());
         self.lease_remaining.get_or_create(&label).set(lease.as_secs_f64());
+    }
+
+    pub(crate) fn skew(&self, ratio: f64) {
+        self.skew.set(ratio);
     }
 
     pub(crate) fn placed(&self, targets: usize, refused: usize) {

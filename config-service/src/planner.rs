@@ -2,6 +2,10 @@
 //! best three by score, then the least relatively loaded of them. Pure and synchronous: the same fleet and the same
 //! targets give the same answer, in every process. Knows no clock, no database and no lease.
 
+mod skew;
+
+pub use skew::{EVEN, skew};
+
 use shared::wire::control::Load;
 use shared::{PodId, TargetId};
 use std::collections::HashMap;

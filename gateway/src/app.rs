@@ -70,7 +70,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let agent = Agent::start(&options, token, card, parts)?;
 
     let home = Home { set: options.web.clone(), handler: attached.as_ref().map(Attached::remote) };
-    let web = Web::new(home, web_bounds(&options), ownership.clone(), &metrics);
+    let web = Web::new(home, web_bounds(&options), ownership.clone(), &metrics, tracing.tracer());
     shared::shutdown::spawn(web.clone().watch(engine_stop.clone()));
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);
@@ -143,7 +143,8 @@ impl Running {
         shutdown: Shutdown,
     ) -> anyhow::Result<()> {
         let listening = Shutdown::new();
-        let mut handler = attached.map(|attached| attached.start(&self.options, listening.clone()));
+        let mut handler =
+            attached.map(|attached| attached.start(&self.options, self.engine.tracer(), listening.clone()));
         let mut refused = None;
         let limits = self.options.limits.clone();
         let mut server = shared::shutdown::spawn(shared::http::serve(bound, router, limits, listening.clone()));

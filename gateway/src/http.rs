@@ -22,7 +22,12 @@ use axum::{
     routing::{any, get, post},
 };
 use http::{StatusCode, request::Parts};
-use shared::{Problem, http::Probes, http::Tokens, telemetry::Metrics, wire::link::PATH};
+use shared::{
+    Problem,
+    http::{Probes, Tokens, Trust, relay::WEB_ROUTE, traced, traced_as},
+    telemetry::Metrics,
+    wire::link::PATH,
+};
 use std::sync::Arc;
 
 /// What the routes work with. Cheap to clone.
@@ -57,16 +62,21 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         request
     };
     let probes = probes.routes(metrics).layer(middleware::map_request_with_state(readiness, look_first));
-    Router::new()
-        .route(PATH, get(link::open))
+    // A link lasts for days; what comes over it has spans of its own.
+    let links = Router::new().route(PATH, get(link::open)).with_state(app.clone());
+    let pages = Router::new().route("/g/{*rest}", any(web::pass)).with_state(app.clone());
+    let tracer = app.door.engine().tracer().clone();
+    let local = Router::new()
         .route("/v1/local/targets/{target}/state", get(state::get))
         .route("/v1/local/targets/{target}/events", get(data::events))
         .route("/v1/local/targets/{target}/export", get(data::export))
         .route("/v1/local/targets/{target}/erase", post(data::erase))
         .route("/v1/local/targets/{target}/dead/{kind}/{seq}/{verb}", post(data::decide))
         .route("/v1/local/dead", get(data::dead))
-        .route("/g/{*rest}", any(web::pass))
-        .with_state(app)
+        .with_state(app);
+    traced(local, &tracer, Trust::Caller)
+        .merge(traced_as(WEB_ROUTE, pages, &tracer, Trust::Caller))
+        .merge(links)
         .merge(probes)
         .fallback(|| async { Problem::not_found("there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

@@ -20,7 +20,7 @@ use shared::{
         Broken, EPOCH, Exchange, FlowBounds, Passed, Sender, SenderBounds, TARGET, Tunnel, Unanswered, WebPath,
     },
     shutdown::Shutdown,
-    telemetry::Metrics,
+    telemetry::{Metrics, trace::Tracer},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -73,11 +73,11 @@ impl Drop for Held {
 
 impl Web {
     /// Makes the web traffic of a pod.
-    pub(crate) fn new(home: Home, bounds: WebBounds, ownership: Ownership, metrics: &Metrics) -> Self {
+    pub(crate) fn new(home: Home, bounds: WebBounds, ownership: Ownership, metrics: &Metrics, tracer: Tracer) -> Self {
         let (warden, running, closing) = (Warden::new(ownership), TaskTracker::new(), Shutdown::new());
         Self(Arc::new(Inner {
             home,
-            sender: Sender::new(bounds.sender),
+            sender: Sender::new(bounds.sender).traced(tracer),
             bounds,
             places: Arc::new(Semaphore::new(bounds.connections.min(Semaphore::MAX_PERMITS))),
             warden,

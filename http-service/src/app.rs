@@ -8,7 +8,7 @@ use crate::routes::{Feed, Placer, Routes};
 use crate::web::Web;
 use crate::{Options, ingress::Verifiers};
 use shared::clock::BootClock;
-use shared::http::{Client, Probes, Tokens, Trust, bind, serve, traced};
+use shared::http::{Client, Probes, Tokens, Trust, bind, relay::WEB_ROUTE, serve, traced, traced_as};
 use shared::settings::{SettingError, value_or_file};
 use shared::shutdown::Shutdown;
 use shared::telemetry::{Metrics, trace::Tracing};
@@ -46,7 +46,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let (background, tracker) = (Shutdown::new(), TaskTracker::new());
     let table = Routes::new();
     let parking = Parking::new(options.park, options.park_bytes, counters.parked.clone());
-    let web = Web::new(&options, &token, table.clone(), parking.clone(), &metrics, shutdown.clone())?;
+    let web = Web::new(&options, &token, table.clone(), parking.clone(), &metrics, tracer.clone(), shutdown.clone())?;
     let link_options = LinkOptions {
         token,
         name: format!("http-service@{address}"),
@@ -87,7 +87,8 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     });
     tracing::info!(%address, "listening");
     let trust = if options.trace_trust { Trust::Caller } else { Trust::Nobody };
-    let public = traced(routes(door).merge(web.routes()), &tracer, trust);
+    let pages = traced_as(WEB_ROUTE, web.routes(), &tracer, trust);
+    let public = traced(routes(door), &tracer, trust).merge(pages);
     let served = serve(bound, public.merge(probes.routes(metrics)), options.limits, shutdown).await;
     background.cancel();
     tracker.close();

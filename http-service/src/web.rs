@@ -17,21 +17,21 @@ use forwarded::forwarded;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use places::{Held, Places};
-use shared::http::Peer;
 use shared::http::relay::{
     Broken, EPOCH, Exchange, FlowBounds, Passed, REFUSED, SERVICE_TOKEN, Sender, SenderBounds, Unanswered, WebPath,
 };
+use shared::http::{Facts, Peer};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
-use shared::telemetry::Metrics;
+use shared::telemetry::{Metrics, trace::TraceContext, trace::Tracer};
 use shared::{Problem, TargetId};
 use std::time::Duration;
 use step::{Attempts, Came, Step};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
-/// What the next hop's head has more than this one's: the token, the epoch, three headers of forwarding.
-const MORE_HEADERS: usize = 8;
+/// What the next hop's head has more than this one's: the token, the epoch, three headers of forwarding, two of the trace.
+const MORE_HEADERS: usize = 10;
 const MORE_HEAD: usize = 1_024;
 
 /// The web traffic. Cheap to clone.
@@ -73,6 +73,7 @@ impl Web {
         routes: Routes,
         parking: Parking,
         metrics: &Metrics,
+        tracer: Tracer,
         stop: Shutdown,
     ) -> anyhow::Result<Self> {
         let mut token = HeaderValue::from_str(token.expose())
@@ -83,7 +84,7 @@ impl Web {
         let flow = FlowBounds { max_body: options.web_max_body, idle: options.web_idle };
         Ok(Self {
             routes,
-            sender: Sender::new(sender),
+            sender: Sender::new(sender).traced(tracer),
             token,
             parking,
             places: Places::new(options.web_connections, metrics),
@@ -106,8 +107,15 @@ impl Web {
     }
 
     async fn take(self, request: Request) -> Response {
-        let Answered { response, verdict } = match self.admissible(&request) {
-            Ok(path) => self.pass(&path, request).await,
+        let traced = TraceContext::current().is_some_and(|span| span.sampled());
+        let mut facts = Facts::default();
+        let Answered { mut response, verdict } = match self.admissible(&request) {
+            Ok(path) => {
+                if traced {
+                    facts.0.push(("berth.target", path.target.to_string().into()));
+                }
+                self.pass(&path, request).await
+            }
             Err(problem) => {
                 if !request.body().is_end_stream() && !request.headers().contains_key(header::EXPECT) {
                     linger(request.into_body());
@@ -116,6 +124,10 @@ impl Web {
             }
         };
         self.places.count(&verdict);
+        if traced {
+            facts.0.push(("berth.verdict", verdict.into()));
+            response.extensions_mut().insert(facts);
+        }
         response
     }
 

@@ -18,6 +18,7 @@ mod http_handler;
 mod kill;
 mod leases;
 mod load;
+mod metrics;
 mod outbox;
 mod page;
 mod store_contract;

@@ -1,6 +1,9 @@
 //! What a collector sees of an event: one trace from the webhook to the calls it led to, whatever happens in between; and
 //! that a collector, however bad, is nobody's trouble.
 
+mod hops;
+mod lasting;
+
 use berth_tests::{
     Cluster, Setup,
     collector_double::{CollectorDouble, Mood, Seen},
@@ -27,6 +30,10 @@ fn traced(collector: &CollectorDouble) -> Setup {
         .with("OTEL_BSP_SCHEDULE_DELAY", "20")
         .with("BERTH_HANDLER_RETRY", "50ms")
         .with("BERTH_OUTBOX_PRIVATE", "true")
+}
+
+fn owned((address, port): (&str, &str)) -> (String, String) {
+    (address.to_owned(), port.to_owned())
 }
 
 /// Sends a command that tells the story bot what to do.
@@ -133,13 +140,28 @@ async fn a_handler_that_is_asked_over_http_learns_the_span_it_is_asked_in() {
         }
     });
     let setup = Setup { bot: Program::Berth, ..traced(&collector) };
-    let cluster = setup.with("BERTH_HANDLER", &handler.url()).start().await;
+    // Whoever it is signed in as is nobody's business.
+    let url = handler.url().replace("http://", "http://user:url-secret@");
+    let cluster = setup.with("BERTH_HANDLER", &url).start().await;
     assert_eq!(tell(&cluster, "1", json!({}), &[]).await, 200);
     let webhook = span(&collector, "the webhook's span", |span| span.name == "POST /webhooks/discord").await;
     let receive = span(&collector, "the owner's span", |span| span.name == "receive discord_command").await;
     let asked = span(&collector, "the question's span", |span| span.name == "handle discord_command").await;
     assert_eq!((asked.kind, &asked.parent, &asked.trace), (SpanKind::Client, &receive.id, &webhook.trace));
+    let (address, port) =
+        handler.url().trim_start_matches("http://").split_once(':').map(owned).expect("host and port");
+    for (key, value) in [
+        ("http.request.method", "POST"),
+        ("url.full", &format!("{}/v1/events", handler.url())),
+        ("server.address", &address),
+        ("server.port", &port),
+        ("http.response.status_code", "200"),
+        ("error.type", ""),
+    ] {
+        assert_eq!(asked.get(key), value, "{key}");
+    }
     assert_eq!(*told.lock().expect("whole"), [Some(format!("00-{}-{}-01", asked.trace, asked.id))]);
+    assert!(!collector.contains("url-secret"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 //! answers as it is told. It shares no code with what encodes them.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -70,6 +70,7 @@ impl Seen {
 struct State {
     mood: Mood,
     asked: usize,
+    headers: HeaderMap,
     spans: Vec<Seen>,
     bytes: Vec<u8>,
     odd: Vec<String>,
@@ -91,7 +92,8 @@ impl CollectorDouble {
     pub async fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("a bound listener").port();
-        let state = State { mood, asked: 0, spans: Vec::new(), bytes: Vec::new(), odd: Vec::new() };
+        let state =
+            State { mood, asked: 0, headers: HeaderMap::new(), spans: Vec::new(), bytes: Vec::new(), odd: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, Arc::clone(&state)));
@@ -111,6 +113,11 @@ impl CollectorDouble {
     /// Returns how many batches came, however they were answered.
     pub fn asked(&self) -> usize {
         self.with(|state| state.asked)
+    }
+
+    /// Returns a header of the newest batch; empty when it is not there.
+    pub fn header(&self, name: &str) -> String {
+        self.with(|state| state.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned())
     }
 
     /// Returns the spans so far.
@@ -151,6 +158,7 @@ async fn take(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Re
     let mood = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.asked += 1;
+        state.headers.clone_from(&head.headers);
         let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
         match ExportTraceServiceRequest::decode(body.clone()) {
             Ok(request) if head.uri.path() == "/v1/traces" && kind == Some("application/x-protobuf") => {

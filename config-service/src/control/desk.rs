@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::{Batch, Model, Snapshot},
     metrics::Metrics,
+    planner::skew,
     store::{Committed, Store, StoreError},
 };
 use futures_util::future::BoxFuture;
@@ -324,9 +325,16 @@ impl Desk {
         for (platform, count) in self.model.targets_by_platform() {
             self.metrics.targets(platform, count);
         }
+        let mut shares = Vec::new();
         for record in self.model.pods() {
             let pod = &record.info.pod;
-            self.metrics.pod(pod, self.model.targets_of(pod), self.fleet.may_act_for(pod, now));
+            let (targets, lease) = (self.model.targets_of(pod), self.fleet.may_act_for(pod, now));
+            self.metrics.pod(pod, targets, lease);
+            // A pod that has gone with nothing left behind is no part of the fleet.
+            if targets > 0 || !lease.is_zero() {
+                shares.push((targets, record.info.capacity));
+            }
         }
+        self.metrics.skew(skew(&shares));
     }
 }

@@ -7,9 +7,10 @@ use crate::{
     http::local,
 };
 use anyhow::Context;
-use shared::http::{BoundListener, bind};
+use shared::http::{BoundListener, Trust, bind, traced};
 use shared::settings::value_or_file;
 use shared::shutdown::Shutdown;
+use shared::telemetry::trace::Tracer;
 use tokio::task::JoinHandle;
 
 /// A handler that is another program.
@@ -53,8 +54,8 @@ impl Attached {
     }
 
     /// Serves its reads until `stop`, and watches it.
-    pub(super) fn start(self, options: &Options, stop: Shutdown) -> Working {
-        let routes = local::routes(self.remote.calls());
+    pub(super) fn start(self, options: &Options, tracer: &Tracer, stop: Shutdown) -> Working {
+        let routes = traced(local::routes(self.remote.calls()), tracer, Trust::Caller);
         let reads = shared::http::serve(self.local, routes, options.limits.clone(), stop);
         shared::shutdown::spawn(async move {
             if let Err(why) = reads.await {

@@ -98,7 +98,7 @@ pub(crate) fn tell<T>(span: &mut Span, said: &Result<T, HandlerError>) {
     span.describe(|live| {
         live.set("berth.handler.result", why.word());
         if *why != HandlerError::Ignore {
-            live.set("error.type", why.word()).fail(why.word());
+            live.fail_as(why.word());
         }
     });
 }

@@ -2,6 +2,7 @@
 //! handler counts as reachable, and what its statuses mean. Knows no queue and no transaction.
 
 mod describe;
+mod span;
 mod tokens;
 mod wire;
 
@@ -115,7 +116,9 @@ impl Remote {
         let body = contract::ask(call, Some(&access))
             .map_err(|why| HandlerError::Permanent(format!("a stored value is no JSON: {why}")))?;
         let target = call.event.target.as_str();
+        call.describe(|live| span::asked(live, inner.wire.base(), contract::EVENTS));
         let sent = inner.wire.send(Method::POST, contract::EVENTS, &[("berth-target", target)], body).await;
+        call.describe(|live| span::answered(live, &sent));
         let (status, body) = sent.map_err(|why| {
             if why.is_unreachable() {
                 inner.doubted.notify_one();

@@ -7,14 +7,17 @@ use crate::ownership::Denied;
 use axum::{extract::Request, extract::State, response::IntoResponse, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use shared::http::relay::{EPOCH, OWNER, REFUSED, SERVICE_TOKEN, WebPath};
-use shared::{Epoch, Problem, TargetId};
+use shared::{Epoch, Problem, TargetId, http::Facts, telemetry::trace::TraceContext};
 use std::time::Duration;
 
 /// How long a router waits for a pod that is behind it, beyond what the door allows: no bound of its own.
 const MOST: Duration = Duration::MAX;
 
 pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
-    match try_pass(&app, request).await {
+    let sampled = TraceContext::current().is_some_and(|span| span.sampled());
+    let target =
+        sampled.then(|| WebPath::read(request.uri(), request.headers()).ok()).flatten().map(|path| path.target);
+    let mut answer = match try_pass(&app, request).await {
         Ok(answer) => {
             app.web.count("answered");
             answer
@@ -31,7 +34,11 @@ pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
             answer.headers_mut().extend(own.into_iter().filter_map(|(name, value)| Some((name, value?))));
             answer
         }
+    };
+    if let Some(target) = target {
+        answer.extensions_mut().insert(Facts(vec![("berth.target", target.to_string().into())]));
     }
+    answer
 }
 
 /// Why the pod itself answers.

@@ -5,6 +5,7 @@
 mod body;
 mod exchange;
 mod headers;
+mod hop;
 mod path;
 mod sender;
 mod tunnel;
@@ -15,6 +16,9 @@ pub use headers::{EPOCH, OWNER, REFUSED, SERVICE_TOKEN, TARGET, clean, upgrade_a
 pub use path::{PathError, WebPath};
 pub use sender::{Sender, SenderBounds, Unanswered};
 pub use tunnel::{Tunnel, TunnelEnd};
+
+/// What a guild's web traffic is called in traces. Its paths are the application's, and may hold secrets.
+pub const WEB_ROUTE: &str = "/g/{target}/{*rest}";
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Server spans by OpenTelemetry's conventions for HTTP. Decides what a span says of a request: never a body, a query, a
-//! secret or a signature. What else a handler knows of a request it says by [`Facts`].
+//! secret or a signature, and a path only where the routes leave no room for one. What else a handler knows of a request
+//! it says by [`Facts`].
 
 use crate::telemetry::trace::{Live, Span, SpanKind, TraceContext, Tracer, Value};
 use axum::{
@@ -24,16 +25,34 @@ pub enum Trust {
 #[derive(Debug, Clone, Default)]
 pub struct Facts(pub Vec<(&'static str, Value)>);
 
-/// Gives every route of `router` a server span. With a tracer that is off, the router stays as it is.
+/// Gives every route of `router` a server span. With a tracer that is off, the router stays as it is. The path of a route
+/// that takes whatever comes (`{*rest}`) is the caller's, and not recorded.
 pub fn traced(router: Router, tracer: &Tracer, trust: Trust) -> Router {
+    layered(router, tracer, trust, None)
+}
+
+/// The same for routes that are all known as `route`, whatever they match.
+pub fn traced_as(route: &'static str, router: Router, tracer: &Tracer, trust: Trust) -> Router {
+    layered(router, tracer, trust, Some(route))
+}
+
+fn layered(router: Router, tracer: &Tracer, trust: Trust, route: Option<&'static str>) -> Router {
     if !tracer.is_on() {
         return router;
     }
-    router.layer(middleware::from_fn_with_state((tracer.clone(), trust), serve))
+    let spans = Spans { tracer: tracer.clone(), trust, route };
+    router.layer(middleware::from_fn_with_state(spans, serve))
 }
 
-async fn serve(State((tracer, trust)): State<(Tracer, Trust)>, request: Request, next: Next) -> Response {
-    let mut span = begin(&tracer, trust, &request);
+#[derive(Clone)]
+struct Spans {
+    tracer: Tracer,
+    trust: Trust,
+    route: Option<&'static str>,
+}
+
+async fn serve(State(spans): State<Spans>, request: Request, next: Next) -> Response {
+    let mut span = begin(&spans, &request);
     let mut response = span.scope(next.run(request)).await;
     span.describe(|live| {
         let status = response.status();
@@ -48,25 +67,28 @@ async fn serve(State((tracer, trust)): State<(Tracer, Trust)>, request: Request,
     response
 }
 
-fn begin(tracer: &Tracer, trust: Trust, request: &Request) -> Span {
+fn begin(spans: &Spans, request: &Request) -> Span {
     let theirs = TraceContext::from_headers(request.headers());
-    let (parent, link) = match trust {
+    let (parent, link) = match spans.trust {
         Trust::Caller => (theirs.as_ref(), None),
         Trust::Nobody => (None, theirs.as_ref()),
     };
     // A method nobody has heard of must not become a name.
     let method = known(request.method());
-    let mut span = tracer.start_linked(method, SpanKind::Server, parent, link);
+    let mut span = spans.tracer.start_linked(method, SpanKind::Server, parent, link);
     span.describe(|live| {
-        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let route = spans.route.or_else(|| request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
         if let Some(route) = route {
             live.rename(format!("{method} {route}")).set("http.route", route.to_owned());
+        }
+        if route.is_some_and(|route| !route.contains("{*")) {
+            live.set("url.path", request.uri().path().to_owned());
         }
         live.set("http.request.method", method);
         if method == "_OTHER" {
             live.set("http.request.method_original", request.method().as_str().to_owned());
         }
-        live.set("url.path", request.uri().path().to_owned()).set("url.scheme", "http");
+        live.set("url.scheme", "http");
         live.set("network.protocol.version", "1.1");
         server(live, request.uri(), request.headers().get(header::HOST));
     });
@@ -83,7 +105,8 @@ fn server(live: &mut Live, uri: &Uri, host: Option<&http::HeaderValue>) {
     }
 }
 
-fn known(method: &http::Method) -> &'static str {
+/// Returns a method as spans name it.
+pub(super) fn known(method: &http::Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }

@@ -18,7 +18,7 @@ use shared::{
 use std::{
     collections::{HashMap, VecDeque},
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -238,20 +238,18 @@ struct Asker {
 
 impl Asker {
     /// Asks, and returns the answer; nothing when the handler cannot be reached and the pod stops.
-    async fn ask(&self, mut ask: Ask) -> Option<Returned> {
+    async fn ask(&self, ask: Ask) -> Option<Returned> {
         tokio::select! {
             biased;
             () = self.handler.available() => {}
             () = self.stop.cancelled() => return None,
         }
         let (begun, no, slot, epoch) = (Instant::now(), ask.no, ask.slot, ask.epoch);
-        let mut span = std::mem::take(&mut ask.span);
         let said = self.call(ask).await;
-        tell(&mut span, &said);
         Some(Returned { no, slot, epoch, said, took: begun.elapsed() })
     }
 
-    async fn call(&self, ask: Ask) -> Result<Said, HandlerError> {
+    async fn call(&self, mut ask: Ask) -> Result<Said, HandlerError> {
         let described = self.handler.describe();
         let fast = platform::deadline(ask.event.kind) <= FAST;
         let most = if fast { self.settings.fast } else { self.settings.slow };
@@ -261,17 +259,27 @@ impl Asker {
         let state = if described.preload.is_empty() {
             Preloaded::default()
         } else {
-            local.preload(described.preload, self.settings.max_state).await?
+            let loaded = local.preload(described.preload, self.settings.max_state).await;
+            tell(&mut ask.span, &loaded);
+            loaded?
         };
         let deadline = Instant::now() + most;
-        let Ask { event, timer, epoch, attempt, .. } = ask;
-        let call = Call { event, timer, epoch, attempt, state, local, deadline };
+        let Ask { event, timer, epoch, attempt, span, .. } = ask;
+        let span = Mutex::new(span);
+        let call = Call { event, timer, epoch, attempt, state, local, deadline, span };
         // Even a handler that panics before its first await takes only its own call along.
         let work = async { self.handler.handle(&call).await };
-        match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
+        let said = match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(said)) => said.map(|said| said.touch_sessions(call.local.sessions_read())),
             Ok(Err(_)) => Err(HandlerError::Retry(PANICKED.to_owned())),
-            Err(_) => Err(HandlerError::Retry(format!("the handler took longer than {most:?}"))),
-        }
+            Err(_) => {
+                call.describe(|live| {
+                    live.fail_as("timeout");
+                });
+                Err(HandlerError::Retry(format!("the handler took longer than {most:?}")))
+            }
+        };
+        tell(&mut call.span.into_inner().unwrap_or_else(PoisonError::into_inner), &said);
+        said
     }
 }

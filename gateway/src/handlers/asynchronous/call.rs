@@ -7,7 +7,10 @@ use super::super::{
 };
 use crate::store::{Reader, StatementError, StoreError};
 use serde::de::DeserializeOwned;
-use shared::{Clock, Epoch, TargetId};
+use shared::{
+    Clock, Epoch, TargetId,
+    telemetry::trace::{Live, Span},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -32,9 +35,16 @@ pub struct Call {
     /// Reads beside those.
     pub local: Local,
     pub(crate) deadline: Instant,
+    /// The attempt; what asks in turn says here how that went.
+    pub(crate) span: Mutex<Span>,
 }
 
 impl Call {
+    /// Describes the attempt's span, if it is recorded.
+    pub(crate) fn describe(&self, describe: impl FnOnce(&mut Live)) {
+        self.span.lock().unwrap_or_else(PoisonError::into_inner).describe(describe);
+    }
+
     /// Returns how much time the call has left.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

@@ -45,6 +45,16 @@ impl WireError {
     pub(crate) const fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Broken(_))
     }
+
+    /// Returns why in a word.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "url",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Broken(_) => "broken",
+            Self::TooLarge(_) => "too-large",
+        }
+    }
 }
 
 /// The way to a handler. It keeps connections for the next call.
@@ -78,6 +88,11 @@ impl Wire {
             .http1_max_headers(settings.max_headers)
             .build(connector);
         Ok(Self { base, token: settings.token.clone(), max_answer: settings.max_answer, client })
+    }
+
+    /// Returns the URL that all paths are below.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// Sends a request and returns the status and the whole body of its answer.

@@ -1,8 +1,8 @@
 //! The client side of a hop: HTTP/1.1 connections that are kept and used again, heads within bounds, and the one fact
 //! that decides about repeating: whether a byte can have left.
 
-use super::{Flow, quiet};
-use crate::shutdown::Shutdown;
+use super::{Flow, hop, quiet};
+use crate::{shutdown::Shutdown, telemetry::trace::Tracer};
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -26,6 +26,7 @@ pub struct SenderBounds {
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: legacy::Client<HttpConnector, Body>,
+    tracer: Tracer,
     bounds: SenderBounds,
 }
 
@@ -46,6 +47,18 @@ pub enum Unanswered {
     Cut,
 }
 
+impl Unanswered {
+    /// Returns why in a word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Unreached(_) => "unreached",
+            Self::Lost(_) => "lost",
+            Self::Silent => "silent",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 impl Sender {
     /// Makes a client.
     pub fn new(bounds: SenderBounds) -> Self {
@@ -61,7 +74,13 @@ impl Sender {
             .http1_max_buf_size(bounds.max_head.max(8_192))
             .http1_max_headers(bounds.max_headers)
             .build(connector);
-        Self { client, bounds }
+        Self { client, tracer: Tracer::off(), bounds }
+    }
+
+    /// Gives what is sent spans.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Sends a request to the host its URL names, as it is. `flow` is that of the request's body.
@@ -70,10 +89,17 @@ impl Sender {
     /// [`Unanswered`].
     pub async fn send(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         flow: &Flow,
         cut: &Shutdown,
     ) -> Result<Response<Incoming>, Unanswered> {
+        let mut span = hop::begin(&self.tracer, &mut request);
+        let sent = self.ask(request, flow, cut).await;
+        hop::ended(&mut span, &sent);
+        sent
+    }
+
+    async fn ask(&self, request: Request<Body>, flow: &Flow, cut: &Shutdown) -> Result<Response<Incoming>, Unanswered> {
         tokio::select! {
             answer = self.client.request(request) => answer.map_err(|why| {
                 let cause = root_cause(&why);

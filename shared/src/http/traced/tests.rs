@@ -52,6 +52,25 @@ async fn a_request_becomes_a_server_span_that_holds_no_query_and_no_body() {
 }
 
 #[tokio::test]
+async fn what_a_path_holds_is_recorded_only_where_a_route_knows_all_of_it() {
+    let (tracer, mut ended) = recorder();
+    let whatever = || Router::new().route("/g/{*rest}", post(async || ()));
+    let pages = || traced_as("/g/{target}/{*rest}", whatever(), &tracer, Trust::Nobody);
+    let plain = || traced(whatever(), &tracer, Trust::Nobody);
+    for (router, path, name) in [
+        (pages(), "/g/discord:guild:1/hunter2", "POST /g/{target}/{*rest}"),
+        (plain(), "/g/discord:guild:1/hunter2", "POST /g/{*rest}"),
+        (plain(), "//g/hunter2", "POST"),
+    ] {
+        let request = Request::post(path).body(Body::empty()).expect("valid");
+        let _ = router.oneshot(request).await.expect("infallible");
+        let span = ended.try_recv().expect("ended");
+        assert_eq!(span.name, name);
+        assert!(!format!("{span:?}").contains("hunter2"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_strangers_trace_is_named_and_not_joined() {
     let (tracer, mut ended) = recorder();
     for trust in [Trust::Nobody, Trust::Caller] {

@@ -2,6 +2,7 @@
 //! calls between services read it here. Decides nothing.
 
 use super::TraceContext;
+use pin_project_lite::pin_project;
 use std::{
     cell::RefCell,
     marker::PhantomData,
@@ -39,26 +40,31 @@ impl Drop for Entered {
     }
 }
 
-/// A future with a span that is current whenever it runs, on whatever thread.
-#[derive(Debug)]
-pub struct Scope<F> {
-    span: Option<TraceContext>,
-    inner: Pin<Box<F>>,
+pin_project! {
+    /// A future with a span that is current whenever it runs, on whatever thread. It lies where the future lies: nothing
+    /// is allocated.
+    #[derive(Debug)]
+    pub struct Scope<F> {
+        span: Option<TraceContext>,
+        #[pin]
+        inner: F,
+    }
 }
 
 impl<F: Future> Scope<F> {
     /// Makes `span` current in `inner`. Without a span the future runs as it is.
-    pub fn new(span: Option<TraceContext>, inner: F) -> Self {
-        Self { span, inner: Box::pin(inner) }
+    pub const fn new(span: Option<TraceContext>, inner: F) -> Self {
+        Self { span, inner }
     }
 }
 
 impl<F: Future> Future for Scope<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _entered = self.span.as_ref().map(TraceContext::enter);
-        self.inner.as_mut().poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = this.span.as_ref().map(TraceContext::enter);
+        this.inner.poll(cx)
     }
 }
 

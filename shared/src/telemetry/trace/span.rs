@@ -63,7 +63,7 @@ impl Tracer {
                 None => context,
             }
         });
-        Span { live: span.is_recording().then(|| Box::new(Live(span))), context }
+        Span { live: span.is_recording().then(|| Box::new(Live { span, failed: false })), context }
     }
 }
 
@@ -84,25 +84,38 @@ pub struct Span {
 
 /// A span that is being recorded.
 #[derive(Debug)]
-pub struct Live(SdkSpan);
+pub struct Live {
+    span: SdkSpan,
+    failed: bool,
+}
 
 impl Live {
     /// Sets an attribute. Never a secret and never a message's text.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) -> &mut Self {
-        self.0.set_attribute(KeyValue::new(key, value));
+        self.span.set_attribute(KeyValue::new(key, value));
         self
     }
 
     /// Gives the span another name.
     pub fn rename(&mut self, name: String) -> &mut Self {
-        self.0.update_name(name);
+        self.span.update_name(name);
         self
     }
 
     /// Says that the work failed, in a few words.
     pub fn fail(&mut self, why: impl Into<Cow<'static, str>>) -> &mut Self {
-        self.0.set_status(Status::error(why));
+        self.span.set_status(Status::error(why));
         self
+    }
+
+    /// Says what kind of failure it was (`error.type`) and that the work failed. Whoever is nearest to the failure says it
+    /// first, and that counts.
+    pub fn fail_as(&mut self, kind: impl Into<Cow<'static, str>>) -> &mut Self {
+        if std::mem::replace(&mut self.failed, true) {
+            return self;
+        }
+        let kind = kind.into();
+        self.set("error.type", kind.clone()).fail(kind)
     }
 }
 
@@ -127,7 +140,7 @@ impl Span {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.0.end();
+        self.span.end();
     }
 }
 
