@@ -75,3 +75,15 @@ fn a_full_queue_drops_and_counts_and_never_waits() {
     assert_eq!(meters.of("queue_full"), 3);
     assert!(ended.try_recv().is_ok());
 }
+
+#[test]
+fn whoever_is_nearest_to_a_failure_says_what_kind_it_was() {
+    let (tracer, mut ended) = recorder();
+    let mut span = tracer.start("work", SpanKind::Client, None);
+    span.describe(|live| {
+        live.fail_as("503").fail_as("retry");
+    });
+    drop(span);
+    let data = ended.try_recv().expect("ended");
+    assert_eq!((&data.status, &data.attributes), (&Status::error("503"), &vec![KeyValue::new("error.type", "503")]));
+}
