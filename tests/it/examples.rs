@@ -2,11 +2,15 @@
 //! real cluster. So do the ten lines of the README.
 
 use berth_tests::{
-    Client, Cluster, Delivery, Setup, eventually,
+    Client, Cluster, Delivery, Setup,
+    collector_double::{CollectorDouble, Mood},
+    eventually,
     process::{Process, binary, clean},
+    role::free_ports,
     senders::{discord, slack, telegram},
     supervised::{Up, run},
 };
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
@@ -193,11 +197,14 @@ async fn a_cluster_is_moderated_by_the_bot_in_rust() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_writes_ten_lines_and_sees_the_reply_the_state_and_the_page() {
+async fn a_stranger_writes_ten_lines_and_sees_the_reply_the_state_the_trace_and_the_page() {
     let folder = TempDir::with_prefix("berth-stranger-").expect("a temporary folder");
     let bot = Example::of_the_readme(folder.path()).await;
     let data = folder.path().join("data");
-    let mut up = Up::start(&data, &["--handler", &bot.url]);
+    let collector = CollectorDouble::start(Mood::Takes).await;
+    let traces = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()), ("OTEL_BSP_SCHEDULE_DELAY", "20".to_owned())];
+    let environment: Vec<_> = traces.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut up = Up::start_in(&data, free_ports(4), &["--handler", &bot.url], &environment);
     up.ready().await;
     let data = data.display().to_string();
     for (id, said) in
@@ -210,6 +217,14 @@ async fn a_stranger_writes_ten_lines_and_sees_the_reply_the_state_and_the_page()
     let shown = run(&["target", "get", "discord:guild:123", "-o", "json", "--data", &data]);
     let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
     assert_eq!((&shown["state"]["applied"], &shown["state"]["duplicates"]), (&json!(2), &json!(1)), "{shown}");
+    let spans = eventually("the first event's trace is whole", PATIENCE, async || {
+        let spans = collector.spans();
+        let asked = spans.iter().find(|span| span.service() == "berth-gateway" && span.kind == SpanKind::Client)?;
+        let webhook = spans.iter().find(|span| span.trace == asked.trace && span.parent.is_empty())?;
+        Some((webhook.clone(), asked.clone()))
+    })
+    .await;
+    assert_eq!((spans.0.service(), spans.0.kind), ("berth-http-service", SpanKind::Server), "{spans:?}");
     let page = Client::new(PATIENCE).get(&format!("http://127.0.0.1:{}/?q=discord:guild:123", up.port + 1)).await;
     let page = page.expect("a page");
     let pod = shown["pod"].as_str().expect("a pod");

@@ -34,7 +34,13 @@ impl Up {
 
     /// Starts it on these ports.
     pub fn start_on(data: &Path, port: u16, more: &[&str]) -> Self {
+        Self::start_in(data, port, more, &[])
+    }
+
+    /// Starts it on these ports, with this beside what stories set in the environment.
+    pub fn start_in(data: &Path, port: u16, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = command();
+        command.envs(environment.iter().copied());
         command.args(["up", "--pods", "2", "--exit-with-parent", "--data"]).arg(data);
         command.args(["--http-port", &port.to_string(), "--config-port", &(port + 1).to_string()]);
         command.args(["--gateway-port-base", &(port + 2).to_string()]).args(more);
