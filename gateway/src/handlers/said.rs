@@ -133,7 +133,7 @@ impl Said {
         self
     }
 
-    /// Runs a statement on the bot's own tables; as [`super::Sql::execute`]. Statements run in their order, after the keys.
+    /// Runs a statement on the bot's own tables; as [`super::sql::Sql::execute`]. Statements run in their order, after the keys.
     #[must_use]
     pub fn sql(mut self, statement: &str, params: impl Into<Params>) -> Self {
         self.sql.push(Statement { statement: statement.to_owned(), params: params.into() });
