@@ -45,8 +45,8 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// The file's name in the data folder.
 pub(crate) const FILE: &str = "berth.db";
 
-/// How many steps of SQLite's virtual machine pass between two looks at the clock: some tens of microseconds.
-const STEPS_PER_LOOK: i32 = 1_000;
+/// How many steps of SQLite's virtual machine pass between two looks at the clock: some microseconds.
+const STEPS_PER_LOOK: i32 = 100;
 
 /// The size to which the WAL is cut back when it starts over, in bytes. What is longer is waiting for a checkpoint.
 pub(crate) const WAL_KEPT: u64 = 4 << 20;

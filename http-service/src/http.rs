@@ -166,6 +166,10 @@ fn response(answer: Answer) -> Response {
     // An informational status would leave the sender waiting for the answer proper.
     let status = StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational());
     *response.status_mut() = status.unwrap_or(StatusCode::OK);
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+        // These have no body: its length would be taken for the beginning of the next answer.
+        *response.body_mut() = Body::empty();
+    }
     for (name, value) in answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
             && !CONNECTION_HEADERS.contains(&name)

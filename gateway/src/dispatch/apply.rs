@@ -157,13 +157,15 @@ impl Writer {
         }
     }
 
-    /// Returns the stored answer of an event that has been committed before, and counts it.
+    /// Returns the stored answer of an event that has been committed before, and counts it. A timer is never known: its row
+    /// is used up in the transaction of its event, and one that is set again, be it for the same time, is a new one.
     pub(super) fn known(&self, group: &mut Group, no: SlotNo, waiting: &Waiting) -> Result<Option<Answer>, Abort> {
         let slot = self.boxes.slot(no);
-        let Some(seen) = self.store.seen(slot.local, waiting.key)? else { return Ok(None) };
         if waiting.event.kind == EventKind::Timer {
-            self.use_timer_up(no, waiting)?;
-        } else if seen.payload_hash != waiting.payload_hash {
+            return Ok(None);
+        }
+        let Some(seen) = self.store.seen(slot.local, waiting.key)? else { return Ok(None) };
+        if seen.payload_hash != waiting.payload_hash {
             self.alarm(&waiting.event);
         }
         if waiting.trace.is_recorded() {
@@ -284,7 +286,7 @@ impl Writer {
         Ok(Tried::Written { guard, answer, duplicate: false })
     }
 
-    /// Writes the inbox row and the journal row of a fresh event. Returns its place.
+    /// Writes the inbox row and the journal row of a fresh event; a timer needs none in the inbox. Returns its place.
     fn write_down(
         &self,
         group: &mut Group,
@@ -307,7 +309,9 @@ impl Writer {
             trace: waiting.trace.context(),
         };
         let most = self.settings.max_stored_reply;
-        self.store.remember(slot.local, waiting.key, &waiting.payload_hash, seq, answer, most)?;
+        if waiting.event.kind != EventKind::Timer {
+            self.store.remember(slot.local, waiting.key, &waiting.payload_hash, seq, answer, most)?;
+        }
         self.store.journal(slot.local, &entry)?;
         delta.journal += 1;
         Ok(seq)

@@ -197,6 +197,7 @@ impl Outbox<'_, '_> {
 
     pub(crate) fn add(&mut self, call: &OutboxCall, idempotent: bool) -> Result<(), HandlerError> {
         self.0.allowed.check_call(call).map_err(|why| HandlerError::Permanent(why.to_string()))?;
+        bounded_id("an outgoing call", &call.id)?;
         let seq = self.0.outbox_seq + self.0.effects.calls.len() as u64 + 1;
         let added = self.0.run(|target| {
             let trace = TraceContext::current();
@@ -212,6 +213,13 @@ impl Outbox<'_, '_> {
     }
 }
 
+fn bounded_id(whose: &str, id: &str) -> Result<(), HandlerError> {
+    if (1..=MAX_KEY).contains(&id.len()) {
+        return Ok(());
+    }
+    Err(HandlerError::Permanent(format!("the id of {whose} has from 1 to {MAX_KEY} bytes")))
+}
+
 /// Timers of a target.
 #[derive(Debug)]
 pub struct Timers<'t, 'a>(&'t mut Target<'a>);
@@ -221,8 +229,12 @@ impl Timers<'_, '_> {
     /// target is served. A timer of the same id is replaced.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the id is empty or longer than 512 bytes, the payload longer than 1 MiB, or the database fails.
     pub fn at(&mut self, id: &str, due_ms: u64, payload: &str) -> Result<(), HandlerError> {
+        bounded_id("a timer", id)?;
+        if payload.len() > MAX_VALUE {
+            return Err(HandlerError::Permanent(format!("the payload of a timer has at most {MAX_VALUE} bytes")));
+        }
         let timer = Timer { id: id.to_owned(), due_ms, payload: payload.to_owned() };
         self.0.effects.timers = true;
         self.0.run(|target| target.store.timer_set(target.local, &timer))

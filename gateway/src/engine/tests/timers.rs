@@ -32,6 +32,22 @@ fn a_timer_fires_once_at_its_time_in_order_and_not_when_it_was_taken_back() {
 }
 
 #[test]
+fn a_timer_that_is_set_again_for_the_same_time_fires_again() {
+    fn at_once(event: &Event, target: &mut Target<'_>) -> Result<Reply, HandlerError> {
+        if body(event) != "now" {
+            return log(event, target);
+        }
+        target.timer().at("now", 0, "")?;
+        Ok(Reply::none())
+    }
+    let bench = Bench::new(Bot(at_once));
+    for times in 1..=3 {
+        bench.send(say(&bench, A, "now"));
+        bench.until("it has fired", |bench| read(bench, A).matches("now@0").count() == times);
+    }
+}
+
+#[test]
 fn a_timer_missed_while_the_pod_was_down_fires_once_late_and_a_clock_that_jumps_fires_none_twice() {
     let mut bench = Bench::new(Bot(set_timer));
     bench.send(say(&bench, A, "at a 10"));

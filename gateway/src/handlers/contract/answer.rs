@@ -64,6 +64,9 @@ fn reply(at: &At<'_>) -> Result<Reply, Malformed> {
         None => 200,
     };
     let (body, json) = body(at)?;
+    if matches!(status, 204 | 205 | 304) && !body.is_empty() {
+        return Err(at.wrong("an answer with status 204, 205 or 304 has no body"));
+    }
     let mut headers = headers(at)?;
     if let Some((name, _)) = headers.iter().find(|(name, _)| TRAVEL.contains(&name.as_str())) {
         return Err(at.wrong(format_args!("headers.{name} is Berth's own; leave it out")));

@@ -21,6 +21,7 @@ fn what_is_wrong_is_named_with_its_place() {
         (r#"{"replies":{}}"#, "answer: unknown field \"replies\"; known are"),
         (r#"{"reply":"hi"}"#, "answer.reply: expected an object, found text"),
         (r#"{"reply":{"status":99}}"#, "answer.reply.status: expected a status from 200 to 599"),
+        (r#"{"reply":{"status":204,"body":"x"}}"#, "answer.reply: an answer with status 204, 205 or 304 has no body"),
         (r#"{"reply":{"text":5}}"#, "answer.reply.text: expected text, found 5"),
         (r#"{"reply":{"text":"x","status":200}}"#, "answer.reply: unknown field \"status\""),
         (r#"{"reply":{"headers":{"content-length":"5"}}}"#, "answer.reply: headers.content-length is Berth's own"),

@@ -7,6 +7,7 @@ use crate::{
 };
 use rusqlite::{
     CachedStatement, Connection, ErrorCode,
+    limits::Limit,
     types::{ToSql, ToSqlOutput, ValueRef},
 };
 use shared::TargetId;
@@ -46,6 +47,37 @@ pub(crate) struct SqlLimits {
     pub(crate) read: std::time::Duration,
 }
 
+/// What one step of a bot's statement may chew on: the clock is looked at between steps only, and a function is one step.
+/// A text or a blob in bytes, and the pattern of a LIKE or GLOB.
+const CHEWED: [(Limit, i32); 2] =
+    [(Limit::SQLITE_LIMIT_LENGTH, 1 << 20), (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 128)];
+
+/// Holds a connection to [`CHEWED`] until it is dropped. Berth's own rows, whole bodies among them, are longer.
+struct Chewing<'c> {
+    conn: &'c Connection,
+    before: [(Limit, i32); 2],
+}
+
+impl<'c> Chewing<'c> {
+    fn on(conn: &'c Connection) -> Result<Self, StoreError> {
+        let mut before = CHEWED;
+        for (limit, most) in &mut before {
+            *most = conn.set_limit(*limit, *most)?;
+        }
+        Ok(Self { conn, before })
+    }
+}
+
+impl Drop for Chewing<'_> {
+    fn drop(&mut self) {
+        for (limit, most) in self.before {
+            if let Err(why) = self.conn.set_limit(limit, most) {
+                tracing::error!(error = %why, "a bound of the database could not be lifted");
+            }
+        }
+    }
+}
+
 /// Begins every statement of a bot's in the cache: what Berth has prepared for itself is never used for a bot.
 const MARK: &str = "/*bot*/ ";
 
@@ -60,6 +92,7 @@ impl Store {
     ) -> Result<u64, StatementError> {
         let _entered = self.scope.enter(Mode::Bot, Some((local, target.id())));
         let call = Call { conn: &self.conn, scope: &self.scope, limits: &self.limits, target, local: Some(local) };
+        let _chewing = Chewing::on(&self.conn)?;
         call.run(statement, params, |_| Ok(()))
     }
 
@@ -73,6 +106,7 @@ impl Store {
     ) -> Result<Rows, StatementError> {
         let _entered = self.scope.enter(Mode::Bot, Some((local, target.id())));
         let call = Call { conn: &self.conn, scope: &self.scope, limits: &self.limits, target, local: Some(local) };
+        let _chewing = Chewing::on(&self.conn)?;
         call.rows(statement, params)
     }
 }

@@ -282,7 +282,14 @@ fn answers_and_statements_have_bounds() {
     };
     assert_eq!(two.query(0, &series(100)).expect("read").rows.len(), 100);
     assert!(matches!(two.query(0, &series(101)), Err(StatementError::Failed(_))));
-    assert!(matches!(two.query(0, "SELECT zeroblob(10001)"), Err(StatementError::Failed(_))));
+    assert!(matches!(two.query(0, "SELECT printf('%10001s', '')"), Err(StatementError::Failed(_))));
+    // One function is one step, and the clock is looked at between steps.
+    let chewed =
+        "UPDATE warnings SET about = printf('%600000s', '') || printf('%600000s', '') WHERE target_id = :target";
+    let chewed = two.execute(0, chewed);
+    assert!(matches!(chewed, Err(StatementError::Failed(_))), "{chewed:?}");
+    let pattern = format!("UPDATE warnings SET about = 'x' LIKE '{}' WHERE target_id = :target", "%a".repeat(65));
+    assert!(two.execute(0, &pattern).is_err());
     let long = format!("SELECT 1 /*{}*/", "x".repeat(1_000));
     assert!(matches!(two.query(0, &long), Err(StatementError::Refused(_))));
     let many = Params::from(vec![Value::Null; 11]);
