@@ -7,13 +7,19 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+/// How long the last lines of a process that has ended may take; a child of its own may hold its output open for ever.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Lines of output, shared with the thread that reads them.
 #[derive(Debug, Clone, Default)]
-pub struct Output(Arc<Mutex<Vec<String>>>);
+pub struct Output(Arc<Mutex<Vec<String>>>, Arc<AtomicBool>);
 
 impl Output {
     fn read_from(&self, stream: impl Read + Send + 'static) {
@@ -26,8 +32,14 @@ impl Output {
                 lines.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
                 line.clear();
             }
+            lines.1.store(true, Ordering::Release);
         };
         std::thread::Builder::new().name("output".to_owned()).spawn(copy).expect("a thread starts");
+    }
+
+    /// Returns whether there will be no more.
+    fn is_whole(&self) -> bool {
+        self.1.load(Ordering::Acquire)
     }
 
     /// Returns all lines so far.
@@ -142,12 +154,20 @@ impl Process {
         }
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for what it said last.
     ///
     /// # Panics
     /// When it has not ended after `most`.
     pub async fn end(&mut self, most: Duration) -> ExitStatus {
-        eventually(&format!("{} ends", self.name), most, async || self.ended()).await
+        let status = eventually(&format!("{} ends", self.name), most, async || self.ended()).await;
+        let whole = async {
+            while !(self.stdout.is_whole() && self.stderr.is_whole()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Where somebody else holds the output open, what is there has to do.
+        let _ = tokio::time::timeout(LAST_LINES, whole).await;
+        status
     }
 
     /// Stops it from saying anything more; for the end of a story.
