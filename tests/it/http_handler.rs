@@ -3,12 +3,14 @@
 
 use berth_tests::{
     Cluster, Setup,
+    cluster::ADMIN_TOKEN,
     double::PlatformDouble,
     eventually,
     handler_double::{Asked, HandlerDouble, Says, whole},
     pod_data,
     role::free_port,
     senders::{discord, standard},
+    supervised,
 };
 use serde_json::{Value, json};
 use std::{
@@ -266,15 +268,19 @@ async fn a_handler_reads_and_writes_its_own_tables_and_never_another_targets_row
     let handler = HandlerDouble::start(|asked| {
         if asked.route == "GET /v1/describe" {
             let add = "INSERT INTO note (target_id, id, text) VALUES (:target, :id, :text)";
-            return Says::Json(200, json!({"api": ["1"], "statements": {"add": add}}));
+            let statements = json!({"add": add, "all": "SELECT text FROM note ORDER BY id"});
+            return Says::Json(200, json!({"api": ["1"], "statements": statements}));
         }
         let (told, target) = (told(asked), asked.body["event"]["target"].as_str().unwrap_or_default());
         let path = format!("/v1/local/targets/{target}/query");
-        let query = json!({"statement": "SELECT text FROM note ORDER BY id", "params": []}).to_string();
-        let (status, found) = ask_local(&asked.body, "POST", &path, &query);
+        let ask = |query: Value| ask_local(&asked.body, "POST", &path, &query.to_string());
+        let (status, found) = ask(json!({"statement": "SELECT text FROM note ORDER BY id", "params": []}));
         assert_eq!(status, 200, "{found}");
+        assert_eq!(ask(json!({"statement": "all"})), (200, found.clone()), "a name stands for its statement");
         let rows = serde_json::from_str::<Value>(&found).expect("rows")["rows"].clone();
-        let (written, _) = ask_local(&asked.body, "POST", &path, r#"{"statement":"DELETE FROM note"}"#);
+        let (written, _) = ask(json!({"statement": "DELETE FROM note"}));
+        let (added, why) = ask(json!({"statement": "add", "params": {"id": 7, "text": "x"}}));
+        assert!(added == 400 && why.contains("only reads"), "{added} {why}");
         Says::Json(
             200,
             json!({
@@ -310,6 +316,15 @@ async fn a_handler_reads_and_writes_its_own_tables_and_never_another_targets_row
         let (status, said) = tell(&cluster, target, &format!("{target}-read"), json!({})).await;
         assert_eq!((status, &said["rows"]), (200, &json!([[target]])), "{said}");
         assert!(said["deleting"].as_u64().is_some_and(|status| status >= 400), "{said}");
+    }
+    for target in ["a", "b"] {
+        let (name, url) = (format!("webhook:key:shop.{target}"), cluster.config.url(""));
+        let exported =
+            supervised::run(&["target", "export", &name, "--config-url", &url, "--token", ADMIN_TOKEN]).stdout;
+        let lines: Vec<Value> =
+            String::from_utf8_lossy(&exported).lines().map(|line| line.parse().expect("JSON")).collect();
+        let rows: Vec<_> = lines.iter().filter(|line| line["table"] == "note").map(|line| &line["row"]).collect();
+        assert_eq!(rows, [&json!({"id": 1, "text": target})], "the export of {target}");
     }
     cluster.gateways[0].stop().await;
     let (aside, _) = dead_and_kept(&cluster);

@@ -7,7 +7,7 @@ mod tokens;
 mod wire;
 
 pub(crate) use describe::Incompatible;
-pub(crate) use tokens::LocalCalls;
+pub(crate) use tokens::{Admitted, LocalCalls};
 pub(crate) use wire::WireError;
 
 use super::{
@@ -111,7 +111,7 @@ impl Remote {
         let inner = &*self.0;
         let described = self.description();
         // Valid as long as this future lives: a call that is given up takes its token along.
-        let local = inner.calls.admit(call.local.clone());
+        let local = inner.calls.admit(Admitted { local: call.local.clone(), described: Arc::clone(&described) });
         let access = Access { url: inner.settings.local_url.clone(), token: local.token().expose().to_owned() };
         let body = contract::ask(call, Some(&access))
             .map_err(|why| HandlerError::Permanent(format!("a stored value is no JSON: {why}")))?;

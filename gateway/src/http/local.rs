@@ -1,7 +1,10 @@
 //! Reads of a target for the handler that is working for it, on the pod's own loopback listener. Decides who may ask: who
 //! shows the token of a call that is out, about that call's target. Nothing can be written here.
 
-use crate::handlers::{HandlerError, Local, contract, remote::LocalCalls};
+use crate::handlers::{
+    HandlerError, contract,
+    remote::{Admitted, LocalCalls},
+};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -61,7 +64,7 @@ async fn value(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Found>, Problem> {
     let Path((target, key)) = path.map_err(|why| Problem::bad_request(why.body_text()))?;
-    let found = admitted(&calls, &headers, &target)?.text(&key).await.map_err(failed)?;
+    let found = admitted(&calls, &headers, &target)?.local.text(&key).await.map_err(failed)?;
     found_or_not(found, "the key is not set")
 }
 
@@ -71,7 +74,7 @@ async fn session(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Found>, Problem> {
     let Path((target, id)) = path.map_err(|why| Problem::bad_request(why.body_text()))?;
-    let found = admitted(&calls, &headers, &target)?.session_text(&id).await.map_err(failed)?;
+    let found = admitted(&calls, &headers, &target)?.local.session_text(&id).await.map_err(failed)?;
     found_or_not(found, "there is no such session, or its time is over")
 }
 
@@ -82,7 +85,7 @@ async fn scan(
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Path(target) = path.map_err(|why| Problem::bad_request(why.body_text()))?;
-    let local = admitted(&calls, &headers, &target)?;
+    let Admitted { local, .. } = admitted(&calls, &headers, &target)?;
     let Query(wanted) = wanted.map_err(|why| Problem::bad_request(why.body_text()))?;
     let most = wanted.limit.unwrap_or(ENTRIES).clamp(1, MOST_ENTRIES);
     let mut rows = local.texts(&wanted.prefix, most + 1).await.map_err(failed)?;
@@ -99,13 +102,14 @@ async fn query(
     body: Bytes,
 ) -> Result<Json<crate::handlers::sql::Rows>, Problem> {
     let Path(target) = path.map_err(|why| Problem::bad_request(why.body_text()))?;
-    let local = admitted(&calls, &headers, &target)?;
-    let (statement, params) = contract::parse_query(&body).map_err(|why| Problem::bad_request(why.to_string()))?;
+    let Admitted { local, described } = admitted(&calls, &headers, &target)?;
+    let query = contract::parse_query(&body, &described.statements);
+    let (statement, params) = query.map_err(|why| Problem::bad_request(why.to_string()))?;
     Ok(Json(local.query(&statement, params).await.map_err(failed)?))
 }
 
-/// Returns what the shown token lets its bearer read.
-fn admitted(calls: &LocalCalls, headers: &HeaderMap, target: &str) -> Result<Local, Problem> {
+/// Returns what the shown token lets its bearer use.
+fn admitted(calls: &LocalCalls, headers: &HeaderMap, target: &str) -> Result<Admitted, Problem> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

@@ -130,15 +130,15 @@ fn statement(at: &At<'_>, named: &BTreeMap<String, String>) -> Result<Statement,
     Ok(Statement { statement, params })
 }
 
-/// Reads the body of a query that a handler makes while it works.
+/// Reads the body of a query that a handler makes while it works. `named` gives the statements it has registered.
 ///
 /// # Errors
 /// What is wrong and where.
-pub(crate) fn parse_query(body: &[u8]) -> Result<(String, Params), Malformed> {
+pub(crate) fn parse_query(body: &[u8], named: &BTreeMap<String, String>) -> Result<(String, Params), Malformed> {
     let value: Value =
         serde_json::from_slice(body).map_err(|why| Malformed::new("query", format!("no JSON: {why}")))?;
     let at = At::root("query", &value);
-    let Statement { statement, params } = statement(&at, &BTreeMap::new())?;
+    let Statement { statement, params } = statement(&at, named)?;
     Ok((statement, params))
 }
 
