@@ -2,11 +2,11 @@ use super::{bring::bring, *};
 use crate::{
     handlers::sql::{Params, Rows, Value},
     schema::{Map, SchemaError, Tables},
-    store::{LocalId, Reader, Store, StoreError},
+    store::{LocalId, Reader, Store, StoreError, export::export},
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
-use shared::{Epoch, TargetId, clock::ManualClock};
+use shared::{Epoch, TargetId, clock::ManualClock, wire::data::ExportHead};
 use std::{path::Path, sync::Arc, time::Duration};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -483,6 +483,45 @@ fn an_erasure_takes_the_bots_rows_of_that_target_too() {
     assert_eq!((two.rows(0).as_str(), two.rows(1)), ("", other));
     assert_eq!(rows.get("warnings"), Some(&2), "{rows:?}");
     assert_eq!(rows.get("votes"), Some(&1), "{rows:?}");
+}
+
+#[test]
+fn an_export_holds_the_bots_rows_of_that_target_only() {
+    let two = Two::new();
+    two.execute(1, "INSERT INTO warnings VALUES (:target, 'w3', 'theirs', 3)").expect("written");
+    two.execute(1, "INSERT INTO scratch VALUES ('everywhere', 'theirs')").expect("written");
+    let target = &two.targets[0].0;
+    let head = |tables| ExportHead {
+        berth: ExportHead::WORD.to_owned(),
+        version: ExportHead::VERSION,
+        target: target.clone(),
+        epoch: Epoch(1),
+        pod: "gateway-0".parse().expect("valid"),
+        at_ms: NOW,
+        tables,
+    };
+    let mut text = Vec::new();
+    let mut sink = |part: Vec<u8>| {
+        text.extend_from_slice(&part);
+        Ok(())
+    };
+    export(two.folder.path(), two.store.map(), target, head, &mut sink).expect("exported");
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(!text.contains("theirs") && !text.contains("e20") && !text.contains("target_id"), "{text}");
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| line.parse().expect("JSON")).collect();
+    let tables = lines[0]["tables"].as_array().expect("a list");
+    assert!(["words", "scratch"].iter().all(|pods| !tables.contains(&(*pods).into())), "the pod's own: {tables:?}");
+    let own: Vec<_> = lines.iter().filter(|line| line["table"] != "target" && line["row"].is_object()).collect();
+    let row = |table: &str, row| serde_json::json!({"table": table, "row": row});
+    let wanted = [
+        row("escalations", serde_json::json!({"id": "e10", "guild_id": "10", "about": "x"})),
+        row("notes", serde_json::json!({"id": "n1", "warning": "w1"})),
+        row("votes", serde_json::json!({"id": "v10", "escalation_id": "e10", "vote": "yes"})),
+        row("warnings", serde_json::json!({"id": "w1", "about": "loud", "at": 1})),
+        row("warnings", serde_json::json!({"id": "w2", "about": "rude", "at": 2})),
+    ];
+    assert_eq!(own.len(), wanted.len(), "{text}");
+    assert!(wanted.iter().all(|wanted| own.contains(&wanted)), "{text}");
 }
 
 #[test]
