@@ -26,7 +26,7 @@ fn gated() -> (Arc<AtomicU32>, Bench) {
     (gate, Bench::with(bot, |options| options.handler_attempts = 1))
 }
 
-fn erase(bench: &Bench, target: &str) -> Erasure {
+pub(super) fn erase(bench: &Bench, target: &str) -> Erasure {
     let target: TargetId = target.parse().expect("valid");
     bench.block_on(async {
         let mut erased = std::pin::pin!(bench.engine().erase(&target));
