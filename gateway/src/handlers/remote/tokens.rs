@@ -68,3 +68,6 @@ fn random() -> uuid::fmt::Simple {
 fn hashed(token: &str) -> Hashed {
     Sha256::digest(token.as_bytes()).into()
 }
+
+#[cfg(test)]
+mod tests;
