@@ -1,6 +1,6 @@
 //! The command line: what there is and how it is said. Knows nothing of how it is done.
 
-use crate::{admin, bench, completion, context, handler, roles::Role, send, up};
+use crate::{admin, bench, completion, context, handler, send, up};
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 /// One home for every guild and channel of a chat bot.
@@ -63,26 +63,25 @@ pub(crate) enum Command {
     #[command(hide = true)]
     ConfigurationReference,
     /// Run the control plane
-    ConfigService(Box<Role<config_service::Options>>),
+    ConfigService(Box<config_service::Options>),
     /// Run a gateway pod, with the handler that --handler names or the moderation bot
-    Gateway(Box<Role<gateway::Options>>),
+    Gateway(Box<gateway::Options>),
     /// Run the HTTP tier that takes the platforms' webhooks
-    HttpService(Box<Role<http_service::Options>>),
+    HttpService(Box<http_service::Options>),
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use clap::CommandFactory;
+    use clap::Command;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        crate::roles::command().debug_assert();
     }
 
     #[test]
     fn every_command_is_described() {
-        fn walk(command: &clap::Command) {
+        fn walk(command: &Command) {
             for sub in command.get_subcommands() {
                 assert!(sub.get_about().is_some(), "{} has no description", sub.get_name());
                 walk(sub);
@@ -91,6 +90,6 @@ mod tests {
                 assert!(arg.get_help().is_some(), "{} of {} has no help", arg.get_id(), command.get_name());
             }
         }
-        walk(&Cli::command());
+        walk(&crate::roles::command());
     }
 }

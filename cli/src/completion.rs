@@ -1,7 +1,6 @@
 //! `berth completion`: what a shell needs to complete command lines. Knows only the command line.
 
-use crate::{args::Cli, exit::Failure, output};
-use clap::CommandFactory;
+use crate::{exit::Failure, output, roles};
 use clap_complete::{Shell, generate};
 
 /// A shell that is known.
@@ -38,7 +37,7 @@ fn script(shell: Known) -> String {
         Known::Fish => Shell::Fish,
     };
     let mut text = Vec::new();
-    generate(shell, &mut Cli::command(), "berth", &mut text);
+    generate(shell, &mut roles::command(), "berth", &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 

@@ -26,12 +26,15 @@ use std::process::ExitCode;
 /// Runs the command that the process was started with and returns its exit code (OPERATORS.md, CLI).
 pub fn main() -> ExitCode {
     let matches = roles::command().get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(why) => why.exit(),
+    let name = matches.subcommand_name().unwrap_or_default();
+    let done = match roles::asked_for_config(&matches) {
+        Some((role, values)) => roles::print_config(role, values),
+        None => match Cli::from_arg_matches(&matches) {
+            Ok(cli) => dispatch(cli),
+            Err(why) => why.exit(),
+        },
     };
-    let name = matches.subcommand_name().unwrap_or_default().to_owned();
-    match dispatch(cli, &matches) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("berth {name}: {failure}");
@@ -40,12 +43,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli, matches: &clap::ArgMatches) -> Result<(), Failure> {
+fn dispatch(cli: Cli) -> Result<(), Failure> {
     let with_parent = cli.exit_with_parent;
     match cli.command {
-        Command::ConfigService(role) => roles::config_service(*role, matches, with_parent),
-        Command::Gateway(role) => roles::gateway(*role, matches, with_parent),
-        Command::HttpService(role) => roles::http_service(*role, matches, with_parent),
+        Command::ConfigService(options) => roles::config_service(*options, with_parent),
+        Command::Gateway(options) => roles::gateway(*options, with_parent),
+        Command::HttpService(options) => roles::http_service(*options, with_parent),
         Command::Up(args) => up::main(*args, with_parent),
         Command::Send(args) => client_runtime()?.block_on(send::run(args)),
         Command::Handler(verb) => client_runtime()?.block_on(handler::run(verb)),

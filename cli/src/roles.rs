@@ -17,65 +17,43 @@ use std::time::Duration;
 /// How long a role may take to stop when nobody is there to kill it; longer than a supervisor's grace.
 const ORPHAN_GRACE: Duration = Duration::from_secs(20);
 
-/// A role's flags, and what to do with them.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Role<O: clap::Args> {
-    /// The service's own flags.
-    #[command(flatten)]
-    options: O,
-    /// Runs the role when it is left out.
-    #[command(subcommand)]
-    action: Option<Action>,
-}
+/// The roles.
+const ROLES: [&str; 3] = ["config-service", "gateway", "http-service"];
 
-/// What else can be done with a role's flags.
-#[derive(Debug, Clone, Copy, clap::Subcommand)]
-pub(crate) enum Action {
-    /// Print the effective values and where each comes from, secrets masked
-    Config,
-}
+/// What prints a role's settings.
+const CONFIG: &str = "config";
 
-/// Returns the command line, in which the roles' flags take the names that other deployments set.
+/// Returns the command line, in which the roles' flags take the names that other deployments set, and each role has
+/// `config`, which needs none of what the role needs to run.
 pub(crate) fn command() -> clap::Command {
-    let roles = ["config-service", "gateway", "http-service"];
-    roles.into_iter().fold(Cli::command(), |cli, role| cli.mut_subcommand(role, with_aliases))
+    let about = "Print the effective values and where each comes from, secrets masked";
+    ROLES.into_iter().fold(Cli::command(), |cli, role| {
+        let config = clap::Command::new(CONFIG).about(about);
+        cli.mut_subcommand(role, |role| with_aliases(role).subcommand(config).subcommand_negates_reqs(true))
+    })
+}
+
+/// Returns the role whose settings are to be printed and what is known of them; `None` when something else is asked.
+pub(crate) fn asked_for_config(matches: &ArgMatches) -> Option<(&str, &ArgMatches)> {
+    matches.subcommand().filter(|(name, values)| ROLES.contains(name) && values.subcommand_name() == Some(CONFIG))
 }
 
 /// Runs config-service.
-pub(crate) fn config_service(
-    role: Role<config_service::Options>,
-    matches: &ArgMatches,
-    with_parent: bool,
-) -> Result<(), Failure> {
-    let log = role.options.log.clone();
-    match role.action {
-        Some(Action::Config) => print_config(matches),
-        None => run(&log, with_parent, |shutdown| config_service::run(role.options, shutdown)),
-    }
+pub(crate) fn config_service(options: config_service::Options, with_parent: bool) -> Result<(), Failure> {
+    let log = options.log.clone();
+    run(&log, with_parent, |shutdown| config_service::run(options, shutdown))
 }
 
 /// Runs a gateway pod with the moderation bot.
-pub(crate) fn gateway(role: Role<gateway::Options>, matches: &ArgMatches, with_parent: bool) -> Result<(), Failure> {
-    let log = role.options.log.clone();
-    match role.action {
-        Some(Action::Config) => print_config(matches),
-        None => {
-            run(&log, with_parent, |shutdown| gateway::serve(role.options, moderation_bot::ModerationBot, shutdown))
-        }
-    }
+pub(crate) fn gateway(options: gateway::Options, with_parent: bool) -> Result<(), Failure> {
+    let log = options.log.clone();
+    run(&log, with_parent, |shutdown| gateway::serve(options, moderation_bot::ModerationBot, shutdown))
 }
 
 /// Runs http-service.
-pub(crate) fn http_service(
-    role: Role<http_service::Options>,
-    matches: &ArgMatches,
-    with_parent: bool,
-) -> Result<(), Failure> {
-    let log = role.options.log.clone();
-    match role.action {
-        Some(Action::Config) => print_config(matches),
-        None => run(&log, with_parent, |shutdown| http_service::run(role.options, shutdown)),
-    }
+pub(crate) fn http_service(options: http_service::Options, with_parent: bool) -> Result<(), Failure> {
+    let log = options.log.clone();
+    run(&log, with_parent, |shutdown| http_service::run(options, shutdown))
 }
 
 fn run<F>(log: &LogArgs, with_parent: bool, role: impl FnOnce(Shutdown) -> F) -> Result<(), Failure>
@@ -101,11 +79,14 @@ async fn overdue(shutdown: Shutdown) {
     tokio::time::sleep(ORPHAN_GRACE).await;
 }
 
-fn print_config(matches: &ArgMatches) -> Result<(), Failure> {
+/// Prints the values that a role would run with.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn print_config(role: &str, values: &ArgMatches) -> Result<(), Failure> {
     let mut cli = command();
     cli.build();
-    let Some((name, values)) = matches.subcommand() else { return Ok(()) };
-    let Some(command) = cli.find_subcommand(name) else { return Ok(()) };
+    let Some(command) = cli.find_subcommand(role) else { return Ok(()) };
     output::print(&config_table(command, values).render())
 }
 
@@ -135,21 +116,36 @@ fn shown(arg: &clap::Arg, value: &str) -> String {
 mod tests {
     use super::*;
 
+    fn printed(line: &[&str]) -> String {
+        let mut cli = command();
+        cli.build();
+        let matches = cli.clone().try_get_matches_from([&["berth"], line].concat()).expect("valid");
+        let (role, values) = asked_for_config(&matches).expect("asked for");
+        config_table(cli.find_subcommand(role).expect("known"), values).render()
+    }
+
+    fn row(text: &str, flag: &str) -> Vec<String> {
+        let row = text.lines().find(|row| row.starts_with(&format!("{flag} "))).expect("listed");
+        row.split_whitespace().map(str::to_owned).collect()
+    }
+
     #[test]
     fn the_effective_values_show_no_secret() {
-        let mut cli = Cli::command();
-        cli.build();
-        let line = ["berth", "http-service", "--github-secret", "hunter2", "--max-body", "5", "config"];
-        let matches = cli.clone().try_get_matches_from(line).expect("valid");
-        let (name, values) = matches.subcommand().expect("a role");
-        let text = config_table(cli.find_subcommand(name).expect("known"), values).render();
+        let text = printed(&["http-service", "--github-secret", "hunter2", "--max-body", "5", "config"]);
         assert!(!text.contains("hunter2"), "{text}");
-        let row = |flag: &str| {
-            let row = text.lines().find(|row| row.starts_with(&format!("{flag} "))).expect("listed");
-            row.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(row("--github-secret")[2..], ["***", "flag"]);
-        assert_eq!(row("--max-body"), ["--max-body", "BERTH_MAX_BODY", "5", "flag"]);
-        assert_eq!(row("--listen")[2..], ["0.0.0.0:3000", "default"]);
+        assert_eq!(row(&text, "--github-secret")[2..], ["***", "flag"]);
+        assert_eq!(row(&text, "--max-body"), ["--max-body", "BERTH_MAX_BODY", "5", "flag"]);
+        assert_eq!(row(&text, "--listen")[2..], ["0.0.0.0:3000", "default"]);
+    }
+
+    #[test]
+    fn what_a_role_would_run_with_is_printed_also_where_something_is_missing() {
+        for role in ROLES {
+            assert!(printed(&[role, "config"]).lines().count() > 5, "{role}");
+        }
+        assert_eq!(row(&printed(&["gateway", "config"]), "--pod")[2..], ["-", "unset"]);
+        assert_eq!(row(&printed(&["gateway", "--pod", "gateway-3", "config"]), "--pod")[2..], ["gateway-3", "flag"]);
+        let missing = command().try_get_matches_from(["berth", "gateway"]).expect_err("it runs nothing without");
+        assert_eq!(missing.kind(), clap::error::ErrorKind::MissingRequiredArgument);
     }
 }
