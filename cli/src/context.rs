@@ -135,6 +135,21 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Checks that a URL holds no user and no password. URLs are shown; what is refused here is not.
+///
+/// # Errors
+/// When it does.
+pub(crate) fn without_user(url: &str) -> Result<(), Failure> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !authority.contains('@') {
+        return Ok(());
+    }
+    let text = "the URL of config-service has a user or a password in it, which would be shown and is never sent; leave it \
+                out, and put the token in a file: berth context set NAME --token-file PATH";
+    Err(Failure::new(Code::Usage, text))
+}
+
 /// What to do with contexts.
 #[derive(Debug, clap::Subcommand)]
 #[command(
@@ -254,6 +269,7 @@ fn set(args: Set) -> Result<(), Failure> {
             format!("say where {}'s config-service is: --config-url URL", args.name),
         ));
     };
+    without_user(&url)?;
     // A URL that cannot be called is better refused here than at each verb.
     let client = shared::http::Client::new(&url, None, std::time::Duration::from_secs(1))?;
     let said = args.token_file.is_some() || args.token_env.is_some();

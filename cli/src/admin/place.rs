@@ -3,7 +3,7 @@
 
 use super::Common;
 use crate::{
-    context::{Context, Contexts},
+    context::{Context, Contexts, without_user},
     exit::Failure,
     home::{Cluster, DEFAULT, Home},
     output::{self, Format},
@@ -53,6 +53,7 @@ pub(super) fn find(said: &Common) -> Result<Place, Failure> {
         (None, None, Some(known)) => (known, format!("data folder {}", data.display())),
         (None, None, None) => (USUAL, "default".to_owned()),
     };
+    without_user(url)?;
     let (token, token_from) = match (&said.token, &context) {
         (Some(token), _) => (Ok(Tokens::parse(token).current().cloned()), "--token or BERTH_ADMIN_TOKENS".to_owned()),
         // A context's token is for the context's cluster only.

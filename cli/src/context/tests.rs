@@ -43,6 +43,12 @@ fn what_cannot_be_a_context_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = file(folder.path());
     assert_eq!(made(&file, "x", "ftp://config", None).expect_err("no such URL").code, Code::Usage);
+    for url in ["http://mara:hunter2@config:3001", "http://mara@config", "https://:hunter2@config/x"] {
+        let why = made(&file, "x", url, None).expect_err("a password in it");
+        assert_eq!(why.code, Code::Usage);
+        assert!(why.to_string().contains("--token-file") && !why.to_string().contains("hunter2"), "{why}");
+    }
+    made(&file, "at", "http://config:3001/a@b", None).expect("that is a path");
     let nothing = Set { name: "x".into(), config_url: None, token_file: None, token_env: None, file: file.clone() };
     assert_eq!(set(nothing).expect_err("no URL").code, Code::Usage);
     assert!(name("a b").is_err() && name("").is_err() && name(&"a".repeat(65)).is_err() && name("prod-1.eu").is_ok());

@@ -81,5 +81,7 @@ fn a_token_is_shown_to_its_own_cluster_only() {
     let elsewhere = ["--config-url", "http://elsewhere:3001"];
     assert_eq!(ground.found(&[&elsewhere[..], &["--data", &data]].concat()).expect("found").1, None);
     assert_eq!(ground.found(&[&elsewhere[..], &["--context", "prod"]].concat()).expect("found").1, None);
+    let secret = ground.found(&["--config-url", "http://mara:hunter2@prod:3001"]).expect_err("shown, and never sent");
+    assert_eq!(secret.code, crate::exit::Code::Usage);
     assert_eq!(ground.found(&["--context", "nowhere"]).expect_err("unknown").code, crate::exit::Code::NotFound);
 }
