@@ -13,7 +13,7 @@ use shared::{Problem, wire::admin::Role};
 pub(super) const PREFIX: &str = "berth_";
 
 /// The name of whoever presents an admin token of the settings.
-const ADMIN: &str = "admin";
+pub(super) const ADMIN: &str = "admin";
 
 /// Somebody who is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

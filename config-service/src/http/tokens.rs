@@ -2,7 +2,7 @@
 
 use super::{
     Api,
-    auth::{Admin, PREFIX, hash},
+    auth::{ADMIN, Admin, PREFIX, hash},
     body::Name,
     change::{Change, Removal},
     docs::{Doc, Routes},
@@ -49,6 +49,10 @@ async fn create(State(api): State<Api>, change: Change<Admin, CreateToken>) -> R
             "a token's name has 1 to 64 characters of A-Z a-z 0-9 . _ @ - and begins with one of the first",
         ));
     }
+    if RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+        let text = format!("{name} is no name for a token: the audit calls tokens of the settings so; choose another");
+        return Err(Problem::bad_request(text));
+    }
     if ttl_ms.is_some_and(|ttl| !(1_000..=CENTURY_MS).contains(&ttl)) {
         return Err(Problem::bad_request("ttl_ms is from 1000 to 3155760000000"));
     }
@@ -71,6 +75,10 @@ async fn create(State(api): State<Api>, change: Change<Admin, CreateToken>) -> R
     created.secret = (!change.dry_run).then_some(secret);
     Ok(Json(created))
 }
+
+/// Names of who presents a token of the settings. A made token of that name would pass for it in the audit, and for its
+/// Idempotency-Keys.
+const RESERVED: [&str; 2] = [ADMIN, "service"];
 
 /// The longest a token may be valid, in milliseconds.
 const CENTURY_MS: u64 = 3_155_760_000_000;
