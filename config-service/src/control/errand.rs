@@ -2,7 +2,7 @@
 //! whether it may be done, and what is to be written. Pure.
 
 use super::ControlError;
-use crate::domain::{Batch, By, Edit, Model};
+use crate::domain::{Batch, By, Edit, Model, Setting};
 use serde::Serialize;
 
 /// What an operator wants done.
@@ -33,11 +33,25 @@ impl Errand {
         Self { edit, action, subject: subject.into(), by, answer }
     }
 
-    /// Adds what is to be written.
-    pub(super) fn board(&self, batch: &mut Batch) {
+    /// Adds what is to be written. The audit says what a setting was and is, before the reason.
+    pub(super) fn board(&self, model: &Model, batch: &mut Batch) {
+        let mut entry = self.by.audit(self.action, self.subject.as_str());
+        if let Some((setting, after)) = self.edit.as_ref().and_then(of_setting) {
+            let before = setting.text(model.setting(setting.name));
+            entry.reason = format!("from {before} to {after}: {}", entry.reason);
+        }
         batch.edits.extend(self.edit.clone());
-        batch.audits.push(self.by.audit(self.action, self.subject.as_str()));
+        batch.audits.push(entry);
         batch.kept.extend(self.by.keep(&self.answer));
+    }
+}
+
+/// Returns the setting that an edit changes, and the value it gets.
+fn of_setting(edit: &Edit) -> Option<(Setting, &str)> {
+    match edit {
+        Edit::Set(record) => Some((Setting::named(&record.name)?, &record.value)),
+        Edit::Clear(name) => Setting::named(name).map(|setting| (setting, setting.text(None))),
+        _ => None,
     }
 }
 

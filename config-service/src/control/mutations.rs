@@ -107,7 +107,7 @@ impl Mutations {
                 },
                 Mutation::Errand(errand, reply) => match errand::check(&errand, model, batch, self.max_tokens) {
                     Ok(()) => {
-                        errand.board(batch);
+                        errand.board(model, batch);
                         Ok(Mutation::Errand(errand, reply))
                     }
                     Err(why) => Err((Mutation::Errand(errand, reply), why)),

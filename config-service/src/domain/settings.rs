@@ -107,11 +107,16 @@ impl Setting {
         self.shown(self.default)
     }
 
+    /// Returns what is in force, as it is kept.
+    pub fn text<'a>(&self, set: Option<&'a SettingRecord>) -> &'a str {
+        set.map_or(self.default, |set| &set.value)
+    }
+
     /// Returns the setting as it is shown to operators.
     pub fn status(&self, set: Option<&SettingRecord>) -> SettingStatus {
         SettingStatus {
             name: self.name.to_owned(),
-            value: self.shown(set.map_or(self.default, |set| &set.value)),
+            value: self.shown(self.text(set)),
             default: self.default(),
             help: self.help.to_owned(),
             set_by: set.map(|set| set.actor.clone()),
@@ -140,8 +145,8 @@ impl Values {
     /// Returns what is in force when `set` was set.
     pub fn new<'a>(set: impl Iterator<Item = &'a SettingRecord>) -> Self {
         let set: Vec<_> = set.collect();
-        let record = |setting: &Setting| set.iter().find(|record| record.name == setting.name);
-        let text = |setting: &Setting| record(setting).map_or(setting.default, |record| record.value.as_str());
+        let record = |setting: &Setting| set.iter().copied().find(|record| record.name == setting.name);
+        let text = |setting: &Setting| setting.text(record(setting));
         let time = |setting: &Setting| {
             // What cannot be read was written by another version: the default is what this one knows.
             duration(text(setting)).or_else(|_| duration(setting.default)).unwrap_or(DAY)

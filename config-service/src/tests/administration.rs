@@ -112,6 +112,19 @@ async fn a_token_acts_under_its_name_until_it_is_revoked_or_ends() {
 }
 
 #[tokio::test]
+async fn no_made_token_passes_for_one_of_the_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    for name in ["admin", "service", "Admin"] {
+        let body = json!({ "name": name, "role": "viewer", "reason": "a story" });
+        let refused = node.call(ADMIN, Method::POST, "/v1/tokens", &body).await;
+        assert_eq!((refused.status, refused.code()), (400, "bad-request"), "{name}");
+    }
+    token(&node, "admin-of-mara", "viewer").await;
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn as_many_tokens_as_allowed_and_no_more() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start_with(&folder, &["--max-tokens=1"]).await;
@@ -188,6 +201,9 @@ async fn settings_say_who_set_them_and_count_at_once() {
     let clear =
         node.call(Some(&operator), Method::DELETE, "/v1/settings/placement-paused?reason=done", &Value::Null).await;
     assert_eq!(clear.json["value"], false);
+    let said = audit(&node, "subject=placement-paused").await;
+    let said: Vec<_> = said.iter().map(|entry| entry["reason"].as_str().expect("a reason")).collect();
+    assert_eq!(said, ["from true to false: done", "from false to true: because"]);
     assert_eq!(node.place(&["discord:guild:1"]).await.expect("an answer").assignments.len(), 1);
 
     assert_eq!(put("read-only", json!(true)).await.status, 200);
