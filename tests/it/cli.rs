@@ -66,6 +66,11 @@ async fn every_platform_can_be_played_and_every_target_be_found() {
     let missing = berth(&["target", "get", "discord:guild:404"]);
     assert_eq!((code(&missing), out(&missing).as_str()), (3, ""), "not found");
     assert_eq!(code(&berth(&["pod", "get", "gateway-9"])), 3, "not found");
+    for line in [["target", "list"], ["event", "list"]] {
+        let dead: &[&str] = if line[0] == "event" { &["--dead"] } else { &[] };
+        let unknown = berth(&[&line, dead, &["--pod", "nope"]].concat());
+        assert_eq!((code(&unknown), out(&unknown).as_str()), (3, ""), "{line:?}: {}", err(&unknown));
+    }
     assert_eq!(code(&berth(&["target", "get", "no target"])), 2, "usage");
     assert_eq!(code(&berth(&["send", "irc"])), 2, "usage");
     let unsigned = berth(&["pod", "accept-data-loss", "gateway-0", "--reason", "x", "--token", "wrong"]);

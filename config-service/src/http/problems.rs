@@ -83,7 +83,9 @@ impl From<ControlError> for Problem {
                 Self::unavailable("not-leader", format!("{text}; {address} does"))
             }
             E::Store => Self::unavailable("store-unavailable", format!("{text}; nothing was promised, try again")),
-            E::UnknownPod(_) => Self::new(StatusCode::NOT_FOUND, "unknown-pod", format!("{text}; register it")),
+            E::UnknownPod(_) => {
+                Self::new(StatusCode::NOT_FOUND, "unknown-pod", format!("{text}: no pod of this name has registered"))
+            }
             E::UnknownTarget(_) | E::UnknownToken(_) => Self::not_found(text),
             E::TokenExists(_) => {
                 Self::conflict("token-exists", format!("{text}; revoke it first, or choose another name"))

@@ -31,7 +31,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let state_doc = Doc::new("Ask a target's owner for its state").answers::<TargetState>();
     routes
         .post("/v1/targets/place", place, place_doc)
-        .get("/v1/targets", list, list_doc.fails(&["bad-cursor"]).asks_leader())
+        .get("/v1/targets", list, list_doc.fails(&["bad-cursor", "unknown-pod"]).asks_leader())
         .get("/v1/targets/{target}", get, get_doc)
         .get("/v1/targets/{target}/state", state, state_doc.fails(&["not-found", "owner-unreachable"]).asks_leader())
 }
@@ -71,6 +71,9 @@ struct Filter {
 async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -> Result<Json<TargetList>, Problem> {
     let (size, after) = (size(page.limit), position::<String>(page.cursor.as_ref())?);
     let list = api.control.read(move |view| {
+        if let Some(unknown) = page.pod.as_ref().filter(|pod| view.model.pod(pod).is_none()) {
+            return Err(ControlError::UnknownPod(unknown.clone()));
+        }
         let (mut targets, after) = (Vec::new(), after.as_deref());
         let of = |assignment: &&Assignment| page.platform.is_none_or(|one| assignment.target.platform() == one);
         match &page.pod {
@@ -80,9 +83,9 @@ async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -
             None => targets.extend(view.model.assignments_on(page.platform, after).take(size + 1).cloned()),
         }
         let next = cut(&mut targets, size, |last: &Assignment| last.target.clone());
-        TargetList { revision: view.model.revision(), targets, next }
+        Ok(TargetList { revision: view.model.revision(), targets, next })
     });
-    Ok(Json(list.await?))
+    Ok(Json(list.await??))
 }
 
 async fn get(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) -> Result<Json<Assignment>, Problem> {

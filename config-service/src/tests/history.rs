@@ -43,6 +43,10 @@ async fn a_target_remembers_its_owners_and_explains_its_place() {
     let explained = get(&node, "/v1/targets/discord:guild:1/explain").await;
     assert!(explained["summary"].as_str().is_some_and(|text| text.contains("data was lost")), "{explained}");
     assert_eq!(get(&node, "/v1/targets/discord:guild:9/history").await["code"], "not-found");
+    for list in ["targets", "dead-letters"] {
+        assert_eq!(get(&node, &format!("/v1/{list}?pod=nope")).await["code"], "unknown-pod", "{list}");
+        assert!(get(&node, &format!("/v1/{list}?pod=gateway-0")).await["code"].is_null(), "{list}");
+    }
 
     let page = get(&node, "/v1/events?kind=accept-data-loss&limit=2").await;
     let rest =

@@ -9,6 +9,7 @@ use super::super::{
     owner::Owner,
     page::{Cursor, Limit, position, size},
 };
+use crate::control::ControlError;
 use axum::{Json, extract::State};
 use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
@@ -33,7 +34,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
              that does not answer is named in `pods`; what it holds is missing then.",
         )
         .answers::<DeadLetters>()
-        .fails(&["bad-cursor"]);
+        .fails(&["bad-cursor", "unknown-pod"]);
     routes.get("/v1/dead-letters", list, doc.asks_leader())
 }
 
@@ -83,16 +84,19 @@ async fn list(State(api): State<Api>, _: Reader, Params(filter): Params<Filter>)
     let (size, from) = (size(filter.limit), position::<Position>(filter.cursor.as_ref())?);
     let begins = from.as_ref().map(|from| from.pod.clone());
     let (only, target) = (filter.pod.clone(), filter.target.clone());
-    let pods: Vec<PodInfo> = api
+    let pods: Result<Vec<PodInfo>, ControlError> = api
         .control
         .read(move |view| {
+            if let Some(unknown) = only.as_ref().filter(|only| view.model.pod(only).is_none()) {
+                return Err(ControlError::UnknownPod(unknown.clone()));
+            }
             let owner = target.as_ref().map(|target| view.model.assignment(target).map(|found| found.pod.clone()));
             let asked = |pod: &PodId| {
                 only.as_ref().is_none_or(|only| only == pod)
                     && begins.as_ref().is_none_or(|begins| pod >= begins)
                     && owner.as_ref().is_none_or(|owner| owner.as_ref() == Some(pod))
             };
-            view.model.pods().map(|record| record.info.clone()).filter(|info| asked(&info.pod)).collect()
+            Ok(view.model.pods().map(|record| record.info.clone()).filter(|info| asked(&info.pod)).collect())
         })
         .await?;
     let mut query = format!("limit={size}");
@@ -114,7 +118,7 @@ async fn list(State(api): State<Api>, _: Reader, Params(filter): Params<Filter>)
             (info.pod, said)
         }
     };
-    let answers = stream::iter(pods).map(ask).buffered(AT_ONCE);
+    let answers = stream::iter(pods?).map(ask).buffered(AT_ONCE);
     Ok(Json(gather(answers, size).await))
 }
 
