@@ -63,7 +63,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 pub struct EventFilter {
     /// Only this action.
     pub action: Option<String>,
-    /// Only what was done to this.
+    /// Only what was done to this, or to a part of it: what is named like it with `/` and more behind.
     pub subject: Option<String>,
     /// Only what this one did.
     pub actor: Option<String>,

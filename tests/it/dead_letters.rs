@@ -120,6 +120,8 @@ async fn a_dropped_event_is_shown_no_more_and_its_repetition_stays_a_duplicate()
     tell(&cluster, "1", "k", told).await;
     let listed = berth(&cluster, &["event", "list", "--target", TARGET]);
     assert!(out(&listed).contains("dropped by admin: never mind"), "{}", out(&listed));
+    let names = berth(&cluster, &["event", "list", "--target", TARGET, "-o", "name"]);
+    assert_eq!(out(&names), format!("{TARGET}/events/1\n"), "what retry takes");
     assert_eq!(cluster.state(TARGET).await.map(|state| (state.applied, state.duplicates)), Some((0, 1)));
 }
 

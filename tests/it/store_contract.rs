@@ -321,6 +321,12 @@ async fn the_audit_is_read_newest_first_and_by_what_is_asked(world: World) {
     assert_eq!(reasons(EventFilter { subject: Some("gateway-1".into()), ..all() }, 9).await.0, "it's \"3\" it's \"1\"");
     assert_eq!(reasons(EventFilter { actor: Some("deploy".into()), ..all() }, 9).await.0, "it's \"3\"");
     assert_eq!(reasons(EventFilter { action: Some("other".into()), ..all() }, 9).await.0, "");
+    for part in ["gateway-1/events/2", "gateway-10", "gateway-10/calls/1", "x/gateway-1/y", "gateway_1/z"] {
+        store.commit(term, Batch { audits: vec![audit(part, part)], ..Batch::default() }).await.expect("committed");
+    }
+    let found = reasons(EventFilter { subject: Some("gateway-1".into()), ..all() }, 9).await.0;
+    assert_eq!(found, "gateway-1/events/2 it's \"3\" it's \"1\"", "a part belongs to its whole");
+    assert_eq!(reasons(EventFilter { subject: Some("gateway_1".into()), ..all() }, 9).await.0, "gateway_1/z");
 }
 
 async fn a_target_has_one_ownership_that_lasts_and_those_before_it(world: World) {

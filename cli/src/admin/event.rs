@@ -154,9 +154,16 @@ async fn journal(args: List) -> Result<(), Failure> {
     let found = pages(&api, &path, most(&args), |page: JournalPage| (page.events, page.next)).await?;
     let now = now_ms();
     let document = json!({ "target": target, "events": found.rows });
-    output::rows(args.common.output, &document, &found.rows, &JOURNAL_HEAD, |event| journal_cells(event, now))?;
+    output::rows(args.common.output, &document, &found.rows, &JOURNAL_HEAD, |event| {
+        if args.common.output == Format::Name { vec![event_name(target, event)] } else { journal_cells(event, now) }
+    })?;
     tell_of_more(&args, found.more);
     Ok(())
+}
+
+/// Returns an event's name: what `retry` and `drop` take.
+fn event_name(target: &TargetId, event: &JournalEvent) -> String {
+    Letter { target: target.clone(), kind: LetterKind::Event, seq: event.seq }.to_string()
 }
 
 fn journal_cells(event: &JournalEvent, now: u64) -> Vec<String> {

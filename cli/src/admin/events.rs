@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Only this action, for example `erase-target`
     #[arg(long, value_name = "ACTION")]
     kind: Option<String>,
-    /// Only what was done to this pod, target, token or setting
+    /// Only what was done to this pod, target with its events and calls, token or setting
     #[arg(long, value_name = "NAME")]
     subject: Option<String>,
     /// Only what this one did
@@ -51,7 +51,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     }
     let now = now_ms();
     let document = EventList { events: found.rows, next: None };
-    output::rows(args.common.output, &document, &document.events, &HEAD, |event| cells(event, now))?;
+    output::rows(args.common.output, &document, &document.events, &HEAD, |event| {
+        cells(event, args.common.output, now)
+    })?;
     if found.more && args.common.output == Format::Table {
         eprintln!("there are more; raise --limit");
     }
@@ -69,7 +71,11 @@ fn path(args: &Args) -> String {
     path
 }
 
-fn cells(event: &Event, now: u64) -> Vec<String> {
+/// Returns the cells of an entry, or its id where only names are wanted.
+fn cells(event: &Event, format: Format, now: u64) -> Vec<String> {
+    if format == Format::Name {
+        return vec![event.id.to_string()];
+    }
     vec![
         ago(now.saturating_sub(event.at_ms)),
         event.actor.clone(),
@@ -88,7 +94,7 @@ async fn follow(api: &Api, args: &Args, begin: Vec<Event>) -> Result<(), Failure
     };
     let mut last = begin.last().map_or(0, |event| event.id);
     let now = now_ms();
-    output::rows(format, &(), &begin, &HEAD, |event| cells(event, now))?;
+    output::rows(format, &(), &begin, &HEAD, |event| cells(event, format, now))?;
     loop {
         tokio::time::sleep(EVERY).await;
         let mut fresh = Vec::new();
@@ -108,9 +114,14 @@ async fn follow(api: &Api, args: &Args, begin: Vec<Event>) -> Result<(), Failure
         let now = now_ms();
         for event in &fresh {
             match format {
-                Format::Table => output::print(&(output::plain(&cells(event, now).join("  ")) + "\n"))?,
-                format => output::rows(format, &(), std::slice::from_ref(event), &HEAD, |event| cells(event, now))?,
+                Format::Table => output::print(&(output::plain(&cells(event, format, now).join("  ")) + "\n"))?,
+                format => {
+                    output::rows(format, &(), std::slice::from_ref(event), &HEAD, |event| cells(event, format, now))?
+                }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

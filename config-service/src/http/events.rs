@@ -29,7 +29,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 struct Filter {
     /// Only this action, for example `accept-data-loss`.
     kind: Option<String>,
-    /// Only what was done to this pod, target, token or setting.
+    /// Only what was done to this pod, target with its events and calls, token or setting.
     subject: Option<String>,
     /// Only what this one did.
     actor: Option<String>,

@@ -204,7 +204,7 @@ pub(super) async fn ownerships(
 pub(super) async fn events(db: &mut PgConnection, wanted: &EventFilter, limit: usize) -> Result<Vec<Event>, Failure> {
     let rows = sqlx::query(
         "SELECT id, at_ms, actor, action, subject, reason, request_id, revision FROM audit
-         WHERE id < $1 AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR subject = $3)
+         WHERE id < $1 AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR subject = $3 OR starts_with(subject, $3 || '/'))
                AND ($4::text IS NULL OR actor = $4)
          ORDER BY id DESC LIMIT $5",
     )

@@ -165,7 +165,7 @@ pub(super) fn ownerships(
 pub(super) fn events(db: &Transaction<'_>, wanted: &EventFilter, limit: usize) -> Result<Vec<Event>, StoreError> {
     let before = wanted.before.map_or(Ok(i64::MAX), signed)?;
     let sql = "SELECT id, at_ms, actor, action, subject, reason, request_id, revision FROM audit
-               WHERE id < ?1 AND (?2 IS NULL OR action = ?2) AND (?3 IS NULL OR subject = ?3)
+               WHERE id < ?1 AND (?2 IS NULL OR action = ?2) AND (?3 IS NULL OR subject = ?3 OR instr(subject, ?3 || '/') = 1)
                      AND (?4 IS NULL OR actor = ?4)
                ORDER BY id DESC LIMIT ?5";
     let params = params![before, wanted.action, wanted.subject, wanted.actor, limit as i64];
