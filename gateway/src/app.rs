@@ -104,7 +104,7 @@ fn bounds(options: &Options) -> Bounds {
 
 fn web_bounds(options: &Options) -> WebBounds {
     WebBounds {
-        flow: FlowBounds { max_body: options.web_max_body, idle: options.web_idle },
+        flow: FlowBounds { max_body: options.web_max_body, idle: options.web_idle, min_rate: options.web_min_rate },
         sender: SenderBounds {
             connect: APPLICATION_CONNECT,
             idle: options.web_idle,
@@ -112,6 +112,7 @@ fn web_bounds(options: &Options) -> WebBounds {
             max_headers: options.limits.max_headers,
         },
         connections: options.web_connections,
+        of_target: options.web_target_connections,
     }
 }
 

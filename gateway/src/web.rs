@@ -15,9 +15,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use shared::{
-    Problem,
+    Problem, TargetId,
     http::relay::{
-        Broken, EPOCH, Exchange, FlowBounds, Passed, Sender, SenderBounds, TARGET, Tunnel, Unanswered, WebPath,
+        Broken, EPOCH, Exchange, FlowBounds, Passed, Sender, SenderBounds, TARGET, TargetPlace, TargetPlaces, Tunnel,
+        Unanswered, WebPath,
     },
     shutdown::Shutdown,
     telemetry::{Metrics, trace::Tracer},
@@ -36,6 +37,8 @@ pub(crate) struct WebBounds {
     pub(crate) sender: SenderBounds,
     /// Most requests and tunnels at once.
     pub(crate) connections: usize,
+    /// Most of one target.
+    pub(crate) of_target: Option<usize>,
 }
 
 /// The web traffic of a pod. Cheap to clone.
@@ -48,6 +51,7 @@ struct Inner {
     sender: Sender,
     bounds: WebBounds,
     places: Arc<Semaphore>,
+    of_targets: TargetPlaces,
     warden: Warden,
     meters: Meters,
     /// What is under way, tunnels included.
@@ -62,6 +66,7 @@ struct Held {
     tether: Tether,
     meters: Meters,
     _place: OwnedSemaphorePermit,
+    _of_target: TargetPlace,
     _running: TaskTrackerToken,
 }
 
@@ -80,6 +85,7 @@ impl Web {
             sender: Sender::new(bounds.sender).traced(tracer),
             bounds,
             places: Arc::new(Semaphore::new(bounds.connections.min(Semaphore::MAX_PERMITS))),
+            of_targets: TargetPlaces::new(bounds.of_target, bounds.connections),
             warden,
             meters: Meters::register(metrics),
             running,
@@ -118,7 +124,7 @@ impl Web {
             )
         })?;
         let epoch = guard.epoch();
-        let held = self.hold(guard)?;
+        let held = self.hold(guard, &path.target)?;
         let mut exchange = Exchange::begin(request, web.bounds.flow, held.tether.cut().clone());
         let own = [(TARGET, path.target.to_string()), (EPOCH, epoch.0.to_string())];
         for (name, value) in own {
@@ -156,21 +162,24 @@ impl Web {
         self.0.meters.requests.get_or_create(&Verdict { verdict: verdict.to_owned() }).inc();
     }
 
-    fn hold(&self, guard: Guard) -> Result<Held, Problem> {
+    fn hold(&self, guard: Guard, target: &TargetId) -> Result<Held, Problem> {
         let web = &self.0;
         if web.closing.is_cancelled() {
             return Err(Problem::unavailable("not-serving", "this pod is stopping"));
         }
-        let place = Arc::clone(&web.places).try_acquire_owned().map_err(|_| {
-            let most = web.bounds.connections;
-            Problem::unavailable(
-                "too-many",
-                format!("{most} are under way, as many as --web-connections (BERTH_WEB_CONNECTIONS) allows"),
-            )
-        })?;
+        let full = |most, setting| {
+            Problem::unavailable("too-many", format!("{most} are under way, as many as {setting} allows"))
+        };
+        let of_target = web
+            .of_targets
+            .take(target)
+            .ok_or_else(|| full(web.of_targets.most(), "--web-target-connections (BERTH_WEB_TARGET_CONNECTIONS)"))?;
+        let place = Arc::clone(&web.places)
+            .try_acquire_owned()
+            .map_err(|_| full(web.bounds.connections, "--web-connections (BERTH_WEB_CONNECTIONS)"))?;
         web.meters.connections.inc();
         let (tether, meters) = (web.warden.tie(guard), web.meters.clone());
-        Ok(Held { tether, meters, _place: place, _running: web.running.token() })
+        Ok(Held { tether, meters, _place: place, _of_target: of_target, _running: web.running.token() })
     }
 
     fn carry(&self, tunnel: Tunnel, held: Held) {
@@ -192,7 +201,9 @@ fn unanswered(why: &Unanswered, broken: Option<Broken>, application: &Applicatio
             "too-large",
             "the body is longer than --web-max-body (BERTH_WEB_MAX_BODY)",
         ),
-        (Some(Broken::Idle), _) => Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body did not arrive"),
+        (Some(Broken::Idle | Broken::Slow), _) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body did not arrive")
+        }
         (_, Unanswered::Unreached(_)) => {
             let detail = format!("the bot's application at {url} is not reachable; nothing was handed to it");
             Problem::unavailable("application-down", detail)

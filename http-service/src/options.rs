@@ -71,12 +71,19 @@ pub struct Options {
     /// Most web requests and tunnels at once, per pod
     #[arg(long, env = "BERTH_WEB_CONNECTIONS", default_value_t = 1_024, value_name = "N", help_heading = "Limits")]
     pub web_connections: usize,
+    /// Most of them for one target; a quarter of --web-connections when it is not set
+    #[arg(long, env = "BERTH_WEB_TARGET_CONNECTIONS", value_name = "N", help_heading = "Limits")]
+    pub web_target_connections: Option<usize>,
     /// Longest body of a web request; longer ones get 413
     #[arg(long, env = "BERTH_WEB_MAX_BODY", default_value_t = 256 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub web_max_body: u64,
     /// How long nothing may move, either way, in a web request or tunnel before it is cut
     #[arg(long, env = "BERTH_WEB_IDLE", default_value = "60s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub web_idle: Duration,
+    /// Slowest that a request's body may arrive, in bytes per second; who waits longer for it than --web-idle in all is
+    /// cut. 0 lets it be as slow as it likes
+    #[arg(long, env = "BERTH_WEB_MIN_RATE", default_value_t = 512, value_name = "BYTES", help_heading = "Limits")]
+    pub web_min_rate: u32,
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,

@@ -18,7 +18,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use places::{Held, Places};
 use shared::http::relay::{
-    Broken, EPOCH, Exchange, FlowBounds, Passed, REFUSED, SERVICE_TOKEN, Sender, SenderBounds, Unanswered, WebPath,
+    Broken, EPOCH, Exchange, FlowBounds, Passed, REFUSED, SERVICE_TOKEN, Sender, SenderBounds, TargetPlaces,
+    Unanswered, WebPath,
 };
 use shared::http::{Facts, Peer};
 use shared::settings::Secret;
@@ -81,13 +82,15 @@ impl Web {
         token.set_sensitive(true);
         let (max_head, max_headers) = (options.limits.max_head_bytes, options.limits.max_headers);
         let sender = SenderBounds { connect: options.link_timeout, idle: options.web_idle, max_head, max_headers };
-        let flow = FlowBounds { max_body: options.web_max_body, idle: options.web_idle };
+        let flow =
+            FlowBounds { max_body: options.web_max_body, idle: options.web_idle, min_rate: options.web_min_rate };
+        let of_targets = TargetPlaces::new(options.web_target_connections, options.web_connections);
         Ok(Self {
             routes,
             sender: Sender::new(sender).traced(tracer),
             token,
             parking,
-            places: Places::new(options.web_connections, metrics),
+            places: Places::new(options.web_connections, of_targets, metrics),
             tunnels: TaskTracker::new(),
             stop,
             bounds: Bounds {
@@ -165,14 +168,9 @@ impl Web {
             let sent = match &at {
                 Whereabouts::NotLoaded => Err(Came::NotLoaded),
                 Whereabouts::Unknown => Err(Came::Unknown),
-                Whereabouts::At(at) => match self.places.take(&at.pod) {
-                    None => {
-                        return refused(Problem::unavailable(
-                            "too-many",
-                            "too much web traffic of this pod is under way",
-                        ));
-                    }
-                    Some(held) => self.send(&mut exchange, path, at).await.map(|answer| (answer, held)),
+                Whereabouts::At(at) => match self.places.take(&at.pod, &path.target) {
+                    Err(full) => return refused(full),
+                    Ok(held) => self.send(&mut exchange, path, at).await.map(|answer| (answer, held)),
                 },
             };
             let unanswered;
@@ -267,7 +265,7 @@ fn refusal(answer: &http::Response<Incoming>) -> Option<&str> {
 fn broken(why: Option<Broken>) -> Option<Problem> {
     match why? {
         Broken::TooLarge => Some(too_large()),
-        Broken::Idle => {
+        Broken::Idle | Broken::Slow => {
             Some(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the rest of the body did not arrive in time"))
         }
         Broken::Source => Some(Problem::bad_request("the body ended before it was whole")),

@@ -7,6 +7,7 @@ mod exchange;
 mod headers;
 mod hop;
 mod path;
+mod places;
 mod sender;
 mod tunnel;
 
@@ -14,6 +15,7 @@ pub use body::{Broken, Flow, Watched, quiet};
 pub use exchange::{Exchange, FlowBounds, Passed};
 pub use headers::{EPOCH, OWNER, REFUSED, SERVICE_TOKEN, TARGET, clean, upgrade_asked};
 pub use path::{PathError, WebPath};
+pub use places::{TargetPlace, TargetPlaces};
 pub use sender::{Sender, SenderBounds, Unanswered};
 pub use tunnel::{Tunnel, TunnelEnd};
 

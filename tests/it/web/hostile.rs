@@ -138,7 +138,8 @@ async fn what_is_too_long_too_slow_or_too_much_is_refused() {
     let bounds = Setup::default()
         .with("BERTH_WEB_MAX_BODY", "1000")
         .with("BERTH_WEB_IDLE", "2s")
-        .with("BERTH_WEB_CONNECTIONS", "2");
+        .with("BERTH_WEB_CONNECTIONS", "2")
+        .with("BERTH_WEB_TARGET_CONNECTIONS", "2");
     let (cluster, application) = cluster(bounds).await;
     let port = cluster.routers[0].port();
     let long = format!("{}{}", head("POST", "digest", "Content-Length: 1001\r\n"), "x".repeat(1_001));

@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Counts what moves in one exchange, in either direction.
@@ -57,12 +57,46 @@ pub enum Broken {
     /// Nothing moved for too long.
     #[error("nothing moved for too long")]
     Idle,
+    /// It arrived too slowly.
+    #[error("the body arrived too slowly")]
+    Slow,
     /// It was told to end.
     #[error("the body was cut off")]
     Cut,
     /// Its source failed.
     #[error("the body's source failed")]
     Source,
+}
+
+/// How long a body may still be waited for: bytes that arrive win time, waiting for them uses it up. A reader who takes
+/// nothing uses nothing up.
+#[derive(Debug)]
+struct Pace {
+    rate: u32,
+    most: Duration,
+    left: Duration,
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl Pace {
+    fn new(rate: u32, most: Duration) -> Option<Self> {
+        (rate > 0).then_some(Self { rate, most, left: most, waiting: None })
+    }
+
+    fn is_lost(&mut self, context: &mut Context<'_>) -> bool {
+        let left = self.left;
+        let (_, over) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
+        over.as_mut().poll(context).is_ready()
+    }
+
+    fn arrived(&mut self, bytes: u64) {
+        if let Some((since, _)) = self.waiting.take() {
+            self.left = self.left.saturating_sub(since.elapsed());
+        }
+        // Never more than at the beginning: a fast start does not pay for a slow end.
+        let won = Duration::from_secs(bytes) / self.rate;
+        self.left = self.left.saturating_add(won).min(self.most);
+    }
 }
 
 /// A body within bounds. What it holds is let go with it.
@@ -72,6 +106,7 @@ pub struct Watched {
     idle: Duration,
     left: u64,
     asleep: Option<(Pin<Box<Sleep>>, u64)>,
+    pace: Option<Pace>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     broken: Arc<OnceLock<Broken>>,
     _held: Box<dyn Send + Sync>,
@@ -93,10 +128,17 @@ impl Watched {
             idle,
             left: most,
             asleep: None,
+            pace: None,
             cut: Box::pin(cut.cancelled_owned()),
             broken: Arc::default(),
             _held: Box::new(held),
         }
+    }
+
+    /// Breaks it off when it arrives at less than `rate` bytes per second, after `idle` of waiting in all; 0 does not.
+    #[must_use]
+    pub fn paced(self, rate: u32) -> Self {
+        Self { pace: Pace::new(rate, self.idle), ..self }
     }
 
     /// Returns where it will be noted why it was broken off.
@@ -135,6 +177,7 @@ impl HttpBody for Watched {
         }
         match Pin::new(&mut this.inner).poll_frame(context) {
             Poll::Pending if this.overdue(context) => this.fail(Broken::Idle),
+            Poll::Pending if this.pace.as_mut().is_some_and(|pace| pace.is_lost(context)) => this.fail(Broken::Slow),
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Ready(Some(Err(_))) => this.fail(Broken::Source),
@@ -142,6 +185,9 @@ impl HttpBody for Watched {
                 this.flow.moved();
                 this.asleep = None;
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let Some(pace) = &mut this.pace {
+                    pace.arrived(length);
+                }
                 match this.left.checked_sub(length) {
                     Some(left) => this.left = left,
                     None => return this.fail(Broken::TooLarge),

@@ -28,6 +28,8 @@ pub struct FlowBounds {
     pub max_body: u64,
     /// How long nothing may move.
     pub idle: Duration,
+    /// The slowest that a request's body may arrive, in bytes per second; 0 for as slow as it likes.
+    pub min_rate: u32,
 }
 
 /// What goes back: the answer, and the tunnel to run when the other side agreed to leave HTTP, with what it holds.
@@ -59,7 +61,8 @@ impl Exchange {
         let (mut head, body) = request.into_parts();
         clean(&mut head.headers);
         let flow = Flow::new();
-        let body = Watched::new(body, flow.clone(), bounds.idle, bounds.max_body, cut.clone(), ());
+        let body =
+            Watched::new(body, flow.clone(), bounds.idle, bounds.max_body, cut.clone(), ()).paced(bounds.min_rate);
         let broken = body.broken();
         Self { head, lent: Lent::new(Body::new(body)), flow, broken, upgrade, bounds, cut }
     }

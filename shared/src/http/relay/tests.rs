@@ -175,6 +175,64 @@ async fn a_body_that_waits_is_not_idle_while_the_other_direction_moves() {
     assert!(begun.elapsed() >= 5 * SECOND, "{:?}", begun.elapsed());
 }
 
+/// A body that brings so many bytes at once, and then one each time so much time has passed, for ever.
+struct Drip {
+    first: usize,
+    every: Duration,
+    next: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl HttpBody for Drip {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let first = std::mem::take(&mut this.first);
+        if first > 0 {
+            return Poll::Ready(Some(Ok(Frame::data(vec![b'a'; first].into()))));
+        }
+        let every = this.every;
+        let next = this.next.get_or_insert_with(|| Box::pin(tokio::time::sleep(every)));
+        if next.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        this.next = None;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"a")))))
+    }
+}
+
+/// Reads a dripping body for so long, and returns whether it was broken off before, and why.
+async fn drip(first: usize, every: Duration, rate: u32, time: Duration) -> Option<Broken> {
+    let drip = Body::new(Drip { first, every, next: None });
+    let stop = crate::shutdown::Shutdown::new();
+    let mut body = Watched::new(drip, Flow::new(), 10 * SECOND, u64::MAX, stop, ()).paced(rate);
+    let broken = body.broken();
+    let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(time, reading).await;
+    broken.get().copied()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_holds_nothing_for_ever_however_fast_it_began() {
+    let soon = 25 * SECOND;
+    assert_eq!(drip(1, 9 * SECOND, 2, soon).await, Some(Broken::Slow));
+    assert_eq!(drip(1_000_000, 9 * SECOND, 2, soon).await, Some(Broken::Slow), "a fast start pays for nothing");
+    assert_eq!(drip(1, 9 * SECOND, 0, 100 * soon).await, None, "not asked for");
+    assert_eq!(drip(1, SECOND / 4, 2, 100 * soon).await, None, "fast enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_not_slow_while_its_reader_takes_nothing() {
+    let drip = Body::new(Drip { first: 1, every: SECOND, next: None });
+    let stop = crate::shutdown::Shutdown::new();
+    let mut body = Watched::new(drip, Flow::new(), 10 * SECOND, u64::MAX, stop, ()).paced(1);
+    for _ in 0..100 {
+        assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+        tokio::time::sleep(60 * SECOND).await;
+    }
+}
+
 #[tokio::test]
 async fn a_lent_body_can_be_lent_again_until_somebody_takes_of_it() {
     let lent = super::body::Lent::new(Body::from("abc"));
