@@ -14,6 +14,7 @@ mod session;
 pub mod sql;
 mod target;
 
+pub(crate) use asynchronous::Turns;
 pub use asynchronous::{AsyncHandler, BoxFuture, Call, Described, Local, Preloaded};
 pub use bot::Bot;
 pub(crate) use bot::Way;

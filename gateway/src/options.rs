@@ -95,7 +95,7 @@ pub struct Options {
     /// Most rows of a query's answer
     #[arg(long, env = "BERTH_SQL_ROWS", default_value_t = 10_000, value_name = "N", help_heading = "Limits")]
     pub sql_rows: usize,
-    /// Most bytes of a query's answer
+    /// Most bytes of a query's answer, and of any value that a query beside the writer makes on its way, there at least 1 MiB
     #[arg(long, env = "BERTH_SQL_BYTES", default_value_t = 4 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub sql_bytes: usize,
     /// Longest SQL statement of a handler

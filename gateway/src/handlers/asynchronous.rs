@@ -2,8 +2,10 @@
 //! open meanwhile; what it said is applied as one when it has answered. The contract over HTTP is the same.
 
 mod call;
+mod turns;
 
 pub use call::{Call, Local, Preloaded};
+pub(crate) use turns::Turns;
 
 use super::{HandlerError, Said};
 pub use futures_util::future::BoxFuture;

@@ -31,6 +31,9 @@ pub struct HandlerArgs {
     /// Most calls of an HTTP or asynchronous handler at once
     #[arg(long, env = "BERTH_HANDLER_CONCURRENCY", default_value_t = 64, value_name = "N", help_heading = "Limits")]
     pub handler_concurrency: usize,
+    /// Most reads of such calls at once; one call has four of them
+    #[arg(long, env = "BERTH_HANDLER_READS", default_value_t = 32, value_name = "N", help_heading = "Limits")]
+    pub handler_reads: usize,
     /// Largest answer of an HTTP handler; a larger one is a failure
     #[arg(
         long,

@@ -4,7 +4,7 @@
 use super::super::{Command, Commands, mailbox::SlotNo, traced::tell};
 use crate::{
     Options,
-    handlers::{AsyncHandler, Call, HandlerError, Local, Preloaded, Said, Timer},
+    handlers::{AsyncHandler, Call, HandlerError, Local, Preloaded, Said, Timer, Turns},
     store::Reader,
 };
 use futures_util::FutureExt;
@@ -23,6 +23,7 @@ use std::{
 };
 use tokio::{
     sync::{
+        Semaphore,
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
     },
@@ -76,6 +77,7 @@ pub(crate) struct AskSettings {
     slow: Duration,
     most: usize,
     max_state: usize,
+    reads: usize,
 }
 
 impl AskSettings {
@@ -86,6 +88,7 @@ impl AskSettings {
             fast: args.handler_timeout_fast,
             slow: args.handler_timeout_slow,
             most: args.handler_concurrency.max(1),
+            reads: args.handler_reads,
             max_state: args.handler_max_state,
         }
     }
@@ -108,7 +111,8 @@ impl Task {
         commands: Commands,
     ) -> Self {
         let (orders, inbox) = unbounded_channel();
-        let asker = Asker { handler, reader, clock, settings, stop: Shutdown::new() };
+        let reads = Turns::of_pod(settings.reads);
+        let asker = Asker { handler, reader, reads, clock, settings, stop: Shutdown::new() };
         let run = Run {
             asker: Arc::new(asker),
             commands,
@@ -231,6 +235,8 @@ impl Run {
 struct Asker {
     handler: Arc<dyn AsyncHandler>,
     reader: Arc<Reader>,
+    /// The reads that calls may do at once.
+    reads: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     settings: AskSettings,
     stop: Shutdown,
@@ -255,7 +261,7 @@ impl Asker {
         let most = if fast { self.settings.fast } else { self.settings.slow };
         let most = described.timeout.map_or(most, |timeout| timeout.min(most));
         let (reader, clock) = (Arc::clone(&self.reader), Arc::clone(&self.clock));
-        let local = Local::new(reader, clock, ask.event.target.clone());
+        let local = Local::new(reader, clock, ask.event.target.clone(), Turns::of_call(&self.reads));
         let state = if described.preload.is_empty() {
             Preloaded::default()
         } else {

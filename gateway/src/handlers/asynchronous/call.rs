@@ -5,6 +5,7 @@ use super::super::{
     Event, HandlerError, Timer,
     sql::{Params, Rows},
 };
+use super::Turns;
 use crate::store::{Reader, StatementError, StoreError};
 use serde::de::DeserializeOwned;
 use shared::{
@@ -76,6 +77,7 @@ pub struct Local {
     pub(crate) reader: Arc<Reader>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) target: TargetId,
+    turns: Turns,
     /// The sessions that were read: their time begins anew with the commit.
     sessions: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -88,8 +90,8 @@ impl fmt::Debug for Local {
 
 impl Local {
     /// Makes the reads of a target.
-    pub(crate) fn new(reader: Arc<Reader>, clock: Arc<dyn Clock>, target: TargetId) -> Self {
-        Self { reader, clock, target, sessions: Arc::default() }
+    pub(crate) fn new(reader: Arc<Reader>, clock: Arc<dyn Clock>, target: TargetId, turns: Turns) -> Self {
+        Self { reader, clock, target, turns, sessions: Arc::default() }
     }
 
     /// Returns the value of a key; `None` when it was never set, or its time is over.
@@ -159,7 +161,9 @@ impl Local {
 
     /// Returns the keys that a handler asked for, with their values: at most `most` bytes of them.
     pub(crate) async fn preload(&self, wanted: Vec<String>, most: usize) -> Result<Preloaded, HandlerError> {
-        let found = self.read(move |reader, target, now_ms| reader.kv_wanted(target, &wanted, most, now_ms)).await?;
+        // It never waits behind the reads of calls that are out.
+        let found =
+            self.read_now(move |reader, target, now_ms| reader.kv_wanted(target, &wanted, most, now_ms)).await?;
         found.map(Preloaded).map_err(|wish| {
             HandlerError::Retry(format!(
                 "the keys that are sent along have more than {most} bytes with {wish}; ask for fewer at describe and read the rest while you work, or raise --handler-max-state (BERTH_HANDLER_MAX_STATE)"
@@ -168,6 +172,20 @@ impl Local {
     }
 
     async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader, &TargetId, u64) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, HandlerError> {
+        let turn = self.turns.next().await;
+        // A read goes on when nobody waits for it any more, and so does its turn.
+        let taken = move |reader: &Reader, target: &TargetId, now_ms| {
+            let found = read(reader, target, now_ms);
+            drop(turn);
+            found
+        };
+        self.read_now(taken).await
+    }
+
+    async fn read_now<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader, &TargetId, u64) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, HandlerError> {

@@ -15,15 +15,24 @@ use crate::{
     schema::Map,
     store::{LocalId, StoreError, TimeLimit, erase::quoted, open_reader},
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, limits::Limit};
 use shared::{Clock, TargetId};
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 /// Connections that are kept open when nobody reads.
 const KEPT: usize = 4;
+
+/// The least that a value may hold, in bytes, however small an answer has to be: as much as the value of a key.
+const VALUE: usize = 1 << 20;
+
+/// The longest pattern of LIKE and GLOB, in bytes: the work of one step grows with it.
+const PATTERN: i32 = 128;
+
+/// Steps between two looks at the clock. One step may work on a value of the full length, so there are few.
+const STEPS_PER_LOOK: i32 = 50;
 
 /// The connections.
 #[derive(Debug)]
@@ -108,7 +117,15 @@ impl Sandboxes {
             ))?;
         }
         let limit = Arc::new(TimeLimit::new(Arc::clone(&self.clock)));
-        TimeLimit::watch(&limit, &conn)?;
+        let watched = Arc::clone(&limit);
+        let is_over = move || {
+            let at = watched.at.load(Ordering::Relaxed);
+            at != u64::MAX && watched.clock.now().as_nanos() > at
+        };
+        conn.progress_handler(STEPS_PER_LOOK, Some(is_over))?;
+        let most = i32::try_from(self.limits.bytes.max(VALUE)).unwrap_or(i32::MAX);
+        conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, most)?;
+        conn.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN)?;
         Ok(Sandbox { conn, scope, word, limit })
     }
 }

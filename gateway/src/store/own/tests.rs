@@ -561,6 +561,18 @@ fn what_a_statement_waits_for_ends_with_its_time() {
     });
 }
 
+#[test]
+fn a_query_beside_the_writer_makes_no_huge_values_and_no_endless_patterns() {
+    let two = Two::new();
+    let target: TargetId = "discord:guild:10".parse().expect("valid");
+    let ask = |sql: &str| two.reader.query(&target, sql, &Params::default());
+    let refused = ask("SELECT length(printf('%700000s', '') || printf('%700000s', ''))");
+    assert!(matches!(&refused, Err(StatementError::Failed(why)) if why.contains("too big")), "{refused:?}");
+    let pattern = format!("SELECT 'a' LIKE '{}'", "%a".repeat(100));
+    assert!(ask(&pattern).is_err());
+    assert!(ask("SELECT length(printf('%1000000s', '')), 'a' LIKE '%a%'").is_ok(), "as much as a key's value");
+}
+
 fn id() -> impl Strategy<Value = String> {
     prop_oneof![Just("w1"), Just("w2"), Just("e10"), Just("e20"), Just("v10"), Just("v20"), Just("n1"), Just("new")]
         .prop_map(|id| format!("'{id}'"))

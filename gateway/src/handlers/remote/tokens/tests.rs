@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    handlers::Turns,
     schema::Tables,
     store::{Reader, SqlLimits, Store},
 };
@@ -16,7 +17,7 @@ fn a_token_is_good_for_its_own_target_while_its_call_is_out_and_no_other_word_is
     let [mine, theirs] = ["slack:guild:mine", "slack:guild:theirs"].map(|name| name.parse().expect("valid"));
     let calls = LocalCalls::default();
     let begin = |target: &TargetId| {
-        let local = Local::new(Arc::clone(&reader), clock.clone(), target.clone());
+        let local = Local::new(Arc::clone(&reader), clock.clone(), target.clone(), Turns::of_call(&Turns::of_pod(1)));
         calls.admit(Admitted { local, described: Arc::default() })
     };
     let (first, second, other) = (begin(&mine), begin(&mine), begin(&theirs));
