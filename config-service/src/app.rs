@@ -8,7 +8,7 @@ use crate::{
     store::{Postgres, Sqlite, Store},
 };
 use anyhow::Context;
-use shared::http::{Probes, Tokens, Trust, bind, serve, traced};
+use shared::http::{Probes, Tokens, Trust, bind, serve, traced_without};
 use shared::settings::{SettingError, value_or_file};
 use shared::telemetry::trace::Tracing;
 use shared::{Clock, shutdown::Shutdown};
@@ -49,6 +49,9 @@ impl Secrets {
     }
 }
 
+/// What goes on all the time, also when nothing happens. It has no spans: an idle cluster would export them for ever.
+const STEADY: [&str; 2] = ["/v1/pods/{pod}/heartbeat", "/v1/watch"];
+
 /// Starts the service on a store. It runs until `shutdown`.
 pub(crate) async fn start(
     options: Options,
@@ -81,7 +84,7 @@ pub(crate) async fn start(
     };
     let pages =
         Pages { api: api.clone(), probes: probes.clone(), address: advertised, leader_lease: options.leader_lease };
-    let pages = traced(routes(api).merge(page_routes(pages)), &tracing.tracer(), Trust::Caller);
+    let pages = traced_without(&STEADY, routes(api).merge(page_routes(pages)), &tracing.tracer(), Trust::Caller);
     let router = with_request_ids(pages.merge(probes.routes(registry)));
     let ended = shared::shutdown::spawn(async move {
         let serving = serve(bound, router, options.limits, shutdown.clone());

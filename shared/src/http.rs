@@ -14,4 +14,4 @@ pub use client::{Client, ClientError};
 pub use probes::{Latch, Probes};
 pub use request_id::{RequestId, RequestIds, identified};
 pub use serve::{BoundListener, Peer, ServeLimits, bind, serve};
-pub use traced::{Facts, Trust, traced, traced_as};
+pub use traced::{Facts, Trust, traced, traced_as, traced_without};

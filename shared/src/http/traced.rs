@@ -28,19 +28,23 @@ pub struct Facts(pub Vec<(&'static str, Value)>);
 /// Gives every route of `router` a server span. With a tracer that is off, the router stays as it is. The path of a route
 /// that takes whatever comes (`{*rest}`) is the caller's, and not recorded.
 pub fn traced(router: Router, tracer: &Tracer, trust: Trust) -> Router {
-    layered(router, tracer, trust, None)
+    layered(router, Spans { tracer: tracer.clone(), trust, route: None, without: &[] })
+}
+
+/// The same, but leaves out the routes `without`: what services tell each other all the time, about nothing in particular.
+pub fn traced_without(without: &'static [&'static str], router: Router, tracer: &Tracer, trust: Trust) -> Router {
+    layered(router, Spans { tracer: tracer.clone(), trust, route: None, without })
 }
 
 /// The same for routes that are all known as `route`, whatever they match.
 pub fn traced_as(route: &'static str, router: Router, tracer: &Tracer, trust: Trust) -> Router {
-    layered(router, tracer, trust, Some(route))
+    layered(router, Spans { tracer: tracer.clone(), trust, route: Some(route), without: &[] })
 }
 
-fn layered(router: Router, tracer: &Tracer, trust: Trust, route: Option<&'static str>) -> Router {
-    if !tracer.is_on() {
+fn layered(router: Router, spans: Spans) -> Router {
+    if !spans.tracer.is_on() {
         return router;
     }
-    let spans = Spans { tracer: tracer.clone(), trust, route };
     router.layer(middleware::from_fn_with_state(spans, serve))
 }
 
@@ -49,9 +53,14 @@ struct Spans {
     tracer: Tracer,
     trust: Trust,
     route: Option<&'static str>,
+    without: &'static [&'static str],
 }
 
 async fn serve(State(spans): State<Spans>, request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if matched.is_some_and(|route| spans.without.contains(&route)) {
+        return next.run(request).await;
+    }
     let mut span = begin(&spans, &request);
     let mut response = span.scope(next.run(request)).await;
     span.describe(|live| {

@@ -71,6 +71,19 @@ async fn what_a_path_holds_is_recorded_only_where_a_route_knows_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_route_that_is_left_out_is_served_without_a_span() {
+    let (tracer, mut ended) = recorder();
+    let both = Router::new().route("/beat/{pod}", post(async || "heard")).route("/place", post(async || ()));
+    let router = traced_without(&["/beat/{pod}"], both, &tracer, Trust::Caller);
+    let ask = |path: &str| Request::post(path).header("traceparent", THEIRS).body(Body::empty()).expect("valid");
+    let heard = router.clone().oneshot(ask("/beat/gateway-0")).await.expect("infallible");
+    assert_eq!(heard.status(), 200);
+    let _ = router.oneshot(ask("/place")).await.expect("infallible");
+    assert_eq!(ended.try_recv().expect("ended").name, "POST /place");
+    assert!(ended.try_recv().is_err(), "the other one has none");
+}
+
+#[tokio::test]
 async fn a_strangers_trace_is_named_and_not_joined() {
     let (tracer, mut ended) = recorder();
     for trust in [Trust::Nobody, Trust::Caller] {
