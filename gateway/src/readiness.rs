@@ -9,6 +9,7 @@ use crate::{
 };
 use shared::http::{Latch, Probes};
 use shared::lease::Use;
+use shared::wire::control::MAX_NOT_READY;
 
 /// The pod's readiness. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +32,16 @@ impl Readiness {
         let readiness = Self { ownership, engine, lease, database, writer, handler };
         readiness.refresh();
         readiness
+    }
+
+    /// Says why the pod could not do its work although it held its lease; none when it could. What config-service sees by
+    /// itself, registration and lease, is left out.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        self.refresh();
+        let handler = self.handler.as_ref().map(|(_, latch)| latch);
+        let latches = [Some(&self.database), Some(&self.writer), handler].into_iter().flatten();
+        let reasons: Vec<_> = latches.filter_map(Latch::reason).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; ").chars().take(MAX_NOT_READY).collect())
     }
 
     /// Looks at everything anew.

@@ -365,6 +365,11 @@ async fn a_pod_whose_handler_is_not_there_owns_its_targets_says_why_it_is_not_re
     })
     .await;
     assert!(said.starts_with("handler: ") && said.contains(&url), "{said}");
+    eventually("config-service says it too", 30 * SECOND, async || {
+        let pods = cluster.pods().await;
+        pods[0].not_ready.as_ref().filter(|why| why.contains(&url)).map(drop)
+    })
+    .await;
     cluster.routers[0].ready().await;
     // GitHub and others are acknowledged when their time nears; this one is kept, and handled when there is a handler.
     let command = discord::command("77", "1", "x", &json!([])).to_string();
@@ -376,6 +381,10 @@ async fn a_pod_whose_handler_is_not_there_owns_its_targets_says_why_it_is_not_re
         _ => count(asked),
     });
     cluster.gateways[0].ready().await;
+    eventually("config-service hears that it is well", 30 * SECOND, async || {
+        cluster.pods().await[0].is_well().then_some(())
+    })
+    .await;
     eventually("the event is handled", 30 * SECOND, async || {
         cluster.state("discord:guild:77").await.filter(|state| state.applied == 1)
     })

@@ -112,6 +112,9 @@ fn sheet(pod: &PodStatus) -> String {
     let mut table = output::Table::new(&["pod", pod.info.pod.as_str()]);
     let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
     fact("state", state(pod.state).to_owned());
+    if let Some(why) = &pod.not_ready {
+        fact("not ready", output::plain(why));
+    }
     fact("address", pod.info.address.clone());
     fact("zone", pod.info.zone.clone().unwrap_or_else(|| "-".to_owned()));
     fact("capacity", pod.info.capacity.to_string());

@@ -77,9 +77,10 @@ fn screen(status: &Status) -> String {
     let health = &status.health;
     let well = problems(status).is_empty();
     let word = if well || health.status != "ok" { output::plain(&health.status) } else { "degraded".to_owned() };
+    let unwell = status.pods.pods.iter().filter(|pod| pod.state == PodState::Ready && !pod.is_well()).count();
     let mut text = format!(
         "{word}: {} of {} pods ready, {} target{}, term {}, revision {}\n\n",
-        health.ready_pods,
+        health.ready_pods.saturating_sub(unwell as u64),
         health.pods,
         health.targets,
         if health.targets == 1 { "" } else { "s" },
@@ -90,7 +91,8 @@ fn screen(status: &Status) -> String {
     for pod in &status.pods.pods {
         let lease = pod.lease_age_ms.map_or_else(|| "-".to_owned(), |age| format!("{} old", ago(age)));
         let (name, address) = (pod.info.pod.to_string(), pod.info.address.clone());
-        table.row([name, state(pod.state).to_owned(), pod.targets.to_string(), lease, address]);
+        let state = if pod.state == PodState::Ready && !pod.is_well() { "not ready" } else { state(pod.state) };
+        table.row([name, state.to_owned(), pod.targets.to_string(), lease, address]);
     }
     if let Some(probe) = &status.http_service {
         let state = if probe.ready { "ready" } else { "not ready" };
@@ -106,8 +108,12 @@ fn problems(status: &Status) -> Vec<String> {
     if status.health.status != "ok" {
         found.push(format!("config-service is {}", status.health.status));
     }
-    for pod in status.pods.pods.iter().filter(|pod| pod.state != PodState::Ready) {
-        found.push(format!("{} is {}", pod.info.pod, state(pod.state)));
+    for pod in &status.pods.pods {
+        match &pod.not_ready {
+            _ if pod.state != PodState::Ready => found.push(format!("{} is {}", pod.info.pod, state(pod.state))),
+            Some(why) => found.push(format!("{}: {}", pod.info.pod, output::plain(why))),
+            None => {}
+        }
     }
     if let Some(probe) = status.http_service.as_ref().filter(|probe| !probe.ready) {
         found.push(format!("http-service is not ready: {}", probe.detail.replace('\n', ", ")));

@@ -8,7 +8,7 @@ use crate::{
     planner::Candidate,
 };
 use shared::wire::admin::PodStatus;
-use shared::wire::control::{BotInfo, Heartbeat, Load, PodState, Witnesses};
+use shared::wire::control::{BotInfo, Heartbeat, Load, MAX_NOT_READY, PodState, Witnesses};
 use shared::{LeaseId, Mono, PodId, Revision, lease::LeaseTerms};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,6 +22,8 @@ pub(super) struct Fleet {
     pods: BTreeMap<PodId, Liveness>,
     /// What pods said of their bots when they registered with this leader.
     bots: BTreeMap<PodId, BotInfo>,
+    /// Why pods cannot do their work, by their last heartbeats.
+    not_ready: BTreeMap<PodId, String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +46,7 @@ impl Fleet {
     pub(super) fn taken_over<'a>(terms: LeaseTerms, pods: impl Iterator<Item = &'a PodRecord>, now: Mono) -> Self {
         let assumed = Liveness { last: Some(now), ..Liveness::default() };
         let pods = pods.map(|record| (record.info.pod.clone(), assumed)).collect();
-        Self { terms, pods, bots: BTreeMap::new() }
+        Self { terms, pods, bots: BTreeMap::new(), not_ready: BTreeMap::new() }
     }
 
     /// Says whether a heartbeat belongs to the pod's newest lease.
@@ -72,12 +74,17 @@ impl Fleet {
             Some(bot) => drop(self.bots.insert(pod.clone(), bot.clone())),
             None => drop(self.bots.remove(pod)),
         }
+        self.not_ready.remove(pod);
         let live = self.pods.entry(pod.clone()).or_default();
         (live.joined, live.leaving) = (true, false);
     }
 
     /// Notes a grant that is answered now.
     pub(super) fn grant(&mut self, pod: &PodId, heartbeat: &Heartbeat, now: Mono) {
+        match &heartbeat.not_ready {
+            Some(why) => drop(self.not_ready.insert(pod.clone(), why.chars().take(MAX_NOT_READY).collect())),
+            None => drop(self.not_ready.remove(pod)),
+        }
         let live = self.pods.entry(pod.clone()).or_default();
         live.last = Some(now);
         live.granted = Some((heartbeat.lease_id, now));
@@ -146,6 +153,7 @@ impl Fleet {
             version: record.version.clone(),
             schema: record.schema,
             bot: self.bots.get(&record.info.pod).cloned(),
+            not_ready: self.not_ready.get(&record.info.pod).cloned(),
         }
     }
 

@@ -119,9 +119,9 @@ async fn reassign(
 /// `GET /pods/health`.
 async fn pods_health(State(api): State<Api>, _: Reader) -> Result<Json<PodsHealth>, Problem> {
     let health = |pod: PodStatus| {
-        let healthy = pod.state == PodState::Ready;
-        let (state, last_heartbeat_ms, targets) = (pod.state, pod.lease_age_ms, pod.targets);
-        (pod.info.pod, PodHealth { healthy, state, address: pod.info.address, last_heartbeat_ms, targets })
+        let healthy = pod.is_well();
+        let PodStatus { info, state, not_ready, lease_age_ms: last_heartbeat_ms, targets, .. } = pod;
+        (info.pod, PodHealth { healthy, state, not_ready, address: info.address, last_heartbeat_ms, targets })
     };
     let pods: BTreeMap<_, _> = api.control.read(move |view| view.pods().map(health).collect()).await?;
     let healthy = pods.values().filter(|pod| pod.healthy).count() as u64;
@@ -155,14 +155,16 @@ async fn instances(State(api): State<Api>, _: Reader) -> Result<Json<Instances>,
         address: api.address.to_string(),
         healthy: true,
         state: "leader".to_owned(),
+        not_ready: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let pod = |pod: PodStatus| Instance {
         name: pod.info.pod.to_string(),
         role: "gateway".to_owned(),
+        healthy: pod.is_well(),
         address: pod.info.address,
-        healthy: pod.state == PodState::Ready,
         state: pod.state.as_str().to_owned(),
+        not_ready: pod.not_ready,
         version: pod.version,
     };
     let pods: Vec<_> = api.control.read(move |view| view.pods().map(pod).collect()).await?;

@@ -128,7 +128,7 @@ fn millis(facts: &Facts) -> u64 {
 
 fn sentence(facts: &Facts) -> (Tone, String) {
     let all = facts.pods.len() as u64;
-    let ready = facts.pods.iter().filter(|pod| pod.state == PodState::Ready);
+    let ready = facts.pods.iter().filter(|pod| pod.is_well());
     let (ready, served) = ready.fold((0, 0), |(n, targets), pod| (n + 1, targets + pod.targets));
     let waiting = facts.targets.saturating_sub(served);
     match (all, ready) {
@@ -163,7 +163,12 @@ fn trouble(pod: &PodStatus) -> Option<Trouble> {
         many => format!("; {} wait for it", things(many, "target")),
     };
     let (tone, what, remedy) = match pod.state {
-        PodState::Ready => return None,
+        PodState::Ready => {
+            let what = format!("is not ready: {}{wait}.", pod.not_ready.as_deref()?);
+            let remedy =
+                "It keeps its targets and goes on by itself once that is mended. Its /readyz and its log say more.";
+            return Some(Trouble { tone: Tone::Bad, pod: Some(pod.info.pod.clone()), what, remedy });
+        }
         PodState::Joining => (
             Tone::Watch,
             "has registered and waits for its first lease",

@@ -91,7 +91,7 @@ fn problems(problems: &[Trouble]) -> Markup {
             ul.problems {
                 @for trouble in problems.iter().take(MOST_PROBLEMS) {
                     li.(trouble.tone.class()) {
-                        p.what { @if let Some(pod) = &trouble.pod { (pod_link(pod)) " " } (trouble.what) }
+                        p.what { @if let Some(pod) = &trouble.pod { (pod_link(pod)) " " } (Foreign(&trouble.what)) }
                         p.aside { (trouble.remedy) }
                     }
                 }

@@ -13,9 +13,10 @@ use shared::wire::{admin::PodStatus, control::PodState};
 /// The most rows of the table; a cluster with more pods shows those that need attention first.
 const MOST: usize = 500;
 
-/// Returns the word for a pod's state, and how bad it is.
-pub(super) const fn state(state: PodState) -> (&'static str, Tone) {
-    match state {
+/// Returns the word for how a pod is, and how bad it is.
+pub(super) const fn state(pod: &PodStatus) -> (&'static str, Tone) {
+    match pod.state {
+        PodState::Ready if pod.not_ready.is_some() => ("not ready", Tone::Bad),
         PodState::Ready => ("ready", Tone::Good),
         PodState::Joining => ("joining", Tone::Watch),
         PodState::Restarting => ("restarting", Tone::Watch),
@@ -25,7 +26,7 @@ pub(super) const fn state(state: PodState) -> (&'static str, Tone) {
 }
 
 /// Returns a pod's state as a mark that needs no colour.
-pub(super) fn badge(pod: PodState) -> Markup {
+pub(super) fn badge(pod: &PodStatus) -> Markup {
     let (word, tone) = state(pod);
     html! { span.badge.(tone.class()) { (word) } }
 }
@@ -45,7 +46,7 @@ pub(super) fn table(pods: &[&PodStatus], targets: u64) -> Markup {
     let largest = pods.iter().map(|pod| pod.targets).max().unwrap_or_default();
     let (mut shown, all) = (pods.to_vec(), pods.len());
     if all > MOST {
-        shown.sort_by_key(|pod| state(pod.state).1);
+        shown.sort_by_key(|pod| state(pod).1);
         shown.truncate(MOST);
     }
     html! {
@@ -65,7 +66,7 @@ pub(super) fn table(pods: &[&PodStatus], targets: u64) -> Markup {
                 @for pod in shown {
                     tr role="row" {
                         th role="rowheader" scope="row" { a href={ "/pods/" (pod.info.pod) } { (pod.info.pod) } }
-                        td role="cell" data-label="State" { (badge(pod.state)) @if let Some(age) = pod.state_age_ms { " " span.aside { "for " (span(age)) } } }
+                        td role="cell" data-label="State" { (badge(pod)) @if let Some(age) = pod.state_age_ms { " " span.aside { "for " (span(age)) } } }
                         td.num role="cell" data-label="Targets" {
                             span.stack { span { (count(pod.targets)) " " span.aside { (share(pod.targets, targets)) } } (meter(pod.targets, largest)) }
                         }
@@ -99,7 +100,7 @@ fn zone(pod: &PodStatus) -> Markup {
 /// Returns the page of a pod.
 pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
     let status = &facts.status;
-    let (word, _) = state(status.state);
+    let (word, _) = state(status);
     let name = status.info.pod.as_str();
     let rows = [
         ("Targets", html! { (count(status.targets)) }),
@@ -115,9 +116,10 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
     let main = html! {
         h1 { (name) }
         p.lead {
-            (badge(status.state)) @if let Some(age) = status.state_age_ms { " for " (span(age)) }
+            (badge(status)) @if let Some(age) = status.state_age_ms { " for " (span(age)) }
             ", owns " (things(status.targets, "target")) "."
         }
+        @if let Some(why) = &status.not_ready { p { "It says: " (Foreign(why)) "." } }
         section aria-labelledby="facts" { h2 #facts { "What is known" } (target::facts(&rows)) }
         section aria-labelledby="targets" {
             h2 #targets { "Its targets" }

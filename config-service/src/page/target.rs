@@ -6,10 +6,7 @@ use super::{
     words::{Foreign, ago, count, moment},
 };
 use maud::{Markup, html};
-use shared::wire::{
-    admin::Ownership,
-    control::{Assignment, PodState},
-};
+use shared::wire::{admin::Ownership, control::Assignment};
 
 /// Returns why a target is where it is, as a sentence goes on.
 pub(super) fn why(reason: &str) -> Markup {
@@ -94,7 +91,7 @@ pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays, owner
         h1.name { (name) }
         p.lead { (answer(frame.now_ms, assignment)) }
         @if let Some(owner) = owner {
-            p { (pod_link(&owner.info.pod)) " is " (badge(owner.state)) "." @if owner.state != PodState::Ready {
+            p { (pod_link(&owner.info.pod)) " is " (badge(owner)) "." @if !owner.is_well() {
                 " Requests for this target are held until it is back, or refused so that the platform sends them again."
             } }
         }
@@ -131,7 +128,7 @@ pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays, owner
         }
     };
     let title = match owner {
-        Some(owner) => format!("{name} at {}, {}", assignment.pod, state(owner.state).0),
+        Some(owner) => format!("{name} at {}, {}", assignment.pod, state(owner).0),
         None => format!("{name} at {}", assignment.pod),
     };
     frame.document(&title, "As the leader knew it at", &main)

@@ -179,6 +179,7 @@ impl Pod {
             load: Load::default(),
             revision: Revision(0),
             leaving: false,
+            not_ready: None,
         }
     }
 

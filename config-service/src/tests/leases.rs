@@ -1,5 +1,5 @@
 use super::harness::*;
-use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, PodStatus};
+use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, Instances, PodStatus, PodsHealth};
 use shared::wire::control::PodState;
 use shared::{Epoch, LeaseId, Revision};
 use std::time::Duration;
@@ -126,5 +126,28 @@ async fn the_state_of_a_pod_follows_its_heartbeats() {
     assert_eq!(state().await.state, PodState::Restarting);
     node.clock.advance(Duration::from_secs(7));
     assert_eq!(state().await.state, PodState::Expired);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_cannot_do_its_work_is_reported_as_unhealthy_and_keeps_its_lease() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let pod = node.registered("gateway-0", 0).await.expect("registers");
+    let mut unwell = pod.heartbeat();
+    unwell.not_ready = Some(format!("the handler cannot be reached{}", "!".repeat(10_000)));
+    pod.send(&node, &unwell).await.expect("granted all the same");
+    let status: PodStatus = node.admin().get("/v1/pods/gateway-0").await.expect("known");
+    assert_eq!((status.state, status.is_well()), (PodState::Ready, false));
+    let why = status.not_ready.expect("said");
+    assert!(why.starts_with("the handler cannot be reached!") && why.len() == 500, "bounded: {}", why.len());
+    let health: PodsHealth = node.admin().get("/pods/health").await.expect("answers");
+    assert_eq!((health.healthy, health.total), (0, 1));
+    let instances: Instances = node.admin().get("/api/admin/health/instances").await.expect("answers");
+    let gateway = &instances.instances[1];
+    assert_eq!((gateway.healthy, gateway.not_ready.as_deref()), (false, Some(why.as_str())));
+    pod.beat(&node).await.expect("granted");
+    let status: PodStatus = node.admin().get("/v1/pods/gateway-0").await.expect("known");
+    assert!(status.is_well(), "{status:?}");
     node.stop().await;
 }

@@ -213,6 +213,24 @@ async fn a_pod_that_is_away_is_the_first_thing_on_the_page() {
 }
 
 #[tokio::test]
+async fn a_pod_that_cannot_do_its_work_is_a_problem_although_its_lease_is_renewed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start_with(&folder, &["--open-reads"]).await;
+    let pod = node.ready("gateway-0", 0).await;
+    node.place(&["discord:guild:1"]).await.expect("placed");
+    let mut unwell = pod.heartbeat();
+    unwell.not_ready = Some("the handler is <gone>\u{202e}".to_owned());
+    pod.send(&node, &unwell).await.expect("granted");
+    let page = get(&node, "/").await;
+    assert!(page.contains("<title>Down · Berth</title>"), "{page}");
+    assert!(page.contains("No pod is ready: 1 target without service."), "{page}");
+    assert!(page.contains("is not ready: the handler is &lt;gone&gt;\u{fffd}; 1 target waits for it."), "{page}");
+    let page = get(&node, "/pods/gateway-0").await;
+    assert!(page.contains(">not ready</span>") && page.contains("the handler is &lt;gone&gt;\u{fffd}"), "{page}");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_of_the_database_opens_the_pages_until_it_is_revoked() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start(&folder).await;

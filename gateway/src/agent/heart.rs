@@ -153,6 +153,7 @@ impl Heart {
             load: self.engine.load(),
             revision: self.ownership.revision(),
             leaving,
+            not_ready: self.readiness.complaint(),
         }
     }
 

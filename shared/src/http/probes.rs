@@ -57,6 +57,11 @@ impl Latch {
     pub fn close(&self, reason: &str) {
         self.probes.closed.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name, reason.to_owned());
     }
+
+    /// Returns why the condition does not hold; none when it does.
+    pub fn reason(&self) -> Option<String> {
+        self.probes.closed.lock().unwrap_or_else(PoisonError::into_inner).get(self.name).cloned()
+    }
 }
 
 async fn ready(State(probes): State<Probes>) -> impl IntoResponse {

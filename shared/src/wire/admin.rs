@@ -69,6 +69,16 @@ pub struct PodStatus {
     /// The bot it runs, as it said when it registered with this leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<BotInfo>,
+    /// Why it cannot do its work although its lease is renewed, by its last heartbeat; none when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_ready: Option<String>,
+}
+
+impl PodStatus {
+    /// Returns whether it has its lease and can do its work.
+    pub fn is_well(&self) -> bool {
+        self.state == PodState::Ready && self.not_ready.is_none()
+    }
 }
 
 /// `GET /health` of config-service.

@@ -90,7 +90,13 @@ pub struct Heartbeat {
     /// True when it is about to stop in order: a restart, its targets stay its own.
     #[serde(default)]
     pub leaving: bool,
+    /// Why it could not do its work although it holds its lease, in words; none when it can. Says nothing about ownership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_ready: Option<String>,
 }
+
+/// How long [`Heartbeat::not_ready`] may be, in characters; the rest is cut off.
+pub const MAX_NOT_READY: usize = 500;
 
 /// A renewed lease: valid on the pod's clock from before the heartbeat was sent for `lease_ms·(1−ρ)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -29,6 +29,7 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
         version: "0.1.0".into(),
         schema: 1,
         bot: None,
+        not_ready: None,
     };
     let ready_pods = u64::from(pod.state == PodState::Ready);
     Status {
@@ -58,6 +59,16 @@ fn a_well_cluster_is_one_sentence_and_a_table() {
     let text = screen(&well);
     assert!(text.starts_with("ok: 1 of 1 pods ready, 4 targets, term 2, revision 9\n"), "{text}");
     assert!(text.contains("gateway-0     ready  4        250ms old  127.0.0.1:3010\n"), "{text}");
+}
+
+#[test]
+fn a_pod_that_holds_its_lease_and_cannot_work_is_a_problem() {
+    let mut unwell = status("ok", PodState::Ready, true);
+    unwell.pods.pods[0].not_ready = Some("the handler at http://127.0.0.1:9/ cannot be reached".into());
+    assert_eq!(problems(&unwell), ["gateway-0: the handler at http://127.0.0.1:9/ cannot be reached"]);
+    let text = screen(&unwell);
+    assert!(text.starts_with("degraded: 0 of 1 pods ready, "), "{text}");
+    assert!(text.contains("gateway-0     not ready  4"), "{text}");
 }
 
 #[test]

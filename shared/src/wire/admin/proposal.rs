@@ -44,10 +44,13 @@ impl Because for Reassign {
 /// A pod in `GET /pods/health`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodHealth {
-    /// Whether its lease is being renewed.
+    /// Whether its lease is being renewed and it can do its work.
     pub healthy: bool,
     /// What becomes of it.
     pub state: PodState,
+    /// Why it cannot do its work although its lease is renewed; none when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_ready: Option<String>,
     /// Where it is reached, `host:port`.
     pub address: String,
     /// How long ago its last heartbeat was granted, in milliseconds; none when this leader has granted none.
@@ -59,7 +62,7 @@ pub struct PodHealth {
 /// `GET /pods/health`: all pods by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodsHealth {
-    /// Pods whose lease is being renewed.
+    /// Pods that have their lease and can do their work.
     pub healthy: u64,
     /// All pods.
     pub total: u64,
@@ -101,6 +104,9 @@ pub struct Instance {
     pub healthy: bool,
     /// Its state: `leader`, or a pod's.
     pub state: String,
+    /// Why it cannot do its work although its lease is renewed; none when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_ready: Option<String>,
     /// The version of its binary.
     pub version: String,
 }
