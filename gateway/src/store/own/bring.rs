@@ -6,11 +6,12 @@ use crate::{
     schema::{Belongs, Map, Migration, OwnTable, SchemaError, TARGET, Tables, check},
     store::{StoreError, erase::quoted, signed},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use shared::TargetId;
 use std::collections::BTreeMap;
 
-/// Brings everything up to date. Returns the map of what there is.
+/// Brings everything up to date, in one transaction: what is refused leaves the database as it was, whatever has run
+/// before it. Returns the map of what there is.
 pub(in crate::store) fn bring(
     conn: &mut Connection,
     scope: &Scope,
@@ -23,10 +24,13 @@ pub(in crate::store) fn bring(
     not_newer(conn, tables, newest, version)?;
     // A table that is made anew must not take rows of others along.
     conn.execute_batch("PRAGMA foreign_keys = OFF")?;
-    for (number, migration) in (1_u32..).zip(&migrations) {
-        run(conn, scope, number, migration, now_ms)?;
-    }
     let tx = conn.transaction()?;
+    let mut ran = Vec::new();
+    for (number, migration) in (1_u32..).zip(&migrations) {
+        if run(&tx, scope, number, migration, now_ms)? {
+            ran.push((number, &migration.name));
+        }
+    }
     let (found, others) = inspect(&tx)?;
     let checked = check(&file, &found, &others).map_err(SchemaError::Unfit)?;
     let mut map = checked.map;
@@ -45,6 +49,9 @@ pub(in crate::store) fn bring(
         (map.version, map.hash) = (Some(version), tables.hash()?);
     }
     tx.commit()?;
+    for (number, name) in ran {
+        tracing::info!(number, name, "the bot's tables migrated");
+    }
     conn.execute_batch("PRAGMA foreign_keys = ON")?;
     for table in map.of_targets() {
         conn.execute_batch(&guard::triggers(table))?;
@@ -74,34 +81,34 @@ fn not_newer(conn: &Connection, tables: &Tables, newest: u32, version: u32) -> R
     Err(SchemaError::Migration(says).into())
 }
 
+/// Runs a migration that has not run here. Returns whether it did.
 fn run(
-    conn: &mut Connection,
+    tx: &Transaction<'_>,
     scope: &Scope,
     number: u32,
     migration: &Migration,
     now_ms: u64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let Migration { name, sql } = migration;
     let hash = migration.hash();
     let known: Option<String> =
-        conn.query_row("SELECT hash FROM bot_migration WHERE version = ?1", [number], |row| row.get(0)).optional()?;
+        tx.query_row("SELECT hash FROM bot_migration WHERE version = ?1", [number], |row| row.get(0)).optional()?;
     if let Some(known) = known {
         if known == hash {
-            return Ok(());
+            return Ok(false);
         }
         return Err(SchemaError::Migration(format!(
             "migration {name} has been changed since it ran here; put it back as it was, and add a new one"
         ))
         .into());
     }
-    let tx = conn.transaction()?;
     let entered = scope.enter(Mode::Migration, None);
     let ran = tx.execute_batch(sql);
     let reason = scope.reason();
     drop(entered);
     ran.map_err(|why| {
         let why = reason.unwrap_or_else(|| why.to_string());
-        SchemaError::Migration(format!("migration {name} failed, nothing of it is kept: {why}"))
+        SchemaError::Migration(format!("migration {name} failed, no new migration is kept: {why}"))
     })?;
     if tx.is_autocommit() {
         return Err(SchemaError::Migration(format!("migration {name} has ended its transaction")).into());
@@ -109,7 +116,7 @@ fn run(
     let broken: Option<String> = tx.query_row("PRAGMA foreign_key_check", [], |row| row.get(0)).optional()?;
     if let Some(table) = broken {
         return Err(SchemaError::Migration(format!(
-            "migration {name} leaves rows in {table} whose foreign keys name nothing; nothing of it is kept"
+            "migration {name} leaves rows in {table} whose foreign keys name nothing; no new migration is kept"
         ))
         .into());
     }
@@ -117,9 +124,7 @@ fn run(
         "INSERT INTO bot_migration (version, name, hash, applied_ms) VALUES (?1, ?2, ?3, ?4)",
         params![number, name, hash, signed(now_ms)],
     )?;
-    tx.commit()?;
-    tracing::info!(number, name, "the bot's tables migrated");
-    Ok(())
+    Ok(true)
 }
 
 /// Makes Berth's indexes, and drops those that are not wanted any more.
@@ -198,3 +203,6 @@ fn known_keys(conn: &Connection) -> Result<BTreeMap<String, Option<i64>>, StoreE
     }
     Ok(keys)
 }
+
+#[cfg(test)]
+mod tests;
