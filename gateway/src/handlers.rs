@@ -37,6 +37,11 @@ pub enum HandlerError {
     /// It never will: the event is recorded as failed, acknowledged, and not tried again.
     #[error("{0}")]
     Permanent(String),
+    /// Berth does not do what the handler asked of it: a host that is not allowed, a statement that cannot work, a key that
+    /// is too long. The event becomes dead and can be retried once the handler is mended: at once, or after all attempts
+    /// when the handler is asynchronous and may answer otherwise.
+    #[error("{0}")]
+    Refused(String),
     /// It is not for this handler: the event counts as handled, and its platform's empty acknowledgement is the answer.
     #[error("not for this handler")]
     Ignore,
@@ -48,6 +53,7 @@ impl HandlerError {
         match self {
             Self::Retry(_) => "retry",
             Self::Permanent(_) => "permanent",
+            Self::Refused(_) => "refused",
             Self::Ignore => "ignored",
         }
     }

@@ -105,7 +105,8 @@ impl Writer {
         if matches!(failed, HandlerError::Permanent(_)) {
             return self.put_aside(group, no, waiting, guard, State::Failed);
         }
-        if waiting.attempts >= self.settings.attempts {
+        let hopeless = self.asking.is_none() && matches!(failed, HandlerError::Refused(_));
+        if hopeless || waiting.attempts >= self.settings.attempts {
             return self.put_aside(group, no, waiting, guard, State::Dead);
         }
         match waiting.stage {
@@ -389,7 +390,7 @@ impl Writer {
         let late = target.effects.late || took > self.settings.timeout;
         let said = match said {
             Err(_) => Err(HandlerError::Retry("the handler panicked".to_owned())),
-            Ok(Err(why @ (HandlerError::Permanent(_) | HandlerError::Ignore))) => Err(why),
+            Ok(Err(why @ (HandlerError::Permanent(_) | HandlerError::Refused(_) | HandlerError::Ignore))) => Err(why),
             Ok(_) if late => {
                 Err(HandlerError::Retry(format!("the handler took longer than {:?}", self.settings.timeout)))
             }

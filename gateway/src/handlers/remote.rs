@@ -114,7 +114,7 @@ impl Remote {
         let local = inner.calls.admit(Admitted { local: call.local.clone(), described: Arc::clone(&described) });
         let access = Access { url: inner.settings.local_url.clone(), token: local.token().expose().to_owned() };
         let body = contract::ask(call, Some(&access))
-            .map_err(|why| HandlerError::Permanent(format!("a stored value is no JSON: {why}")))?;
+            .map_err(|why| HandlerError::Refused(format!("a stored value is no JSON: {why}")))?;
         let target = call.event.target.as_str();
         call.describe(|live| span::asked(live, inner.wire.base(), contract::EVENTS));
         let sent = inner.wire.send(Method::POST, contract::EVENTS, &[("berth-target", target)], body).await;

@@ -59,14 +59,14 @@ const HEADER_OVERHEAD: usize = 16;
 /// Lets an answer through that has at most `most` bytes, headers included.
 ///
 /// # Errors
-/// [`HandlerError::Permanent`]: a larger one would be larger the next time too.
+/// [`HandlerError::Refused`]: a larger one would be larger the next time too.
 pub(crate) fn bounded(answer: Answer, most: usize) -> Result<Answer, HandlerError> {
     let headers = answer.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_OVERHEAD);
     let size = answer.body.len() + headers.sum::<usize>();
     if size <= most {
         return Ok(answer);
     }
-    Err(HandlerError::Permanent(format!("the reply has {size} bytes, --max-reply (BERTH_MAX_REPLY) allows {most}")))
+    Err(HandlerError::Refused(format!("the reply has {size} bytes, --max-reply (BERTH_MAX_REPLY) allows {most}")))
 }
 
 /// Telegram executes the body of an answer, and needs to be told the chat: the one the update came from.

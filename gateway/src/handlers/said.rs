@@ -233,6 +233,7 @@ impl HandlerError {
         match self {
             Self::Retry(why) => Self::Retry(format!("{place}: {why}")),
             Self::Permanent(why) => Self::Permanent(format!("{place}: {why}")),
+            Self::Refused(why) => Self::Refused(format!("{place}: {why}")),
             Self::Ignore => Self::Ignore,
         }
     }

@@ -28,7 +28,7 @@ impl Session<'_, '_, '_> {
         })?;
         text.map(|text| serde_json::from_str(&text))
             .transpose()
-            .map_err(|why| HandlerError::Permanent(format!("the value of session {id}: {why}")))
+            .map_err(|why| HandlerError::Refused(format!("the value of session {id}: {why}")))
     }
 
     /// Sets the session's value. A session that lives keeps its TTL.
@@ -68,9 +68,9 @@ impl Session<'_, '_, '_> {
     fn put<T: Serialize + ?Sized>(&mut self, value: &T, ttl_ms: Option<u64>) -> Result<(), HandlerError> {
         let id = self.id;
         let text = serde_json::to_string(value)
-            .map_err(|why| HandlerError::Permanent(format!("the value of session {id} cannot be written: {why}")))?;
+            .map_err(|why| HandlerError::Refused(format!("the value of session {id} cannot be written: {why}")))?;
         if id.is_empty() || id.len() > MAX_KEY || text.len() > MAX_VALUE {
-            return Err(HandlerError::Permanent(format!(
+            return Err(HandlerError::Refused(format!(
                 "a session's id has 1 to {MAX_KEY} bytes, its value at most {MAX_VALUE}"
             )));
         }

@@ -236,7 +236,7 @@ impl Sql<'_, '_> {
     /// Runs one statement. Returns how many rows it changed.
     ///
     /// # Errors
-    /// [`HandlerError::Permanent`] when the statement cannot work: its text, its parameters, a table it may not touch,
+    /// [`HandlerError::Refused`] when the statement cannot work: its text, its parameters, a table it may not touch,
     /// another target's row. [`HandlerError::Retry`] when the rows do not allow it (a constraint) or the database fails.
     /// A handler may go on after the failure of a statement: only what the statement did is undone.
     pub fn execute(&mut self, statement: &str, params: impl Into<Params>) -> Result<u64, HandlerError> {
@@ -265,7 +265,7 @@ impl Sql<'_, '_> {
 impl From<StatementError> for HandlerError {
     fn from(why: StatementError) -> Self {
         match why {
-            StatementError::Refused(why) => Self::Permanent(why),
+            StatementError::Refused(why) => Self::Refused(why),
             StatementError::Failed(_) | StatementError::Store(_) => Self::Retry(why.to_string()),
         }
     }

@@ -159,16 +159,16 @@ impl Kv<'_, '_> {
 
     fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T, expires: Option<u64>) -> Result<(), HandlerError> {
         let text = serde_json::to_string(value)
-            .map_err(|why| HandlerError::Permanent(format!("the value of key {key} cannot be written: {why}")))?;
+            .map_err(|why| HandlerError::Refused(format!("the value of key {key} cannot be written: {why}")))?;
         if key.len() > MAX_KEY || text.len() > MAX_VALUE {
-            return Err(HandlerError::Permanent(format!("a key has at most {MAX_KEY} bytes, a value {MAX_VALUE}")));
+            return Err(HandlerError::Refused(format!("a key has at most {MAX_KEY} bytes, a value {MAX_VALUE}")));
         }
         self.0.run(|target| target.store.kv_set(target.local, key, &text, expires))
     }
 }
 
 fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, HandlerError> {
-    serde_json::from_str(text).map_err(|why| HandlerError::Permanent(format!("the value of key {key}: {why}")))
+    serde_json::from_str(text).map_err(|why| HandlerError::Refused(format!("the value of key {key}: {why}")))
 }
 
 /// Calls to the outside. They leave after the commit, at least once, in order per host.
@@ -196,7 +196,7 @@ impl Outbox<'_, '_> {
     }
 
     pub(crate) fn add(&mut self, call: &OutboxCall, idempotent: bool) -> Result<(), HandlerError> {
-        self.0.allowed.check_call(call).map_err(|why| HandlerError::Permanent(why.to_string()))?;
+        self.0.allowed.check_call(call).map_err(|why| HandlerError::Refused(why.to_string()))?;
         bounded_id("an outgoing call", &call.id)?;
         let seq = self.0.outbox_seq + self.0.effects.calls.len() as u64 + 1;
         let added = self.0.run(|target| {
@@ -217,7 +217,7 @@ fn bounded_id(whose: &str, id: &str) -> Result<(), HandlerError> {
     if (1..=MAX_KEY).contains(&id.len()) {
         return Ok(());
     }
-    Err(HandlerError::Permanent(format!("the id of {whose} has from 1 to {MAX_KEY} bytes")))
+    Err(HandlerError::Refused(format!("the id of {whose} has from 1 to {MAX_KEY} bytes")))
 }
 
 /// Timers of a target.
@@ -233,7 +233,7 @@ impl Timers<'_, '_> {
     pub fn at(&mut self, id: &str, due_ms: u64, payload: &str) -> Result<(), HandlerError> {
         bounded_id("a timer", id)?;
         if payload.len() > MAX_VALUE {
-            return Err(HandlerError::Permanent(format!("the payload of a timer has at most {MAX_VALUE} bytes")));
+            return Err(HandlerError::Refused(format!("the payload of a timer has at most {MAX_VALUE} bytes")));
         }
         let timer = Timer { id: id.to_owned(), due_ms, payload: payload.to_owned() };
         self.0.effects.timers = true;

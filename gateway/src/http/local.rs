@@ -135,7 +135,7 @@ fn json(text: String) -> Result<Box<RawValue>, Problem> {
 
 fn failed(why: HandlerError) -> Problem {
     match why {
-        HandlerError::Permanent(why) => Problem::bad_request(why),
+        HandlerError::Permanent(why) | HandlerError::Refused(why) => Problem::bad_request(why),
         other => Problem::unavailable("read-failed", other.to_string()),
     }
 }

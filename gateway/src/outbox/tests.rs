@@ -253,7 +253,7 @@ fn a_call_is_given_up_after_a_day() {
 }
 
 #[test]
-fn a_host_off_the_list_fails_the_event_and_a_private_address_behind_a_name_is_never_connected_to() {
+fn a_host_off_the_list_makes_the_event_dead_and_a_private_address_behind_a_name_is_never_connected_to() {
     let server = Server::start(&[]);
     let port = server.url.rsplit(':').next().expect("a port").to_owned();
     let bench = Bench::with(Caller(format!("https://localhost:{port}")), |options| {
@@ -261,7 +261,7 @@ fn a_host_off_the_list_fails_the_event_and_a_private_address_behind_a_name_is_ne
     });
     ask(&bench, "one POST https://example.com/");
     assert!(bench.block_on(bench.engine().dead_calls(10)).expect("read").is_empty());
-    assert!(bench.metrics().contains(r#"berth_dead_letters_total{kind="event_failed"} 1"#));
+    assert!(bench.metrics().contains(r#"berth_dead_letters_total{kind="event"} 1"#));
     ask(&bench, "two POST /1");
     bench.until("it is refused", |bench| aside(bench).len() == 1);
     let dead = bench.block_on(bench.engine().dead_calls(10)).expect("read");

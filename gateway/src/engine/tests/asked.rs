@@ -3,7 +3,7 @@
 use super::{data::erase, *};
 use crate::{
     Bot as AnyBot,
-    handlers::{AsyncHandler, BoxFuture, Call, Described, Said},
+    handlers::{AsyncHandler, BoxFuture, Call, Described, OutboxCall, Said},
 };
 use std::collections::HashMap;
 use tokio::sync::Semaphore;
@@ -287,9 +287,59 @@ fn an_answer_of_which_one_part_cannot_be_done_keeps_nothing() {
         "read" => note(script, call),
         _ => Ok(Said::text("done").set("log", &["lost"]).set("n:1", &"x".repeat(2 << 20))),
     });
-    let bench = script.bench();
+    let bench = Bench::with(AnyBot::asynchronous(script), |options| options.handler_attempts = 1);
     let said = committed(&bench.send(say(&bench, A, "large"))).0;
     assert_eq!(said, "This did not work. Nothing was changed.");
+    assert_eq!(read(&bench, A), "");
+}
+
+/// A call to a host that is not on the list.
+fn not_allowed() -> OutboxCall {
+    let url = "https://not-allowed.test/".to_owned();
+    OutboxCall { id: "1".into(), method: "POST".into(), url, headers: Vec::new(), body: String::new() }
+}
+
+#[test]
+fn an_answer_that_asks_for_what_berth_refuses_is_tried_again_and_then_dead() {
+    let script = Script::new(|script, call| match body(&call.event) {
+        "host" => Ok(Said::text("done").call(not_allowed())),
+        "sql" => Ok(Said::text("done").sql("SELEKT 1", ())),
+        "key" => Ok(Said::text("done").set(&"k".repeat(600), &1)),
+        "reply" => Ok(Said::text("x".repeat(2_000))),
+        _ => note(script, call),
+    });
+    let bench = Bench::with(AnyBot::asynchronous(script.clone()), |options| {
+        (options.handler_attempts, options.max_reply) = (2, 1_000);
+    });
+    let bad = ["host", "sql", "key", "reply"];
+    let sent: Vec<_> = bad.iter().chain(&["next"]).map(|text| bench.post(say(&bench, A, text))).collect();
+    bench.until("the next has run", |bench| {
+        bench.advance(SECOND);
+        bench.state(&A.parse().expect("valid")).applied == 1
+    });
+    for sent in sent {
+        assert!(matches!(sent.outcome(&bench), Outcome::Committed { .. }));
+    }
+    let dead = bench.block_on(bench.engine().dead_events(10)).expect("read");
+    assert_eq!(dead.iter().map(|dead| dead.attempts).collect::<Vec<_>>(), [2; 4], "{dead:?}");
+    assert!(dead[0].reason.starts_with("outbox[0]: "), "{dead:?}");
+    let asked = |text: &str| script.calls().iter().filter(|call| call.ends_with(text)).count();
+    assert_eq!(bad.map(asked), [2; 4]);
+    assert_eq!(read(&bench, A), "next");
+}
+
+#[test]
+fn what_berth_refuses_a_synchronous_handler_makes_its_event_dead_at_once() {
+    let bench = Bench::new(Bot(|event: &Event, target: &mut Target<'_>| {
+        if body(event) == "host" {
+            append(target, "lost")?;
+            target.outbox().call(&not_allowed())?;
+        }
+        log(event, target)
+    }));
+    assert_eq!(committed(&bench.send(say(&bench, A, "host"))).0, "This did not work. Nothing was changed.");
+    let dead = bench.block_on(bench.engine().dead_events(10)).expect("read");
+    assert_eq!(dead.iter().map(|dead| dead.attempts).collect::<Vec<_>>(), [1]);
     assert_eq!(read(&bench, A), "");
 }
 

@@ -199,5 +199,5 @@ impl Local {
 }
 
 fn read<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, HandlerError> {
-    serde_json::from_str(text).map_err(|why| HandlerError::Permanent(format!("the value of key {key}: {why}")))
+    serde_json::from_str(text).map_err(|why| HandlerError::Refused(format!("the value of key {key}: {why}")))
 }

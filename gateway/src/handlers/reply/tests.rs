@@ -26,5 +26,5 @@ fn a_reply_is_let_through_up_to_its_bound_and_beyond_it_told_why_not() {
     let answer = Answer { status: 200, headers: vec![("a".into(), "bcd".into())], body: vec![b'x'; 80].into() };
     assert_eq!(bounded(answer.clone(), 100), Ok(answer.clone()));
     let why = "the reply has 100 bytes, --max-reply (BERTH_MAX_REPLY) allows 99";
-    assert_eq!(bounded(answer, 99), Err(HandlerError::Permanent(why.into())));
+    assert_eq!(bounded(answer, 99), Err(HandlerError::Refused(why.into())));
 }

@@ -111,11 +111,11 @@ fn a_statement_that_touches_what_is_not_the_bots_is_refused_and_the_event_goes_o
         ("EXPLAIN SELECT 1", "EXPLAIN"),
         ("SELECT ?", "more parameters than the 0 given"),
         ("SELECT 1 AND", "incomplete input"),
-        ("", "Permanent"),
-        ("VACUUM", "Permanent"),
+        ("", "Refused"),
+        ("VACUUM", "Refused"),
     ] {
         let said = say(&bench, statement);
-        assert!(said.contains(says) && said.contains("Permanent"), "{statement}: {said}");
+        assert!(said.contains(says) && said.contains("Refused"), "{statement}: {said}");
     }
     assert!(
         say(&bench, "SELECT value, :target_key, :target_name FROM json_each('[1]')")
