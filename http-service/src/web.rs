@@ -6,7 +6,6 @@ mod places;
 mod step;
 
 use crate::Options;
-use crate::http::body::linger;
 use crate::router::Parking;
 use crate::routes::{Located, Routes, Whereabouts};
 use axum::body::Body;
@@ -21,7 +20,7 @@ use shared::http::relay::{
     Broken, EPOCH, Exchange, FlowBounds, Passed, REFUSED, SERVICE_TOKEN, Sender, SenderBounds, TargetPlaces,
     Unanswered, WebPath,
 };
-use shared::http::{Facts, Peer};
+use shared::http::{Facts, Peer, linger};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
 use shared::telemetry::{Metrics, trace::TraceContext, trace::Tracer};

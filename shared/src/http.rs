@@ -3,6 +3,7 @@
 
 mod auth;
 mod client;
+mod linger;
 mod probes;
 pub mod relay;
 mod request_id;
@@ -11,6 +12,7 @@ mod traced;
 
 pub use auth::Tokens;
 pub use client::{Client, ClientError};
+pub use linger::linger;
 pub use probes::{Latch, Probes};
 pub use request_id::{RequestId, RequestIds, identified};
 pub use serve::{BoundListener, Peer, ServeLimits, bind, serve};

@@ -3,11 +3,16 @@
 //! application's.
 
 use super::{App, door::admit};
-use crate::ownership::Denied;
+use crate::ownership::{Denied, Guard};
 use axum::{extract::Request, extract::State, response::IntoResponse, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use hyper::body::Body as _;
 use shared::http::relay::{EPOCH, OWNER, REFUSED, SERVICE_TOKEN, WebPath};
-use shared::{Epoch, Problem, TargetId, http::Facts, telemetry::trace::TraceContext};
+use shared::{
+    Epoch, Problem, TargetId,
+    http::{Facts, linger},
+    telemetry::trace::TraceContext,
+};
 use std::time::Duration;
 
 /// How long a router waits for a pod that is behind it, beyond what the door allows: no bound of its own.
@@ -55,15 +60,31 @@ impl From<Problem> for Refusal {
 }
 
 async fn try_pass(app: &App, request: Request) -> Result<Response, Refusal> {
-    let token = request.headers().get(SERVICE_TOKEN).map_or(&b""[..], HeaderValue::as_bytes);
+    let (head, body) = request.into_parts();
+    let (path, guard) = match admitted(app, &head).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            // Who waits to be told to go on sends no body.
+            if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {
+                linger(body);
+            }
+            return Err(refusal);
+        }
+    };
+    Ok(app.web.pass(guard, &path, Request::from_parts(head, body)).await?)
+}
+
+/// Says whether a request may be handed on, and under what.
+async fn admitted(app: &App, head: &Parts) -> Result<(WebPath, Guard), Refusal> {
+    let token = head.headers.get(SERVICE_TOKEN).map_or(&b""[..], HeaderValue::as_bytes);
     if !app.tokens.accept(token) {
         return Err(Problem::unauthorized("send Berth-Service-Token with a valid token").into());
     }
-    let path = WebPath::read(request.uri(), request.headers()).map_err(|why| Problem::bad_request(why.to_string()))?;
-    let epoch = epoch(request.headers()).ok_or_else(|| Problem::bad_request("send Berth-Epoch with a number"))?;
+    let path = WebPath::read(&head.uri, &head.headers).map_err(|why| Problem::bad_request(why.to_string()))?;
+    let epoch = epoch(&head.headers).ok_or_else(|| Problem::bad_request("send Berth-Epoch with a number"))?;
     let ownership = app.door.ownership();
     let guard = admit(ownership, &path.target, epoch, MOST).await.map_err(|why| denied(app, &path.target, why))?;
-    Ok(app.web.pass(guard, &path, request).await?)
+    Ok((path, guard))
 }
 
 fn epoch(headers: &HeaderMap) -> Option<Epoch> {

@@ -5,14 +5,11 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
+use shared::http::linger;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
-
-/// How long the rest of a body that is too large is read and thrown away behind the answer. A connection that is closed
-/// on a sender who still writes is reset, and the reset may overtake the answer.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// The bytes that all bodies may hold together, from the moment they are read until their requests are answered.
 #[derive(Debug, Clone)]
@@ -76,12 +73,4 @@ pub(super) async fn read(
         return Ok((first, share));
     }
     Ok(([first.as_ref(), &rest].concat().into(), share))
-}
-
-/// Reads the rest of a body for a while and throws it away.
-pub(crate) fn linger(mut body: Body) {
-    shared::shutdown::spawn(async move {
-        let read_on = async { while let Some(Ok(_)) = body.frame().await {} };
-        let _ = tokio::time::timeout(LINGER, read_on).await;
-    });
 }
