@@ -67,7 +67,7 @@ async fn a_call_to_a_host_that_is_not_allowed_keeps_nothing_and_never_leaves() {
     assert_eq!(tell(&cluster, "1", call(&outside.host(), "x")).await.0, 200, "refused for good, acknowledged");
     assert_eq!(tell(&cluster, "2", json!({"do": "nothing"})).await, (200, json!({"handled": 1})), "nothing was kept");
     assert!(outside.calls().is_empty());
-    assert_eq!(cluster.state(TARGET).await.map(|state| state.applied), Some(2));
+    assert_eq!(cluster.state(TARGET).await.map(|state| state.applied), Some(1), "the other one is put aside as dead");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
