@@ -138,9 +138,12 @@ impl Bench {
             parent: None,
             reason: "first-contact".to_owned(),
             since_ms: 0,
+            state: Default::default(),
+            data: None,
         };
         let revision = self.ownership.revision();
-        let changes = self.ownership.apply(Watch::Delta { revision, pods: vec![], assignments: vec![assignment] });
+        let changes =
+            self.ownership.apply(Watch::Delta { revision, pods: vec![], assignments: vec![assignment], moves: vec![] });
         assert!(!changes.is_empty(), "an epoch only grows");
         target
     }

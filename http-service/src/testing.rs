@@ -60,6 +60,8 @@ pub(crate) fn assignment(name: &str, owner: &str, epoch: u64, revision: u64) -> 
         parent: None,
         reason: "first-contact".to_owned(),
         since_ms: 0,
+        state: Default::default(),
+        data: None,
     }
 }
 

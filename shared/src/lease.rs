@@ -23,6 +23,12 @@ pub struct LeaseTerms {
     pub accept_floor: Duration,
     /// A pod stops hard with less validity than this left.
     pub act_floor: Duration,
+    /// E: how long witnesses' promises extend a lease, by the clock of its pod.
+    pub extension: Duration,
+    /// A pod asks its witnesses when less validity than this remains.
+    pub extend_below: Duration,
+    /// How long a pod is silent before the leader begins to fence it.
+    pub fence_after: Duration,
 }
 
 impl Default for LeaseTerms {
@@ -34,6 +40,9 @@ impl Default for LeaseTerms {
             margin: Duration::from_secs(1),
             accept_floor: Duration::from_millis(900),
             act_floor: Duration::from_millis(400),
+            extension: Duration::from_secs(4),
+            extend_below: Duration::from_millis(3_500),
+            fence_after: Duration::from_secs(3),
         }
     }
 }
@@ -42,6 +51,17 @@ impl LeaseTerms {
     /// Returns until when a grant is valid on the pod's clock, from the moment *before* its heartbeat was sent.
     pub fn valid_until(&self, sent: Mono) -> Mono {
         sent.after(self.duration.mul_f64(1.0 - self.rate_error))
+    }
+
+    /// Returns until when a lease is valid on the pod's clock once enough witnesses have promised, from the moment the
+    /// oldest of those questions was sent (OWNERSHIP.md, Leases 3).
+    pub fn extended_until(&self, sent: Mono) -> Mono {
+        sent.after(self.extension)
+    }
+
+    /// Returns until when a witness is bound by a promise, from the moment it was asked (OWNERSHIP.md, Leases 4).
+    pub fn promised_until(&self, asked: Mono) -> Mono {
+        asked.after(self.extension.mul_f64(1.0 + self.rate_error) + self.margin)
     }
 
     /// Returns from when on the leader may take a lease for over, from the moment it last granted it.

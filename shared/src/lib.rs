@@ -13,6 +13,7 @@ pub mod id;
 pub mod lease;
 pub mod platform;
 pub mod problem;
+pub mod protocol;
 pub mod routing;
 pub mod settings;
 pub mod shutdown;
@@ -20,5 +21,5 @@ pub mod telemetry;
 pub mod wire;
 
 pub use clock::{Clock, Mono};
-pub use id::{Epoch, Incarnation, Kind, LeaseId, Platform, PodId, Revision, TargetId, Term};
+pub use id::{Epoch, Incarnation, Kind, LeaseId, MoveId, Platform, PodId, Revision, TargetId, Term};
 pub use problem::Problem;

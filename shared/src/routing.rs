@@ -45,7 +45,7 @@ impl Table {
     /// Applies a message of the watch.
     pub fn apply(&mut self, message: Watch) -> Applied {
         match message {
-            Watch::Snapshot { revision, first, more, pods, assignments } => {
+            Watch::Snapshot { revision, first, more, pods, assignments, .. } => {
                 if first || self.arriving.is_none() {
                     self.arriving = Some(Default::default());
                 }
@@ -66,7 +66,7 @@ impl Table {
                 self.pods = pods;
                 self.complete(revision)
             }
-            Watch::Delta { revision, pods, assignments } => {
+            Watch::Delta { revision, pods, assignments, .. } => {
                 for pod in pods {
                     self.learn_pod(pod);
                 }
@@ -165,11 +165,13 @@ mod tests {
             parent: None,
             reason: "first-contact".into(),
             since_ms: 0,
+            state: Default::default(),
+            data: None,
         }
     }
 
     fn snapshot(revision: u64, first: bool, more: bool, assignments: Vec<Assignment>) -> Watch {
-        Watch::Snapshot { revision: Revision(revision), first, more, pods: vec![], assignments }
+        Watch::Snapshot { revision: Revision(revision), first, more, pods: vec![], assignments, moves: vec![] }
     }
 
     fn owner(table: &Table, target: &str) -> Option<String> {
@@ -197,6 +199,7 @@ mod tests {
             revision: Revision(20),
             pods: vec![],
             assignments: vec![assignment("slack:guild:A", "gateway-0", 6, 20)],
+            moves: vec![],
         });
         assert_eq!(owner(&table, "slack:guild:A"), Some("gateway-2".into()));
         assert_eq!(table.revision(), Revision(20));

@@ -4,7 +4,9 @@
 pub mod admin;
 pub mod control;
 pub mod data;
+pub mod handoff;
 pub mod link;
+pub mod peers;
 pub mod sse;
 
 use schemars::JsonSchema;

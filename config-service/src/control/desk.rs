@@ -313,8 +313,10 @@ impl Desk {
         let now = self.clock.now();
         for (pod, state) in self.fleet.turns(&self.model, now) {
             match state {
-                PodState::Suspect | PodState::Expired => tracing::warn!(%pod, ?state, "a pod is silent"),
-                PodState::Joining | PodState::Ready | PodState::Restarting => {
+                PodState::Suspect | PodState::Expired | PodState::Dead => {
+                    tracing::warn!(%pod, ?state, "a pod is silent")
+                }
+                PodState::Joining | PodState::Ready | PodState::Restarting | PodState::Draining | PodState::Drained => {
                     tracing::info!(%pod, ?state, "a pod is here")
                 }
             }

@@ -100,7 +100,7 @@ impl Feed {
             Some(from) => Phase::Snapshot { of, from, first: false },
             None => Phase::Live(revision),
         };
-        Watch::Snapshot { revision, first, more: next.is_some(), pods, assignments }
+        Watch::Snapshot { revision, first, more: next.is_some(), pods, assignments, moves: vec![] }
     }
 
     async fn advance(&mut self, position: Revision, resuming: bool) -> Option<Watch> {
@@ -170,7 +170,7 @@ impl Feed {
         if pods.is_empty() && assignments.is_empty() {
             return Watch::Bookmark { revision };
         }
-        Watch::Delta { revision, pods, assignments }
+        Watch::Delta { revision, pods, assignments, moves: vec![] }
     }
 
     fn resync(&mut self, reason: &str) -> Watch {

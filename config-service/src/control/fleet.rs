@@ -8,7 +8,7 @@ use crate::{
     planner::Candidate,
 };
 use shared::wire::admin::PodStatus;
-use shared::wire::control::{BotInfo, Heartbeat, Load, MAX_NOT_READY, PodState, Witnesses};
+use shared::wire::control::{BotInfo, Heartbeat, Load, MAX_NOT_READY, Peer, PodInfo, PodState, Witnesses};
 use shared::{LeaseId, Mono, PodId, Revision, lease::LeaseTerms};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -130,8 +130,9 @@ impl Fleet {
 
     /// Returns the witnesses of a pod. The set only grows while no pod can be forgotten, so its size is its version.
     pub(super) fn witnesses(&self, model: &Model, of: &PodId) -> Witnesses {
-        let others = model.pods().map(|record| &record.info.pod).filter(|pod| *pod != of);
-        Witnesses { version: model.pods().len() as u64, pods: others.cloned().collect() }
+        let others = model.pods().map(|record| &record.info).filter(|info| info.pod != *of);
+        let peer = |info: &PodInfo| Peer { pod: info.pod.clone(), address: info.address.clone() };
+        Witnesses { version: model.pods().len() as u64, pods: others.map(peer).collect() }
     }
 
     /// Returns a pod as it stands at `now`.

@@ -172,6 +172,8 @@ impl Mutations {
             generation: model.epoch().generation(),
             heartbeat_ms: millis(self.terms.heartbeat),
             lease_ms: millis(self.terms.duration),
+            fenced: Vec::new(),
+            report: false,
         }));
     }
 }

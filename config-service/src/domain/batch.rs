@@ -121,6 +121,8 @@ impl Batch {
                         parent: parent.clone(),
                         reason: (*reason).to_owned(),
                         since_ms: now_ms,
+                        state: Default::default(),
+                        data: None,
                     };
                     Change::Assignment { assignment, from: expected.as_ref().map(|(pod, _)| pod.clone()) }
                 }

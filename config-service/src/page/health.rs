@@ -187,6 +187,13 @@ fn trouble(pod: &PodStatus) -> Option<Trouble> {
         PodState::Expired => {
             (Tone::Bad, "is away, its lease is over", "Start it again with its own data folder. It keeps its targets.")
         }
+        PodState::Draining => (Tone::Watch, "is being drained", "Nothing: its targets move away one after the other."),
+        PodState::Drained => return None,
+        PodState::Dead => (
+            Tone::Bad,
+            "was failed over, its targets have other owners",
+            "Start it again with its own data folder, so that what only it has is given back.",
+        ),
     };
     Some(Trouble { tone, pod: Some(pod.info.pod.clone()), what: format!("{what}{since}{wait}."), remedy })
 }

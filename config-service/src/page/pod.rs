@@ -22,6 +22,9 @@ pub(super) const fn state(pod: &PodStatus) -> (&'static str, Tone) {
         PodState::Restarting => ("restarting", Tone::Watch),
         PodState::Suspect => ("suspect", Tone::Watch),
         PodState::Expired => ("expired", Tone::Bad),
+        PodState::Draining => ("draining", Tone::Watch),
+        PodState::Drained => ("drained", Tone::Good),
+        PodState::Dead => ("dead", Tone::Bad),
     }
 }
 

@@ -14,6 +14,8 @@ fn model(names: &[&str]) -> Model {
         parent: None,
         reason: "first-contact".to_owned(),
         since_ms: 0,
+        state: Default::default(),
+        data: None,
     };
     Model::new(Snapshot { assignments: names.iter().map(assignment).collect(), ..Snapshot::default() })
 }

@@ -180,6 +180,8 @@ impl Pod {
             revision: Revision(0),
             leaving: false,
             not_ready: None,
+            witnesses: 0,
+            degraded: false,
         }
     }
 

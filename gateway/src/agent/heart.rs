@@ -154,6 +154,8 @@ impl Heart {
             revision: self.ownership.revision(),
             leaving,
             not_ready: self.readiness.complaint(),
+            witnesses: 0,
+            degraded: false,
         }
     }
 

@@ -358,9 +358,16 @@ fn an_epoch_that_changed_between_handler_and_commit_undoes_the_event() {
                 parent: None,
                 reason: String::new(),
                 since_ms: 0,
+                state: Default::default(),
+                data: None,
             };
             let revision = shared::Revision(0);
-            let delta = shared::wire::control::Watch::Delta { revision, pods: vec![], assignments: vec![assignment] };
+            let delta = shared::wire::control::Watch::Delta {
+                revision,
+                pods: vec![],
+                assignments: vec![assignment],
+                moves: vec![],
+            };
             owns.get().expect("set").apply(delta);
         }
         log(event, target)

@@ -18,11 +18,13 @@ fn assignment(target: &str, pod: &str, epoch: u64) -> Assignment {
         parent: None,
         reason: "first-contact".into(),
         since_ms: 0,
+        state: Default::default(),
+        data: None,
     }
 }
 
 fn delta(revision: u64, assignments: Vec<Assignment>) -> Watch {
-    Watch::Delta { revision: Revision(revision), pods: vec![], assignments }
+    Watch::Delta { revision: Revision(revision), pods: vec![], assignments, moves: vec![] }
 }
 
 fn target(text: &str) -> TargetId {
@@ -88,8 +90,14 @@ fn a_snapshot_replaces_what_was_owned_and_tells_the_difference() {
         1,
         vec![assignment("slack:guild:A", "gateway-0", 1), assignment("slack:guild:B", "gateway-0", 1)],
     ));
-    let part =
-        |first, more, assignments| Watch::Snapshot { revision: Revision(4), first, more, pods: vec![], assignments };
+    let part = |first, more, assignments| Watch::Snapshot {
+        revision: Revision(4),
+        first,
+        more,
+        pods: vec![],
+        assignments,
+        moves: vec![],
+    };
     assert!(ownership.apply(part(true, true, vec![assignment("slack:guild:B", "gateway-0", 1)])).is_empty());
     let changes = ownership.apply(part(false, false, vec![assignment("slack:guild:C", "gateway-0", 2)]));
     assert_eq!(changes.acquired, [(target("slack:guild:C"), Epoch(2))]);
@@ -123,7 +131,14 @@ fn a_target_given_away_is_not_taken_back_on_the_word_of_a_server_that_lags() {
     let stale = vec![assignment("slack:guild:A", "gateway-0", 5)];
     ownership.apply(delta(3, stale.clone()));
     assert!(ownership.guard(&target("slack:guild:A")).is_err());
-    let old = Watch::Snapshot { revision: Revision(1), first: true, more: false, pods: vec![], assignments: stale };
+    let old = Watch::Snapshot {
+        revision: Revision(1),
+        first: true,
+        more: false,
+        pods: vec![],
+        assignments: stale,
+        moves: vec![],
+    };
     ownership.apply(old);
     assert!(ownership.guard(&target("slack:guild:A")).is_err());
     assert_eq!(ownership.revision(), Revision(3));

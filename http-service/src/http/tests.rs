@@ -43,6 +43,7 @@ async fn story_with(memory: Memories) -> Story {
         more: false,
         pods: vec![pod_info("gateway-0", &pod.address, 1)],
         assignments: vec![assignment("discord:guild:9", "gateway-0", 3, 5)],
+        moves: vec![],
     };
     routes.apply(snapshot, Instant::now());
     links.follow(&routes.pods());

@@ -28,7 +28,8 @@ async fn story_with(known: &[(&str, &str)], park: usize, park_bytes: usize) -> S
     let infos: Vec<_> =
         pods.iter().enumerate().map(|(i, fake)| pod_info(&format!("gateway-{i}"), &fake.address, 1)).collect();
     let assignments = known.iter().map(|(name, owner)| assignment(name, owner, 3, 5)).collect();
-    let snapshot = Watch::Snapshot { revision: Revision(5), first: true, more: false, pods: infos, assignments };
+    let snapshot =
+        Watch::Snapshot { revision: Revision(5), first: true, more: false, pods: infos, assignments, moves: vec![] };
     routes.apply(snapshot, Instant::now());
     links.follow(&routes.pods());
     let (placer, task) = Placer::new(config.client(), routes.clone(), 100);
@@ -139,7 +140,7 @@ async fn a_parked_event_goes_on_as_soon_as_the_table_names_another_owner() {
             tokio::task::yield_now().await;
         }
         let assignments = vec![assignment(GUILD, "gateway-1", 4, 6)];
-        let delta = Watch::Delta { revision: Revision(6), pods: vec![], assignments };
+        let delta = Watch::Delta { revision: Revision(6), pods: vec![], assignments, moves: vec![] };
         router.routes.apply(delta, Instant::now());
         let mut end = pods[1].accept(WIDE).await;
         let (stream, request) = end.request().await;

@@ -37,6 +37,11 @@ token! {
     LeaseId
 }
 
+token! {
+    /// The number of a move: the revision that began it.
+    MoveId
+}
+
 impl Epoch {
     /// The bits below the cluster generation.
     pub const COUNTER_BITS: u32 = 40;

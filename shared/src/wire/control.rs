@@ -1,6 +1,7 @@
 //! Messages between config-service and the other services, as JSON.
 
 use super::Hello;
+use super::{handoff::Move, peers::Mark};
 use crate::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,38 @@ pub struct Registered {
     pub heartbeat_ms: u64,
     /// D, in milliseconds.
     pub lease_ms: u64,
+    /// Every lease that is, or ever was, being fenced: a witness that may have lost its marks has them back with this
+    /// (OWNERSHIP.md, Leases 4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fenced: Vec<Mark>,
+    /// True when the pod has to say what its database holds ([`Holdings`]) before it is given anything.
+    #[serde(default)]
+    pub report: bool,
+}
+
+/// `POST /v1/pods/{pod}/holdings`: what a pod's database holds, in parts. Asked for after a pod was buried, or the database
+/// of the control plane is of a new generation (OWNERSHIP.md, Leases 11 and Data 5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Holdings {
+    /// The life of its data folder.
+    pub incarnation: Incarnation,
+    /// The lease it registered for.
+    pub lease_id: LeaseId,
+    /// Some of the targets, at most 5,000, by name.
+    pub targets: Vec<Holding>,
+    /// True when another part follows.
+    pub more: bool,
+}
+
+/// A target whose rows a pod's database holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Holding {
+    /// The target.
+    pub target: TargetId,
+    /// The highest epoch it was owned under here.
+    pub epoch: Epoch,
+    /// Whether the rows are what an owner had: not those of an unfinished import, nor released by a finished move.
+    pub whole: bool,
 }
 
 /// What a pod carries; the largest normalised dimension counts (PLACEMENT.md, Inputs).
@@ -93,6 +126,12 @@ pub struct Heartbeat {
     /// Why it could not do its work although it holds its lease, in words; none when it can. Says nothing about ownership.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
+    /// The version of the newest witness config it has kept on disk; 0 when it has none. This acknowledges it.
+    #[serde(default)]
+    pub witnesses: u64,
+    /// Whether its loop or its disk is too slow for its word about others to count (OWNERSHIP.md, Leases 14).
+    #[serde(default)]
+    pub degraded: bool,
 }
 
 /// How long [`Heartbeat::not_ready`] may be, in characters; the rest is cut off.
@@ -122,8 +161,17 @@ pub struct Grant {
 pub struct Witnesses {
     /// Its version.
     pub version: u64,
-    /// The other gateways.
-    pub pods: Vec<PodId>,
+    /// The other gateways, by name.
+    pub pods: Vec<Peer>,
+}
+
+/// A gateway as another one reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Peer {
+    /// Its name.
+    pub pod: PodId,
+    /// `host:port`.
+    pub address: String,
 }
 
 /// `POST /v1/targets/place`: where is each of these, and if nowhere yet, give it a home.
@@ -184,6 +232,45 @@ pub struct Assignment {
     pub reason: String,
     /// Since when, in milliseconds since the Unix epoch, by the database's clock.
     pub since_ms: u64,
+    /// Whether its owner has its data.
+    #[serde(default)]
+    pub state: AssignmentState,
+    /// Where its data is, while the owner has none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataAt>,
+}
+
+/// Whether the owner of a target may serve it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AssignmentState {
+    /// The owner has the data.
+    #[default]
+    Serving,
+    /// Nobody reachable has the data: nothing is served, nothing is begun empty, until the data is back or an operator has
+    /// accepted its loss.
+    Quarantined,
+}
+
+impl AssignmentState {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// Where the last data of a target is known to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DataAt {
+    /// The pod that had it.
+    pub pod: PodId,
+    /// The life of its data folder.
+    pub incarnation: Incarnation,
+    /// The epoch it was last owned under there: what an owner may have acknowledged is in that copy.
+    pub epoch: Epoch,
 }
 
 /// What becomes of a pod.
@@ -200,6 +287,12 @@ pub enum PodState {
     Restarting,
     /// Its lease is certainly over.
     Expired,
+    /// Everything is being moved away from it.
+    Draining,
+    /// It holds nothing more and is safe to remove.
+    Drained,
+    /// It was failed over: this life of it is over for good.
+    Dead,
 }
 
 impl PodState {
@@ -211,6 +304,9 @@ impl PodState {
             Self::Suspect => "suspect",
             Self::Restarting => "restarting",
             Self::Expired => "expired",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Dead => "dead",
         }
     }
 }
@@ -250,6 +346,9 @@ pub enum Watch {
         pods: Vec<PodInfo>,
         /// Some of the assignments.
         assignments: Vec<Assignment>,
+        /// On the first part, all moves that are not over.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moves: Vec<Move>,
     },
     /// What changed up to `revision`.
     Delta {
@@ -259,6 +358,9 @@ pub enum Watch {
         pods: Vec<PodInfo>,
         /// Assignments made or changed.
         assignments: Vec<Assignment>,
+        /// Moves begun or changed. A pod hears of those from or to it, a router of none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moves: Vec<Move>,
     },
     /// Nothing changed up to `revision`; sent every few seconds, so that silence means a dead connection.
     Bookmark {

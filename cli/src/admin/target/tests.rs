@@ -22,6 +22,8 @@ fn assignment() -> Assignment {
         parent: None,
         reason: "first-contact".into(),
         since_ms: 1_000,
+        state: Default::default(),
+        data: None,
     }
 }
 

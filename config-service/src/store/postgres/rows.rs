@@ -52,6 +52,8 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>
             parent: parent.map(name).transpose()?,
             reason: row.try_get(5)?,
             since_ms: unsigned(row.try_get(6)?)?,
+            state: Default::default(),
+            data: None,
         });
     }
     Ok(all)

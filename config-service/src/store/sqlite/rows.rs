@@ -60,6 +60,8 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
             parent: parent.as_deref().map(name).transpose()?,
             reason: text(5)?,
             since_ms: number(6)?,
+            state: Default::default(),
+            data: None,
         });
     }
     Ok(all)

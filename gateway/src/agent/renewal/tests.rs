@@ -20,6 +20,8 @@ fn registered(lease: u64) -> Input {
         generation: 0,
         heartbeat_ms: 1_000,
         lease_ms: 6_000,
+        fenced: vec![],
+        report: false,
     })
 }
 

@@ -83,10 +83,17 @@ impl Control {
                 parent: None,
                 reason: "first-contact".into(),
                 since_ms: 0,
+                state: Default::default(),
+                data: None,
             };
             seen.assignments.retain(|known| known.target != assignment.target);
             seen.assignments.push(assignment.clone());
-            Watch::Delta { revision: Revision(seen.revision), pods: vec![], assignments: vec![assignment] }
+            Watch::Delta {
+                revision: Revision(seen.revision),
+                pods: vec![],
+                assignments: vec![assignment],
+                moves: vec![],
+            }
         });
         self.tell(&message);
     }
@@ -157,7 +164,7 @@ async fn register(State(control): State<Control>, Json(request): Json<Register>)
     control.note(|seen| seen.registrations.push(request));
     let lease_id = LeaseId(control.with(|seen| seen.registrations.len() as u64));
     let lease_ms = u64::try_from(LEASE.as_millis()).expect("small");
-    Json(Registered { version: 1, lease_id, generation: 0, heartbeat_ms: 50, lease_ms })
+    Json(Registered { version: 1, lease_id, generation: 0, heartbeat_ms: 50, lease_ms, fenced: vec![], report: false })
 }
 
 async fn heartbeat(State(control): State<Control>, Json(beat): Json<Heartbeat>) -> Response {
@@ -188,6 +195,7 @@ async fn follow(State(control): State<Control>, headers: HeaderMap) -> Response 
         let revision = Revision(seen.revision);
         let first = match &position {
             None => Watch::Snapshot {
+                moves: vec![],
                 revision,
                 first: true,
                 more: false,

@@ -27,8 +27,15 @@ impl Boxes {
                 parent: None,
                 reason: String::new(),
                 since_ms: 0,
+                state: Default::default(),
+                data: None,
             };
-            let delta = Watch::Delta { revision: shared::Revision(0), pods: vec![], assignments: vec![assignment] };
+            let delta = Watch::Delta {
+                revision: shared::Revision(0),
+                pods: vec![],
+                assignments: vec![assignment],
+                moves: vec![],
+            };
             ownership.apply(delta);
             boxes.open(target(n), crate::store::LocalId::of_test(i64::from(n)), Epoch(1));
         }

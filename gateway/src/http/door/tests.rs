@@ -17,6 +17,7 @@ fn pod() -> (Ownership, ManualClock) {
 
 fn owned(ownership: &Ownership, revision: u64, owner: &str, epoch: u64) {
     ownership.apply(Watch::Delta {
+        moves: vec![],
         revision: Revision(revision),
         pods: vec![],
         assignments: vec![Assignment {
@@ -27,6 +28,8 @@ fn owned(ownership: &Ownership, revision: u64, owner: &str, epoch: u64) {
             parent: None,
             reason: "first-contact".into(),
             since_ms: 0,
+            state: Default::default(),
+            data: None,
         }],
     });
 }

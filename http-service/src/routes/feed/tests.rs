@@ -32,7 +32,7 @@ const LONG: Duration = Duration::from_secs(8);
 fn snapshot(revision: u64, first: bool, more: bool, names: &[&str]) -> Watch {
     let pods = if first { vec![pod_info("gateway-0", "127.0.0.1:9", 1)] } else { vec![] };
     let assignments: Vec<Assignment> = names.iter().map(|name| assignment(name, "gateway-0", 1, revision)).collect();
-    Watch::Snapshot { revision: Revision(revision), first, more, pods, assignments }
+    Watch::Snapshot { revision: Revision(revision), first, more, pods, assignments, moves: vec![] }
 }
 
 async fn at(story: &Story, revision: u64) {
@@ -82,7 +82,7 @@ async fn a_watch_that_breaks_off_is_resumed_where_it_was() {
     let watch = story.config.watch().await;
     assert_eq!(watch.headers["last-event-id"], "9");
     let assignments = vec![assignment("slack:guild:B", "gateway-0", 1, 10)];
-    watch.say(&Watch::Delta { revision: Revision(10), pods: vec![], assignments });
+    watch.say(&Watch::Delta { revision: Revision(10), pods: vec![], assignments, moves: vec![] });
     at(&story, 10).await;
     assert!(owner(&story, "slack:guild:A").is_some() && owner(&story, "slack:guild:B").is_some());
 }
