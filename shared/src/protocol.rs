@@ -1,3 +1,5 @@
 //! The ownership protocol (OWNERSHIP.md) as state machines: what happened and the time go in, what to do comes out. Nothing
 //! here does anything itself: no network, no disk, no clock, no chance. The services, the models and the simulation are
 //! shells around the same code.
+
+pub mod handoff;
