@@ -15,7 +15,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use shared::{
-    Problem, TargetId,
+    Epoch, Problem, TargetId,
     http::relay::{
         Broken, EPOCH, Exchange, FlowBounds, Passed, Sender, SenderBounds, TARGET, TargetPlace, TargetPlaces, Tunnel,
         Unanswered, WebPath,
@@ -58,6 +58,14 @@ struct Inner {
     running: TaskTracker,
     /// No new traffic.
     closing: Shutdown,
+}
+
+/// A request that may be handed on: to whom, under which epoch, and what it holds while it lasts.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    application: Application,
+    epoch: Epoch,
+    held: Held,
 }
 
 /// What an exchange holds while it lasts.
@@ -110,11 +118,11 @@ impl Web {
         }
     }
 
-    /// Hands a request to the application and returns its answer.
+    /// Says whether a request may be handed on now: there is an application, and room.
     ///
     /// # Errors
     /// A problem that is this pod's own.
-    pub(crate) async fn pass(&self, guard: Guard, path: &WebPath, request: Request) -> Result<Response, Problem> {
+    pub(crate) fn admit(&self, guard: Guard, target: &TargetId) -> Result<Admitted, Problem> {
         let web = &self.0;
         let application = web.home.find().ok_or_else(|| {
             Problem::new(
@@ -124,7 +132,16 @@ impl Web {
             )
         })?;
         let epoch = guard.epoch();
-        let held = self.hold(guard, &path.target)?;
+        Ok(Admitted { application, epoch, held: self.hold(guard, target)? })
+    }
+
+    /// Hands a request to the application and returns its answer.
+    ///
+    /// # Errors
+    /// A problem that is this pod's own.
+    pub(crate) async fn pass(&self, admitted: Admitted, path: &WebPath, request: Request) -> Result<Response, Problem> {
+        let web = &self.0;
+        let Admitted { application, epoch, held } = admitted;
         let mut exchange = Exchange::begin(request, web.bounds.flow, held.tether.cut().clone());
         let own = [(TARGET, path.target.to_string()), (EPOCH, epoch.0.to_string())];
         for (name, value) in own {

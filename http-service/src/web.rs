@@ -161,6 +161,25 @@ impl Web {
         let mut exchange = Exchange::begin(request, self.bounds.flow, Shutdown::new());
         forwarded(exchange.headers_mut(), peer, self.bounds.trust_proxy);
         exchange.headers_mut().insert(SERVICE_TOKEN, self.token.clone());
+        match self.ask(path, &mut exchange, until).await {
+            Ok((answer, held)) => self.answer(exchange, answer, held),
+            Err(problem) => {
+                exchange.refuse();
+                refused(problem)
+            }
+        }
+    }
+
+    /// Asks the target's owner until the application has answered.
+    ///
+    /// # Errors
+    /// The router's own word to the sender.
+    async fn ask(
+        &self,
+        path: &WebPath,
+        exchange: &mut Exchange,
+        until: Instant,
+    ) -> Result<(http::Response<Incoming>, Held), Problem> {
         let (mut attempts, mut slot) = (Attempts::default(), None);
         loop {
             let at = self.routes.locate(&path.target, None);
@@ -168,8 +187,8 @@ impl Web {
                 Whereabouts::NotLoaded => Err(Came::NotLoaded),
                 Whereabouts::Unknown => Err(Came::Unknown),
                 Whereabouts::At(at) => match self.places.take(&at.pod, &path.target) {
-                    Err(full) => return refused(full),
-                    Ok(held) => self.send(&mut exchange, path, at).await.map(|answer| (answer, held)),
+                    Err(full) => return Err(full),
+                    Ok(held) => self.send(exchange, path, at).await.map(|answer| (answer, held)),
                 },
             };
             let unanswered;
@@ -177,11 +196,11 @@ impl Web {
                 Ok((Ok(answer), held)) => match refusal(&answer) {
                     Some("not-owner") => Came::NotOwner,
                     Some("not-serving") => Came::NotServing,
-                    _ => return self.answer(exchange, answer, held),
+                    _ => return Ok((answer, held)),
                 },
                 Ok((Err(why), _)) => {
                     if let Some(problem) = broken(exchange.broken()) {
-                        return refused(problem);
+                        return Err(problem);
                     }
                     unanswered = why;
                     Came::Unanswered(&unanswered)
@@ -190,12 +209,12 @@ impl Web {
             };
             let left = until.saturating_duration_since(Instant::now());
             match attempts.next(came, exchange.is_repeatable(), left) {
-                Step::Refuse(problem) => return refused(problem),
+                Step::Refuse(problem) => return Err(problem),
                 Step::Wait(most) => {
                     // Its body stays with the sender: only its place counts.
                     slot = slot.or_else(|| self.parking.take(0));
                     if slot.is_none() {
-                        return refused(Problem::unavailable("no-room", "too many requests wait for their owners"));
+                        return Err(Problem::unavailable("no-room", "too many requests wait for their owners"));
                     }
                     self.wait(&path.target, &at, most).await;
                 }

@@ -45,7 +45,9 @@ pub fn init_logs(args: &LogArgs) -> Result<(), String> {
     match args.log_format {
         LogFormat::Pretty => base.with_ansi(terminal).try_init(),
         LogFormat::Auto if terminal => base.try_init(),
-        LogFormat::Auto | LogFormat::Json => base.json().flatten_event(true).map_event_format(lines::Traced).try_init(),
+        LogFormat::Auto | LogFormat::Json => {
+            base.with_target(false).json().flatten_event(true).map_event_format(lines::Traced).try_init()
+        }
     }
     .map_err(|why| why.to_string())
 }

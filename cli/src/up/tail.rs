@@ -40,7 +40,7 @@ fn readable(line: &str) -> String {
         None => String::new(),
     };
     let (time, level, message) = (take("timestamp"), take("level"), take("message"));
-    take("target");
+    take("module");
     let clock = time.split_once('T').map_or(time.as_str(), |(_, clock)| clock.get(..8).unwrap_or(clock));
     let mut text = format!("{clock} {level:<5} {message}");
     for (name, value) in &fields {
@@ -58,8 +58,8 @@ mod tests {
 
     #[test]
     fn a_json_line_reads_like_a_sentence() {
-        let line = r#"{"timestamp":"2026-11-20T18:01:02.123Z","level":"WARN","message":"waiting","target":"gateway::agent","error":"refused","attempt":3}"#;
-        assert_eq!(readable(line), "18:01:02 WARN  waiting attempt=3 error=refused");
+        let line = r#"{"timestamp":"2026-11-20T18:01:02.123Z","level":"WARN","message":"waiting","target":"slack:guild:T1","module":"gateway::agent","error":"refused","attempt":3}"#;
+        assert_eq!(readable(line), "18:01:02 WARN  waiting attempt=3 error=refused target=slack:guild:T1");
         assert_eq!(readable("thread panicked\u{1b}[31m"), "thread panicked\\u{1b}[31m");
     }
 

@@ -3,7 +3,8 @@
 //! application's.
 
 use super::{App, door::admit};
-use crate::ownership::{Denied, Guard};
+use crate::ownership::Denied;
+use crate::web::Admitted;
 use axum::{extract::Request, extract::State, response::IntoResponse, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use hyper::body::Body as _;
@@ -61,7 +62,7 @@ impl From<Problem> for Refusal {
 
 async fn try_pass(app: &App, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
-    let (path, guard) = match admitted(app, &head).await {
+    let (path, admitted) = match admitted(app, &head).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
             // Who waits to be told to go on sends no body.
@@ -71,11 +72,11 @@ async fn try_pass(app: &App, request: Request) -> Result<Response, Refusal> {
             return Err(refusal);
         }
     };
-    Ok(app.web.pass(guard, &path, Request::from_parts(head, body)).await?)
+    Ok(app.web.pass(admitted, &path, Request::from_parts(head, body)).await?)
 }
 
 /// Says whether a request may be handed on, and under what.
-async fn admitted(app: &App, head: &Parts) -> Result<(WebPath, Guard), Refusal> {
+async fn admitted(app: &App, head: &Parts) -> Result<(WebPath, Admitted), Refusal> {
     let token = head.headers.get(SERVICE_TOKEN).map_or(&b""[..], HeaderValue::as_bytes);
     if !app.tokens.accept(token) {
         return Err(Problem::unauthorized("send Berth-Service-Token with a valid token").into());
@@ -84,7 +85,8 @@ async fn admitted(app: &App, head: &Parts) -> Result<(WebPath, Guard), Refusal> 
     let epoch = epoch(&head.headers).ok_or_else(|| Problem::bad_request("send Berth-Epoch with a number"))?;
     let ownership = app.door.ownership();
     let guard = admit(ownership, &path.target, epoch, MOST).await.map_err(|why| denied(app, &path.target, why))?;
-    Ok((path, guard))
+    let admitted = app.web.admit(guard, &path.target)?;
+    Ok((path, admitted))
 }
 
 fn epoch(headers: &HeaderMap) -> Option<Epoch> {

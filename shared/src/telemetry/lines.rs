@@ -1,5 +1,5 @@
-//! Lines of JSON that name the trace they belong to, so that a log line leads to its trace and back. Decides nothing about
-//! what is logged.
+//! Lines of JSON that name the module they come from, and the trace they belong to, so that a log line leads to its trace
+//! and back. The module stands under `module`: `target` is what a pod owns. Decides nothing about what is logged.
 
 use super::trace::TraceContext;
 use std::fmt;
@@ -9,7 +9,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Adds `trace_id` and `span_id` to the JSON objects that another format writes.
+/// Adds `module`, and `trace_id` and `span_id` inside a span, to the JSON objects that another format writes.
 #[derive(Debug)]
 pub(super) struct Traced<F>(pub(super) F);
 
@@ -20,15 +20,15 @@ where
     F: FormatEvent<S, N>,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Some(trace) = TraceContext::current() else { return self.0.format_event(context, out, event) };
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        match line.trim_end().strip_suffix('}') {
-            Some(open) => {
-                writeln!(out, "{open},\"trace_id\":\"{}\",\"span_id\":\"{}\"}}", trace.trace(), trace.span())
-            }
-            None => out.write_str(&line),
+        let Some(open) = line.trim_end().strip_suffix('}') else { return out.write_str(&line) };
+        // A module's path needs no escaping.
+        write!(out, "{open},\"module\":\"{}\"", event.metadata().target())?;
+        if let Some(trace) = TraceContext::current() {
+            write!(out, ",\"trace_id\":\"{}\",\"span_id\":\"{}\"", trace.trace(), trace.span())?;
         }
+        out.write_str("}\n")
     }
 }
 

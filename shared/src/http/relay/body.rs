@@ -226,6 +226,11 @@ impl Lent {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
+    /// Takes the body for good, unless somebody has begun to take it.
+    pub(super) fn take(&self) -> Option<Body> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|_| !self.empty)
+    }
+
     /// Returns the body for one attempt.
     pub(super) fn lend(&self) -> Body {
         if self.empty { Body::empty() } else { Body::new(Borrowed { lent: self.clone(), taken: None }) }

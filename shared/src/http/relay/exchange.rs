@@ -7,7 +7,7 @@ use super::{
     sender::{Sender, Unanswered},
     tunnel::Tunnel,
 };
-use crate::shutdown::Shutdown;
+use crate::{http::linger, shutdown::Shutdown};
 use axum::body::Body;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, uri::PathAndQuery,
@@ -44,6 +44,8 @@ pub struct Passed<H> {
 #[derive(Debug)]
 pub struct Exchange {
     head: request::Parts,
+    /// Whether its sender waits to be told before it sends the body.
+    waits: bool,
     lent: Lent,
     flow: Flow,
     broken: Arc<OnceLock<Broken>>,
@@ -59,12 +61,13 @@ impl Exchange {
             .filter(|_| request.body().is_end_stream())
             .map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
         let (mut head, body) = request.into_parts();
+        let waits = head.headers.contains_key(header::EXPECT);
         clean(&mut head.headers);
         let flow = Flow::new();
         let body =
             Watched::new(body, flow.clone(), bounds.idle, bounds.max_body, cut.clone(), ()).paced(bounds.min_rate);
         let broken = body.broken();
-        Self { head, lent: Lent::new(Body::new(body)), flow, broken, upgrade, bounds, cut }
+        Self { head, waits, lent: Lent::new(Body::new(body)), flow, broken, upgrade, bounds, cut }
     }
 
     /// Returns the headers that will be sent.
@@ -115,6 +118,16 @@ impl Exchange {
             request.headers_mut().insert(header::UPGRADE, protocol.clone());
         }
         sender.send(request, &self.flow, &self.cut).await
+    }
+
+    /// Ends it with an answer of this hop's own: a body that nobody has begun to take is read on behind it for a while, so
+    /// that its sender sees the answer and no reset. Who waits to be told to go on sends no body.
+    pub fn refuse(self) {
+        if !self.waits
+            && let Some(body) = self.lent.take()
+        {
+            linger(body);
+        }
     }
 
     /// Returns what goes back. `held` lives as long as the answer's body or the tunnel. An agreement to leave HTTP that

@@ -242,3 +242,36 @@ async fn a_lent_body_can_be_lent_again_until_somebody_takes_of_it() {
     assert_eq!((whole.as_ref(), lent.begun()), (&b"abc"[..], true));
     assert!(lent.lend().collect().await.is_err(), "taken twice");
 }
+
+/// A body whose pieces are told one by one.
+struct Told(tokio::sync::mpsc::Receiver<Bytes>);
+
+impl HttpBody for Told {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_is_read_on_unless_its_sender_waits_to_be_told() {
+    for (expects, taken) in [(false, true), (true, false)] {
+        let (sender, body) = tokio::sync::mpsc::channel(1);
+        let mut request = http::Request::post("/g/slack:guild:T1/").body(Body::new(Told(body))).expect("a request");
+        if expects {
+            request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        let bounds = FlowBounds { max_body: 1 << 20, idle: SECOND, min_rate: 0 };
+        Exchange::begin(request, bounds, crate::shutdown::Shutdown::new()).refuse();
+        let mut sent = true;
+        for _ in 0..3 {
+            sent &= sender.send(Bytes::from_static(b"piece")).await.is_ok();
+        }
+        assert_eq!(sent, taken, "expects {expects}");
+    }
+}
