@@ -22,7 +22,7 @@ use std::{path::PathBuf, time::Duration};
 /// Flags every verb has: where config-service is, and how to print.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Common {
-    /// config-service; the context's when it is left out, else the one of the data folder's cluster
+    /// config-service, replicas with commas between them; the context's when it is left out, else the one of the data folder's cluster
     #[arg(long, env = "BERTH_CONFIG_URL", value_name = "URL")]
     config_url: Option<String>,
     /// Token for the admin API; the context's or the data folder's when it is left out

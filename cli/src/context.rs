@@ -140,9 +140,11 @@ fn variable(name: &str) -> Option<String> {
 /// # Errors
 /// When it does.
 pub(crate) fn without_user(url: &str) -> Result<(), Failure> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !authority.contains('@') {
+    let has_user = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split(['/', '?', '#']).next().unwrap_or_default().contains('@')
+    };
+    if !url.split(',').any(has_user) {
         return Ok(());
     }
     let text = "the URL of config-service has a user or a password in it, which would be shown and is never sent; leave it \
@@ -184,7 +186,7 @@ pub(crate) struct Set {
     /// Its name
     #[arg(value_name = "NAME", value_parser = name)]
     name: String,
-    /// Its config-service; as it was when the context exists and this is left out
+    /// Its config-service, replicas with commas between them; as it was when the context exists and this is left out
     #[arg(long, value_name = "URL")]
     config_url: Option<String>,
     /// The file that holds the token
@@ -277,7 +279,7 @@ fn set(args: Set) -> Result<(), Failure> {
         Some(before) if !said => (before.token_file.clone(), before.token_env.clone()),
         _ => (args.token_file.map(|path| std::path::absolute(&path).unwrap_or(path)), args.token_env),
     };
-    let context = Context { config_url: client.base().to_owned(), token_file, token_env };
+    let context = Context { config_url: client.bases(), token_file, token_env };
     all.contexts.insert(args.name, context);
     args.file.write(&all)
 }

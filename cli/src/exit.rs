@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(code(Problem::unauthorized("x")), Code::Forbidden);
         assert_eq!(code(Problem::unavailable("owner-unreachable", "x")), Code::Unreachable);
         assert_eq!(code(Problem::unavailable("not-leader", "x")), Code::Error);
-        let gone = ClientError::Unreachable { url: "http://x".into(), detail: "refused".into() };
+        let gone = ClientError::Unreachable { url: "http://x".into(), detail: "refused".into(), sent: false };
         assert_eq!(Failure::from(gone).code, Code::Unreachable);
     }
 

@@ -32,7 +32,7 @@ pub struct Options {
     /// Its capacity relative to other pods
     #[arg(long, env = "BERTH_CAPACITY", default_value_t = 1.0, value_name = "X")]
     pub capacity: f64,
-    /// config-service
+    /// config-service; replicas with commas between them, the next one is asked when one does not answer
     #[arg(long, env = "BERTH_CONFIG_URL", default_value = "http://127.0.0.1:3001", value_name = "URL")]
     pub config_url: String,
     /// The folder that holds the pod's database; one process at a time

@@ -14,7 +14,7 @@ pub struct Options {
     /// Address to listen on
     #[arg(long, env = "BERTH_HTTP_LISTEN", default_value = "0.0.0.0:3000", value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// config-service
+    /// config-service; replicas with commas between them, the next one is asked when one does not answer
     #[arg(long, env = "BERTH_CONFIG_URL", default_value = "http://127.0.0.1:3001", value_name = "URL")]
     pub config_url: String,
     /// Tokens the services present to each other, the current one first

@@ -59,6 +59,12 @@ impl Client {
         Self { inner, timeout }
     }
 
+    /// Returns the same client with calls that take at most `timeout`.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Calls `url`.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
-//! A whole cluster of real processes on this machine: a config-service, gateways and HTTP tiers, their data in a folder
-//! that goes away with it. It starts and names them; what may be expected of them is the stories' business.
+//! A whole cluster of real processes on this machine: one config-service or several on one PostgreSQL, gateways and HTTP
+//! tiers, their data in a folder that goes away with it. It starts and names them; what may be expected of them is the
+//! stories' business.
 
 use crate::{
     client::{Client, Reply},
+    postgres::Postgres,
     role::{Program, Recipe, Role},
     senders::{Delivery, Keys, telegram},
     wait::eventually,
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 use shared::wire::{
-    admin::{PodList, PodStatus, TargetList},
+    admin::{Health, PodList, PodStatus, TargetList},
     control::{Assignment, TargetState},
 };
 use std::{path::PathBuf, time::Duration};
@@ -25,6 +27,8 @@ pub const ADMIN_TOKEN: &str = "story-admin-token";
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    /// How many config-services. Several share a PostgreSQL, the cluster's own unless `store` names one.
+    pub config_services: usize,
     /// How many gateways.
     pub gateways: usize,
     /// How many HTTP tiers.
@@ -39,15 +43,19 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { gateways: 3, routers: 1, bot: Program::Berth, store: None, settings: Vec::new() }
+        Self { config_services: 1, gateways: 3, routers: 1, bot: Program::Berth, store: None, settings: Vec::new() }
     }
 }
 
 /// A running cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    /// The control plane.
+    /// The first config-service, which leads when all are started.
     pub config: Role,
+    /// The other config-services.
+    pub others: Vec<Role>,
+    /// The PostgreSQL of a cluster with several config-services.
+    pub postgres: Option<Postgres>,
     /// The gateways `gateway-0`, `gateway-1`, ….
     pub gateways: Vec<Role>,
     /// The HTTP tiers.
@@ -69,21 +77,44 @@ impl Setup {
         self
     }
 
+    /// Sets how many config-services there are.
+    #[must_use]
+    pub fn config_services(self, config_services: usize) -> Self {
+        Self { config_services, ..self }
+    }
+
     /// Starts the cluster and waits until every role is ready.
-    pub async fn start(self) -> Cluster {
+    pub async fn start(mut self) -> Cluster {
+        let mut postgres = None;
+        if self.config_services > 1 && self.store.is_none() {
+            let server = Postgres::start().await;
+            self.store = Some(server.database().await);
+            postgres = Some(server);
+        }
         let mut cluster = self.prepare();
+        cluster.postgres = postgres;
         cluster.config.ready().await;
+        cluster.launch_others().await;
         cluster.launch_rest();
         cluster.all_ready().await;
         cluster
     }
 
-    /// Starts only the config-service and does not wait for it.
+    /// Starts only the first config-service and does not wait for it.
     pub fn prepare(self) -> Cluster {
         let folder = TempDir::with_prefix("berth-story-").expect("a temporary folder");
         let keys = Keys::default();
         let store =
             self.store.clone().unwrap_or_else(|| format!("sqlite:{}", folder.path().join("config.db").display()));
+        let setup = Self { store: Some(store), ..self };
+        let config = Role::start(setup.config_recipe("config-service"));
+        let client = Client::new(Duration::from_secs(70));
+        let (others, gateways, routers) = (Vec::new(), Vec::new(), Vec::new());
+        Cluster { config, others, postgres: None, gateways, routers, keys, client, setup, folder }
+    }
+
+    fn config_recipe(&self, name: &str) -> Recipe {
+        let store = self.store.clone().unwrap_or_default();
         let mut settings = vec![
             ("BERTH_CONFIG_STORE".to_owned(), store),
             ("BERTH_ADMIN_TOKENS".to_owned(), ADMIN_TOKEN.to_owned()),
@@ -91,16 +122,14 @@ impl Setup {
         ];
         // A story's own settings come last, and count.
         settings.extend(self.common());
-        let config = Role::start(Recipe {
-            name: "config-service".to_owned(),
+        Recipe {
+            name: name.to_owned(),
             role: "config-service",
             listen: "BERTH_CONFIG_LISTEN",
             settings,
             wrapper: None,
             program: Program::Berth,
-        });
-        let client = Client::new(Duration::from_secs(70));
-        Cluster { config, gateways: Vec::new(), routers: Vec::new(), keys, client, setup: self, folder }
+        }
     }
 
     fn common(&self) -> Vec<(String, String)> {
@@ -114,6 +143,41 @@ impl Setup {
 }
 
 impl Cluster {
+    /// Starts the other config-services, and waits until they are ready.
+    pub async fn launch_others(&mut self) {
+        for n in 1..self.setup.config_services {
+            let mut role = Role::start(self.setup.config_recipe(&format!("config-service-{n}")));
+            role.ready().await;
+            self.others.push(role);
+        }
+    }
+
+    /// Returns all config-services: [`Cluster::config`], then [`Cluster::others`].
+    pub fn config_services(&self) -> impl Iterator<Item = &Role> {
+        std::iter::once(&self.config).chain(&self.others)
+    }
+
+    /// Returns one of the config-services, counted as [`Cluster::config_services`] does.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn config_service(&mut self, n: usize) -> &mut Role {
+        if n == 0 { &mut self.config } else { &mut self.others[n - 1] }
+    }
+
+    /// Returns which config-service says that it leads, and its term. One that does not answer within two seconds is
+    /// passed over.
+    pub async fn leader(&self) -> Option<(usize, u64)> {
+        for (n, role) in self.config_services().enumerate() {
+            let health = self.client.clone().within(Duration::from_secs(2)).get(&role.url("/health")).await;
+            let health: Option<Health> = health.ok().and_then(|reply| serde_json::from_slice(&reply.body).ok());
+            if let Some(health) = health.filter(|health| health.leader) {
+                return Some((n, health.term.0));
+            }
+        }
+        None
+    }
+
     /// Starts the gateways and HTTP tiers of the setup; does not wait for them.
     pub fn launch_rest(&mut self) {
         self.launch_rest_as(None);
@@ -134,8 +198,8 @@ impl Cluster {
 
     /// Waits until every role is ready.
     pub async fn all_ready(&mut self) {
-        let Self { config, gateways, routers, .. } = self;
-        for role in std::iter::once(config).chain(gateways).chain(routers) {
+        let Self { config, others, gateways, routers, .. } = self;
+        for role in std::iter::once(config).chain(others).chain(gateways).chain(routers) {
             role.ready().await;
         }
     }
@@ -173,7 +237,8 @@ impl Cluster {
 
     fn common(&self) -> Vec<(String, String)> {
         let mut all = self.setup.common();
-        all.push(("BERTH_CONFIG_URL".to_owned(), self.config.url("")));
+        let urls: Vec<_> = self.config_services().map(|role| role.url("")).collect();
+        all.push(("BERTH_CONFIG_URL".to_owned(), urls.join(",")));
         all
     }
 
@@ -228,8 +293,16 @@ impl Cluster {
     /// # Errors
     /// When no answer came.
     pub async fn admin(&self, path: &str) -> Result<Reply, String> {
+        self.admin_at(&self.config, path).await
+    }
+
+    /// Asks the admin API of one config-service, with its token.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn admin_at(&self, role: &Role, path: &str) -> Result<Reply, String> {
         let token = vec![("authorization".to_owned(), format!("Bearer {ADMIN_TOKEN}"))];
-        self.client.call(Method::GET, &self.config.url(path), &token, Bytes::new()).await
+        self.client.call(Method::GET, &role.url(path), &token, Bytes::new()).await
     }
 
     /// Changes something through the admin API, with its token.
@@ -237,11 +310,19 @@ impl Cluster {
     /// # Errors
     /// When no answer came.
     pub async fn admin_post(&self, path: &str, body: &Value) -> Result<Reply, String> {
+        self.admin_post_at(&self.config, path, body).await
+    }
+
+    /// Changes something through the admin API of one config-service, with its token.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn admin_post_at(&self, role: &Role, path: &str, body: &Value) -> Result<Reply, String> {
         let headers = vec![
             ("authorization".to_owned(), format!("Bearer {ADMIN_TOKEN}")),
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
-        self.client.call(Method::POST, &self.config.url(path), &headers, body.to_string()).await
+        self.client.call(Method::POST, &role.url(path), &headers, body.to_string()).await
     }
 
     /// Asks the services' API, with their token.
@@ -328,7 +409,8 @@ impl Cluster {
 impl Drop for Cluster {
     /// Ends all at once, so that the last lines that a failed story shows are not about each other's end.
     fn drop(&mut self) {
-        for role in self.gateways.iter_mut().chain(&mut self.routers).chain(std::iter::once(&mut self.config)) {
+        let config = std::iter::once(&mut self.config).chain(&mut self.others);
+        for role in self.gateways.iter_mut().chain(&mut self.routers).chain(config) {
             role.process().freeze();
         }
     }

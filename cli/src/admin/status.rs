@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let health: Health = api.get("/health").await?;
     let pods: PodList = api.get("/v1/pods").await?;
     let http_service = match &api.cluster {
-        Some(cluster) if cluster.config_url == api.client.base() => Some(probe(&cluster.http_url).await?),
+        Some(cluster) if cluster.config_url == api.client.bases() => Some(probe(&cluster.http_url).await?),
         _ => None,
     };
     let status = Status { health, pods, http_service };

@@ -182,7 +182,7 @@ impl Heart {
                         } else {
                             "config-service is not reachable yet"
                         };
-                        tracing::warn!(url = self.client.base(), error = detail, "{yet}");
+                        tracing::warn!(url = self.client.bases(), error = detail, "{yet}");
                     }
                 }
                 Failure::Refused(problem) => {

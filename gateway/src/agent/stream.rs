@@ -121,19 +121,24 @@ impl Stream {
         let position = self.ownership.revision().to_string();
         let headers: &[(&str, &str)] = if *whole { &[("last-event-id", &position)] } else { &[] };
         let mut body = self.client.stream(&path, headers).await?;
+        let from = self.client.base().to_owned();
         let mut reader = SseReader::new(MAX_MESSAGE);
         let mut dead_at = Instant::now() + self.silence;
         loop {
             let frame = tokio::select! {
                 frame = body.frame() => frame.ok_or(Left::Closed)??,
-                () = tokio::time::sleep_until(dead_at) => return Err(Left::Silent(self.silence)),
+                () = tokio::time::sleep_until(dead_at) => {
+                    self.client.leave(&from);
+                    return Err(Left::Silent(self.silence));
+                }
                 () = announcer.due() => { announcer.announce(&self.ownership); continue }
             };
             dead_at = Instant::now() + self.silence;
             let Some(chunk) = frame.data_ref() else { continue };
             for event in reader.push(chunk)? {
                 let message: Watch = serde_json::from_str(&event.data)?;
-                self.refuse(&message)?;
+                // A replica that is behind the others is no good either.
+                self.refuse(&message).inspect_err(|_| self.client.leave(&from))?;
                 if message.completes().is_some() {
                     *whole = true;
                     if nag.over() {

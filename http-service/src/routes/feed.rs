@@ -66,7 +66,7 @@ impl Feed {
                     let refused = matches!(&why, Ended::Call(why) if why.problem().is_some());
                     resume = !refused && (resume || heard);
                     if outage.failed(Instant::now()) {
-                        let config_service = self.client.base();
+                        let config_service = self.client.bases();
                         if self.routes.resume_at().is_none() {
                             tracing::warn!(config_service, error = %why, "waiting for config-service, the routing table is empty");
                         } else {
@@ -87,9 +87,13 @@ impl Feed {
         let position = self.routes.resume_at().filter(|_| resume).map(|revision| revision.to_string());
         let headers: Vec<_> = position.iter().map(|position| ("last-event-id", position.as_str())).collect();
         let mut body = self.client.stream("/v1/watch", &headers).await?;
+        let from = self.client.base().to_owned();
         let mut reader = SseReader::new(MAX_EVENT);
         loop {
-            let frame = timeout(self.silence, body.frame()).await.map_err(|_| Ended::Silent(self.silence))?;
+            let Ok(frame) = timeout(self.silence, body.frame()).await else {
+                self.client.leave(&from);
+                return Err(Ended::Silent(self.silence));
+            };
             let frame = frame.ok_or(Ended::Closed)??;
             let Some(chunk) = frame.data_ref() else { continue };
             for event in reader.push(chunk).map_err(|why| Ended::Malformed(why.to_string()))? {
