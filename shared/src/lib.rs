@@ -11,6 +11,8 @@ pub mod event;
 pub mod http;
 pub mod id;
 pub mod lease;
+#[cfg(feature = "plant")]
+pub mod plant;
 pub mod platform;
 pub mod problem;
 pub mod protocol;

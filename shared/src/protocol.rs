@@ -3,3 +3,4 @@
 //! shells around the same code.
 
 pub mod handoff;
+pub mod invariants;

@@ -1,0 +1,74 @@
+//! Bugs that a simulation plants to see that it would find them. Exists only with the feature `plant`, which no service is
+//! released with; off until a test switches one on, on its own thread. Each call site is where the rule is kept: it asks
+//! [`on`], and then does not keep it.
+
+use std::cell::Cell;
+
+/// A rule that is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bug {
+    /// A pod counts a lease from when the grant arrived, not from before the heartbeat was sent (Leases 1).
+    ValidityFromReceipt,
+    /// A leader grants without a check of its term that began after the heartbeat arrived (Leases 2).
+    GrantWithoutTermCheck,
+    /// A new leader does not wait until what the old one granted is over (Leases 2, 5).
+    NewLeaderDoesNotWait,
+    /// A witness does not remember what it promised (Leases 4).
+    PromiseNotRemembered,
+    /// A witness promises for a lease that is fenced (Leases 4).
+    FencedIsPromised,
+    /// A witness that restarted says that it has promised nothing (Leases 4).
+    RestartForgetsPromises,
+    /// A witness whose marks are lost begins anew without reading them back (Leases 4).
+    MarksForgotten,
+    /// Acknowledgements of an earlier round count (Leases 5).
+    OldRoundCounts,
+    /// A leader buries before the promises that witnesses told of are over (Leases 5).
+    PromisesNotWaitedOut,
+    /// Only the newest witness config is fenced (Leases 5, 7).
+    NewestConfigOnly,
+    /// A pod is buried with one acknowledgement fewer than a quorum (Leases 3, 5).
+    QuorumTooSmall,
+    /// A pod that is back while it is fenced is granted its old lease (Leases 6).
+    FencedIsGranted,
+    /// A restart in place goes on under its old lease without promises or a grant (Leases 12).
+    RestartWithoutPromises,
+    /// A commit does not look at the leader's term (Epochs, Leases 2).
+    ZombieLeader,
+    /// A new owner gets the epoch of the old one (Leases 5, Epochs).
+    EpochNotIncreased,
+    /// A pod goes on serving what its assignment stream took away (Epochs).
+    LostTargetServed,
+    /// The lease is not looked at in the transaction, nor before the acknowledgement (Clocks, Epochs).
+    LeaseNotChecked,
+    /// The epoch is not looked at in the transaction (Epochs).
+    EpochNotChecked,
+    /// An event is acknowledged before its commit (Data 2, 3).
+    AcknowledgedBeforeCommit,
+    /// The inbox is not asked whether an event came before (Data 2).
+    DedupeOff,
+    /// A source that hears nothing of its frozen move serves again by itself (Moves).
+    UnfrozenByTimer,
+    /// A destination says that it has imported what it has not verified or not on disk (Moves).
+    ImportedTooEarly,
+    /// A source accepts events for a frozen target (Moves).
+    FrozenAccepts,
+    /// A leader commits a move without the source's release (Leases 8).
+    MoveWithoutRelease,
+    /// A router sends what it has to send under the epoch of whoever it asks, and believes older routes (Epochs).
+    RouterBelievesOlder,
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Plants a bug on this thread, or takes it away.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+/// Returns whether a bug is planted on this thread.
+pub fn on(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
