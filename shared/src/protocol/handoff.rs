@@ -11,6 +11,9 @@
 //! The source's own release stands behind every commit (Leases 8): a destination says that it has imported a target only
 //! after it has read the end of the source's stream, and that end is written once the freeze is on the source's disk.
 
+pub mod destination;
+pub mod source;
+
 use crate::wire::handoff::{Move, MoveState, Said};
 use crate::{Epoch, Mono, MoveId, PodId};
 use std::time::Duration;

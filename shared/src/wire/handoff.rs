@@ -107,7 +107,7 @@ pub struct MoveReport {
 }
 
 /// What a pod says of a move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "said", rename_all = "lowercase")]
 pub enum Said {
     /// The source: this much has travelled.
