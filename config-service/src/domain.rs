@@ -4,11 +4,13 @@
 mod access;
 mod batch;
 mod by;
+mod fleet;
 mod model;
 mod settings;
 
 pub use access::{Edit, SettingRecord, TokenRecord};
 pub use batch::{Audit, Batch, Change, Kept, Write};
 pub use by::By;
+pub use fleet::{Base, Fencing, MemberSets};
 pub use model::{Model, PodRecord, Snapshot};
 pub use settings::{SETTINGS, Setting, Values};

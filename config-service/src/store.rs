@@ -10,9 +10,11 @@ pub use sqlite::Sqlite;
 
 use crate::domain::{Batch, Change, Edit, Snapshot};
 use futures_util::future::BoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
 use shared::wire::admin::{Event, Ownership};
-use shared::{Epoch, Revision, TargetId, Term};
-use std::{fmt, time::Duration};
+use shared::wire::control::{AssignmentState, DataAt};
+use shared::{Epoch, PodId, Revision, TargetId, Term};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// The answer of a store.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -162,8 +164,11 @@ impl StoreError {
     }
 }
 
-/// Refuses a batch with more rows than a transaction may have.
+/// Refuses a batch with more rows than a transaction may have, and a new generation that comes with rows.
 fn check_size(batch: &Batch) -> Result<(), StoreError> {
+    if batch.generation && !batch.writes.is_empty() {
+        return Err(StoreError::Rejected("a new generation begins with no rows".to_owned()));
+    }
     if batch.writes.len() <= Batch::MAX_WRITES {
         return Ok(());
     }
@@ -193,12 +198,45 @@ fn unsigned(number: i64) -> Result<u64, StoreError> {
 }
 
 fn encode(change: &Change) -> Result<String, StoreError> {
-    serde_json::to_string(change).map_err(|why| StoreError::Rejected(why.to_string()))
+    json(change)
 }
 
 fn decode(body: &str) -> Result<Change, StoreError> {
     serde_json::from_str(body)
         .map_err(|why| StoreError::Unusable(format!("an entry of the change log is damaged: {why}")))
+}
+
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|why| StoreError::Rejected(why.to_string()))
+}
+
+fn json_of<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|why| StoreError::Unusable(format!("the database holds {text:?}: {why}")))
+}
+
+fn generation(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Pods' names as one text.
+fn names(pods: &BTreeSet<PodId>) -> String {
+    pods.iter().map(PodId::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn names_of(text: &str) -> Result<BTreeSet<PodId>, StoreError> {
+    text.split_ascii_whitespace().map(name).collect()
+}
+
+fn state_of(text: &str) -> Result<AssignmentState, StoreError> {
+    let known =
+        [AssignmentState::Serving, AssignmentState::Quarantined].into_iter().find(|state| state.as_str() == text);
+    known.ok_or_else(|| StoreError::Unusable(format!("the database holds the state {text:?}, which there is not")))
+}
+
+/// Where data is: all three columns, or none.
+fn data_of(pod: Option<&str>, incarnation: Option<&str>, epoch: Option<i64>) -> Result<Option<DataAt>, StoreError> {
+    let (Some(pod), Some(incarnation), Some(epoch)) = (pod, incarnation, epoch) else { return Ok(None) };
+    Ok(Some(DataAt { pod: name(pod)?, incarnation: name(incarnation)?, epoch: Epoch(unsigned(epoch)?) }))
 }
 
 /// Reads a column that holds a name; a name that is none means a damaged database.

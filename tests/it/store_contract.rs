@@ -1,10 +1,13 @@
 //! What a store promises, told once and held by both: PostgreSQL and the embedded SQLite.
 
 use berth_tests::{eventually, postgres::Postgres};
-use config_service::domain::{Batch, Change, Edit, Kept, Model, SettingRecord, Snapshot, TokenRecord, Write};
+use config_service::domain::{
+    Base, Batch, Change, Edit, Kept, MemberSets, Model, SettingRecord, Snapshot, TokenRecord, Write,
+};
 use config_service::store::{self, Bid, EventFilter, Keep, Log, Store, StoreError};
 use shared::backoff::Rng;
 use shared::wire::admin::Role;
+use shared::wire::control::AssignmentState;
 use shared::{Epoch, LeaseId, Revision, Term};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -44,7 +47,44 @@ on_both![
     a_target_has_one_ownership_that_lasts_and_those_before_it,
     the_first_answer_under_a_key_stays,
     what_is_old_is_forgotten_and_what_lasts_is_not,
+    a_life_that_is_buried_stays_buried,
+    a_new_generation_issues_nothing_that_an_older_one_may_have_issued,
 ];
+
+async fn a_life_that_is_buried_stays_buried(world: World) {
+    let (store, term) = world.leading().await;
+    store.commit(term, batch(vec![Write::Bury(record(1, 1))])).await.expect("committed");
+    let read = store.load(term).await.expect("read");
+    assert_eq!(read.pods.iter().map(|pod| pod.buried).collect::<Vec<_>>(), [false, true, false]);
+    let twice = store.commit(term, batch(vec![Write::Bury(record(1, 1))])).await;
+    assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+    let back = Write::Pod { record: other_life(record(1, 2)), expected: Some(LeaseId(1)), floor: Epoch(0) };
+    store.commit(term, batch(vec![back])).await.expect("another life");
+    assert!(!store.load(term).await.expect("read").pods[1].buried);
+}
+
+async fn a_new_generation_issues_nothing_that_an_older_one_may_have_issued(world: World) {
+    let (store, term) = world.leading().await;
+    store.commit(term, batch(vec![first(1, 0), Write::Bury(record(1, 1))])).await.expect("committed");
+    let before = store.load(term).await.expect("read");
+    let rows = Batch { generation: true, ..batch(vec![first(2, 0)]) };
+    assert!(matches!(store.commit(term, rows).await, Err(StoreError::Rejected(_))), "not together with rows");
+    let audits = vec![audit("cluster", "the database is a restored backup")];
+    store.commit(term, Batch { generation: true, audits, ..Batch::default() }).await.expect("committed");
+    assert!(matches!(store.load(term).await, Err(StoreError::Fenced)), "the term is over");
+    let after = take_over(&*store).await;
+    let read = store.load(after).await.expect("read");
+    let base = Base::of(2);
+    assert!(after.0 > base.counter && read.revision.0 >= base.counter && read.epoch == base.epoch);
+    assert!(read.pods.iter().all(|pod| pod.report && !pod.buried && pod.lease_id.0 >= base.counter));
+    assert_eq!((read.settled, &read.assignments), (before.settled, &before.assignments));
+    assert!(matches!(store.changes(before.revision, 9).await.expect("read"), Log::Gone), "watchers begin anew");
+    let placed = store.commit(after, batch(vec![first(3, 0), Write::Settle(2)])).await.expect("committed");
+    assert_eq!((placed.epoch, placed.revision.0), (Epoch::first(2), base.counter + 2));
+    let changes = store.changes(read.revision, 9).await.expect("read");
+    assert!(matches!(changes, Log::Changes(changes) if changes.len() == 2), "the log goes on from there");
+    assert_eq!(store.load(after).await.expect("read").settled, 2);
+}
 
 async fn a_takeover_begins_a_new_term_and_fences_the_old_one_everywhere(world: World) {
     let (old, before) = world.leading().await;
@@ -146,9 +186,20 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
             pod: name(2),
             expected: Some((assignment.pod.clone(), assignment.epoch)),
             reason: "move",
+            state: AssignmentState::Quarantined,
+            data: Some(data_at(1, 2, assignment.epoch)),
         }));
         let again = record(1, 2 + round);
         writes.push(Write::Pod { record: again, expected: Some(LeaseId(1 + round)), floor: Epoch(0) });
+        let before = model.members();
+        writes.push(Write::Members(MemberSets {
+            version: before.version + 1,
+            now: (0..=round % 3).map(name).collect(),
+            before: before.now.clone(),
+        }));
+        writes.push(Write::Fencing(fencing(round % 2, 1 + round / 4, round + 1)));
+        writes.extend((round == 9).then(|| Write::Bury(record(2, 1))));
+        writes.push(Write::Settle(1 + round as u32 % 2));
         let audits = vec![audit("gateway-1", "it's \"so\"")];
         let committed = store.commit(term, Batch { writes, audits, ..Batch::default() }).await.expect("committed");
         for change in committed.changes {
@@ -158,6 +209,9 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
     }
     let read = world.store().await.load(term).await.expect("read");
     let kept = Snapshot {
+        members: model.members().clone(),
+        fencing: model.fencing().cloned().collect(),
+        settled: model.settled(),
         revision: model.revision(),
         epoch: model.epoch(),
         pods: model.pods().cloned().collect(),
@@ -169,7 +223,7 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
 
 async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {
     let (store, term) = world.leading().await;
-    store.commit(term, batch(vec![first(1, 0)])).await.expect("committed");
+    store.commit(term, batch(vec![first(1, 0), Write::Fencing(fencing(0, 5, 7))])).await.expect("committed");
     let before = store.load(term).await.expect("read");
     let owned = before.assignments[0].clone();
     let moved = |pod: u64, epoch: Epoch| Write::Assign {
@@ -178,6 +232,8 @@ async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {
         pod: name(1),
         expected: Some((name(pod), epoch)),
         reason: "move",
+        state: AssignmentState::Serving,
+        data: None,
     };
     for (why, write) in [
         ("it has an owner", first(1, 1)),
@@ -191,11 +247,18 @@ async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {
                 pod: name(1),
                 expected: Some((name(0), owned.epoch)),
                 reason: "move",
+                state: AssignmentState::Serving,
+                data: None,
             },
         ),
         ("a pod nobody knows", first(2, 77)),
         ("the pod is known", pod(0)),
         ("another lease", Write::Pod { record: record(0, 9), expected: Some(LeaseId(8)), floor: Epoch(0) }),
+        ("a lease that it never had is over", Write::Bury(record(0, 2))),
+        ("a life that it never had is over", Write::Bury(other_life(record(0, 1)))),
+        ("a witness config is left out", Write::Members(MemberSets { version: 2, ..MemberSets::default() })),
+        ("a lease less is fenced", Write::Fencing(fencing(0, 4, 8))),
+        ("a round comes again", Write::Fencing(fencing(0, 6, 7))),
     ] {
         let refused = store.commit(term, batch(vec![first(50, 0), write, first(51, 0)])).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{why}: {refused:?}");
@@ -335,7 +398,7 @@ async fn a_target_has_one_ownership_that_lasts_and_those_before_it(world: World)
     epoch = Epoch(epoch.0 - 1);
     for to in [1, 2] {
         let expected = Some((name(to - 1), epoch));
-        let moved = Write::Assign { target: target(1), parent: None, pod: name(to), expected, reason: "move" };
+        let moved = moved(1, to, expected);
         epoch = store.commit(term, batch(vec![moved])).await.expect("committed").epoch;
     }
     let owners = store.history(target(1), None, 9).await.expect("read");
@@ -379,7 +442,7 @@ async fn what_is_old_is_forgotten_and_what_lasts_is_not(world: World) {
     let (store, term) = world.leading().await;
     let epoch = store.commit(term, batch(vec![first(1, 0)])).await.expect("committed").epoch;
     let expected = Some((name(0), epoch));
-    let moved = Write::Assign { target: target(1), parent: None, pod: name(1), expected, reason: "move" };
+    let moved = moved(1, 1, expected);
     let (audits, kept) = (vec![audit("x", "y")], vec![answer("a", "k", "1")]);
     store.commit(term, Batch { audits, kept, ..batch(vec![moved]) }).await.expect("committed");
     let day = Duration::from_secs(86_400);
@@ -510,8 +573,9 @@ mod only_on_postgres {
             done.expect("prepared");
         }
         let mut other = PgConnection::connect(&url).await.expect("the server answers");
-        let rows = sqlx::query("SELECT count(*) FROM schema_migration").fetch_one(&mut other).await.expect("a row");
-        assert_eq!(rows.get::<i64, _>(0), 2);
+        let sql = "SELECT count(*), max(version) FROM schema_migration";
+        let rows = sqlx::query(sql).fetch_one(&mut other).await.expect("a row");
+        assert_eq!(rows.get::<i64, _>(0), rows.get::<i64, _>(1), "each step once");
         sqlx::raw_sql("UPDATE schema_migration SET hash = 'other'").execute(&mut other).await.expect("changed");
         let store = store::Postgres::new(&url, 2, Duration::from_secs(5)).expect("a URL");
         assert!(matches!(store.prepare().await, Err(StoreError::Unusable(_))));

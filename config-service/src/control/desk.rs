@@ -191,6 +191,10 @@ impl Desk {
             Command::Heartbeat(pod, heartbeat, reply) => {
                 self.beats.push(&self.model, &self.fleet, pod, heartbeat, reply);
             }
+            Command::Place(_, reply) if !self.model.is_settled() => {
+                // Whoever asked may be gone.
+                let _ = reply.send(Err(ControlError::Unsettled(self.model.epoch().generation())));
+            }
             Command::Place(wanted, reply) => self.places.push(&self.model, wanted, reply),
             Command::Snapshot(reply) => {
                 // Whoever asked may be gone.

@@ -24,6 +24,15 @@ pub(crate) enum ControlError {
     /// The pod's data folder is not the one that its targets are in.
     #[error("pod {0} has another incarnation")]
     WrongIncarnation(PodId),
+    /// This life of the pod was failed over: it is over for good.
+    #[error("this incarnation of pod {0} is over for good: it was failed over")]
+    Buried(PodId),
+    /// The pod has not said yet what its database holds.
+    #[error("pod {0} has not reported yet what it holds")]
+    ReportFirst(PodId),
+    /// Nothing is placed before it is known who holds what.
+    #[error("generation {0} of the cluster is new, and not every pod has reported what it holds")]
+    Unsettled(u32),
     /// Another life of the pod may still act.
     #[error("the lease of pod {pod} may be valid for another {remaining:?}")]
     LeaseHeld {

@@ -158,6 +158,7 @@ impl Feed {
             revision = change.revision();
             match change {
                 Change::Pod(record) => pods.push(record.info.clone()),
+                Change::Members { .. } | Change::Fencing { .. } | Change::Settled { .. } => {}
                 Change::Assignment { assignment, from } => {
                     let concerns = |pod: &PodId| assignment.pod == *pod || from.as_ref() == Some(pod);
                     if self.pod.as_ref().is_none_or(concerns) {

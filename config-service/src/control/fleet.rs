@@ -58,12 +58,18 @@ impl Fleet {
         if record.info.incarnation != heartbeat.incarnation || record.loss_accepted {
             return Err(ControlError::WrongIncarnation(pod.clone()));
         }
+        if record.buried {
+            return Err(ControlError::Buried(pod.clone()));
+        }
         if record.lease_id != heartbeat.lease_id {
             return Err(ControlError::LeaseSuperseded(pod.clone()));
         }
         if heartbeat.revision > model.revision() {
             let (seen, known) = (heartbeat.revision, model.revision());
             return Err(ControlError::RevisionAhead { pod: pod.clone(), seen, known });
+        }
+        if record.report {
+            return Err(ControlError::ReportFirst(pod.clone()));
         }
         Ok(())
     }

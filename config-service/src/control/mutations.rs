@@ -8,7 +8,7 @@ use crate::{
     metrics::Metrics,
 };
 use shared::wire::admin::DataLossAccepted;
-use shared::wire::{Hello, control::Register, control::Registered};
+use shared::wire::{Hello, control::AssignmentState, control::Register, control::Registered};
 use shared::{Epoch, Mono, PodId, Revision, TargetId, lease::LeaseTerms};
 use std::collections::{HashSet, VecDeque};
 
@@ -194,6 +194,8 @@ fn lose(loss: &mut Loss, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Ba
             pod: assignment.pod.clone(),
             expected: Some((assignment.pod.clone(), assignment.epoch)),
             reason: "data-loss-accepted",
+            state: AssignmentState::Serving,
+            data: None,
         });
         loss.done += 1;
     }

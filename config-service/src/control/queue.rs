@@ -8,7 +8,7 @@ use crate::{
     planner::{self, Candidate, Policy, Refused, Wanted},
 };
 use shared::TargetId;
-use shared::wire::control::{Placed, Unplaced};
+use shared::wire::control::{AssignmentState, Placed, Unplaced};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// The queue.
@@ -81,7 +81,9 @@ impl Queue {
         for (Wanted { target, parent }, decision) in planner::place(&fleet(), policy, &wanted, owner_of) {
             match decision {
                 Ok(pod) => {
-                    batch.writes.push(Write::Assign { target, parent, pod, expected: None, reason: "first-contact" });
+                    let (state, data) = (AssignmentState::Serving, None);
+                    let reason = "first-contact";
+                    batch.writes.push(Write::Assign { target, parent, pod, expected: None, reason, state, data });
                 }
                 Err(why) => {
                     self.refused.insert(target, why);

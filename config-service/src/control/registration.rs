@@ -1,13 +1,16 @@
 //! Decides whether a pod may register, and as what (OWNERSHIP.md, Leases 11 and 12). Pure.
 //!
 //! The same incarnation gets a new lease id at once: the lock on its data folder proves that the process before it is
-//! gone. Another incarnation under the same name waits until no lease of the old one can be valid, and then takes the name
-//! over only if no target would be served from an empty folder because of it, or an operator has accepted that.
+//! gone. So does the next incarnation of the same folder, and any once the one before was buried: those report what they
+//! hold before they are given anything. Any other incarnation under the same name waits until no lease of the old one can
+//! be valid, and then takes the name over only if no target would be served from an empty folder because of it, or an
+//! operator has accepted that.
 
 use super::{ControlError, fleet::Fleet};
-use crate::domain::{Model, PodRecord, Write};
+use crate::domain::{Base, Model, PodRecord, Write};
 use shared::wire::{Hello, control::PodInfo, control::Register};
 use shared::{LeaseId, Mono, Revision};
+use std::time::Duration;
 
 /// The longest address, zone or version a pod may register, in bytes.
 const MAX_TEXT: usize = 255;
@@ -24,16 +27,21 @@ pub(super) fn admit(model: &Model, fleet: &Fleet, register: &Register, now: Mono
         return Err(ControlError::GenerationAhead { pod: pod.clone(), seen: register.highest_epoch, generation });
     }
     let known = model.pod(pod);
-    if let Some(record) = known.filter(|record| record.info.incarnation != register.incarnation) {
-        let remaining = fleet.may_act_for(pod, now);
-        if !remaining.is_zero() {
-            return Err(ControlError::LeaseHeld { pod: pod.clone(), remaining });
+    let (previous, report) = match known {
+        None => (None, !model.is_settled()),
+        Some(record) if record.info.incarnation == register.incarnation => {
+            if record.buried {
+                return Err(ControlError::Buried(pod.clone()));
+            }
+            (record.previous.clone(), record.report)
         }
-        if model.targets_of(pod) > 0 && !record.loss_accepted {
-            return Err(ControlError::WrongIncarnation(pod.clone()));
+        Some(record) => {
+            let comes_back = succeeds(model, fleet, record, register, now)?;
+            (Some(record.info.incarnation.clone()), comes_back || record.report)
         }
-    }
+    };
     let expected = known.map(|record| record.lease_id);
+    let newest = expected.unwrap_or_default().0.max(Base::of(generation).counter);
     let record = PodRecord {
         info: PodInfo {
             pod: pod.clone(),
@@ -43,12 +51,46 @@ pub(super) fn admit(model: &Model, fleet: &Fleet, register: &Register, now: Mono
             capacity: register.capacity,
             revision: Revision(0),
         },
-        lease_id: LeaseId(expected.unwrap_or_default().0 + 1),
+        lease_id: LeaseId(newest + 1),
         schema: register.schema,
         version: register.version.clone(),
         loss_accepted: false,
+        buried: false,
+        previous,
+        report,
+        bot: register.bot.clone(),
     };
     Ok(Write::Pod { record, expected, floor: register.highest_epoch })
+}
+
+/// Says whether another life of a pod may take its name over, and if so whether it has to report what it holds.
+fn succeeds(
+    model: &Model,
+    fleet: &Fleet,
+    record: &PodRecord,
+    register: &Register,
+    now: Mono,
+) -> Result<bool, ControlError> {
+    let pod = &register.pod;
+    // Dead for good, or the folder's lock proves that it has ended: its targets' data may be just here.
+    if record.buried || register.previous.as_ref() == Some(&record.info.incarnation) {
+        return Ok(true);
+    }
+    let remaining = fleet.may_act_for(pod, now);
+    if !remaining.is_zero() {
+        return Err(ControlError::LeaseHeld { pod: pod.clone(), remaining });
+    }
+    if record.loss_accepted {
+        return Ok(false);
+    }
+    if model.targets_of(pod) > 0 {
+        return Err(ControlError::WrongIncarnation(pod.clone()));
+    }
+    // Its witnesses may still extend its lease: it is dead once it is fenced, which takes some seconds (Leases 5).
+    if model.pods().any(|other| other.info.pod != *pod && !other.buried) {
+        return Err(ControlError::LeaseHeld { pod: pod.clone(), remaining: Duration::ZERO });
+    }
+    Ok(false)
 }
 
 fn check(register: &Register) -> Result<(), ControlError> {

@@ -1,9 +1,9 @@
 //! What one transaction is to write, and the stamped changes that come out of it. Stamping is shared by all stores, so
 //! that a revision and an epoch mean the same in each.
 
-use super::{Edit, PodRecord};
+use super::{Edit, Fencing, MemberSets, PodRecord};
 use serde::{Deserialize, Serialize};
-use shared::wire::control::Assignment;
+use shared::wire::control::{Assignment, AssignmentState, DataAt};
 use shared::{Epoch, LeaseId, PodId, Revision, TargetId};
 
 /// One row to be written, with what it expects to find. A write whose expectation fails makes the whole batch a conflict.
@@ -30,7 +30,20 @@ pub enum Write {
         expected: Option<(PodId, Epoch)>,
         /// Why, in a word or two.
         reason: &'static str,
+        /// Whether it may serve.
+        state: AssignmentState,
+        /// Where its data is, if not simply where it was.
+        data: Option<DataAt>,
     },
+    /// An incarnation of a pod is over, irrevocably (OWNERSHIP.md, Leases 5). Expects that it is the pod's newest under this
+    /// lease, and not buried yet.
+    Bury(PodRecord),
+    /// The witness config gets its next version; expects the one before.
+    Members(MemberSets),
+    /// A pod is about to be fenced. Neither lease nor round ever goes back.
+    Fencing(Fencing),
+    /// It is known now who holds what in this generation.
+    Settle(u32),
 }
 
 /// Who did what and why, for the append-only audit.
@@ -73,6 +86,10 @@ pub struct Batch {
     pub audits: Vec<Audit>,
     /// Answers to be kept.
     pub kept: Vec<Kept>,
+    /// Begins a new cluster generation (OWNERSHIP.md, Leases 11): every counter goes beyond what any older generation can
+    /// have issued, every pod has to register anew and to report, the change log is empty, and this term is over. Goes
+    /// together with no rows.
+    pub generation: bool,
 }
 
 impl Batch {
@@ -81,7 +98,8 @@ impl Batch {
 
     /// Returns whether there is nothing to be written.
     pub fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.edits.is_empty() && self.audits.is_empty() && self.kept.is_empty()
+        let nothing = self.writes.is_empty() && self.edits.is_empty();
+        nothing && self.audits.is_empty() && self.kept.is_empty() && !self.generation
     }
 
     /// Returns how many epochs the batch takes.
@@ -93,7 +111,7 @@ impl Batch {
     pub fn floor(&self) -> Epoch {
         let floors = self.writes.iter().map(|write| match write {
             Write::Pod { floor, .. } => *floor,
-            Write::Assign { .. } => Epoch(0),
+            _ => Epoch(0),
         });
         floors.max().unwrap_or_default()
     }
@@ -111,7 +129,15 @@ impl Batch {
                     record.info.revision = at;
                     Change::Pod(record)
                 }
-                Write::Assign { target, parent, pod, expected, reason } => {
+                Write::Bury(record) => {
+                    let mut record = PodRecord { buried: true, ..record.clone() };
+                    record.info.revision = at;
+                    Change::Pod(record)
+                }
+                Write::Members(members) => Change::Members { revision: at, members: members.clone() },
+                Write::Fencing(fencing) => Change::Fencing { revision: at, fencing: fencing.clone() },
+                Write::Settle(generation) => Change::Settled { revision: at, generation: *generation },
+                Write::Assign { target, parent, pod, expected, reason, state, data } => {
                     fence = fence.next();
                     let assignment = Assignment {
                         target: target.clone(),
@@ -121,8 +147,8 @@ impl Batch {
                         parent: parent.clone(),
                         reason: (*reason).to_owned(),
                         since_ms: now_ms,
-                        state: Default::default(),
-                        data: None,
+                        state: *state,
+                        data: data.clone(),
                     };
                     Change::Assignment { assignment, from: expected.as_ref().map(|(pod, _)| pod.clone()) }
                 }
@@ -136,8 +162,29 @@ impl Batch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Change {
-    /// A pod registered anew.
+    /// A pod registered anew, or something about it changed.
     Pod(PodRecord),
+    /// The witness config has a new version.
+    Members {
+        /// The revision that made it so.
+        revision: Revision,
+        /// The config.
+        members: MemberSets,
+    },
+    /// A pod is being fenced.
+    Fencing {
+        /// The revision that made it so.
+        revision: Revision,
+        /// How far.
+        fencing: Fencing,
+    },
+    /// It is known who holds what.
+    Settled {
+        /// The revision that made it so.
+        revision: Revision,
+        /// In which generation.
+        generation: u32,
+    },
     /// A target has an owner.
     Assignment {
         /// The assignment now in force.
@@ -154,6 +201,9 @@ impl Change {
         match self {
             Self::Pod(record) => record.info.revision,
             Self::Assignment { assignment, .. } => assignment.revision,
+            Self::Members { revision, .. } | Self::Fencing { revision, .. } | Self::Settled { revision, .. } => {
+                *revision
+            }
         }
     }
 }

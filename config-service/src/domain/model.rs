@@ -1,9 +1,9 @@
 //! Pods and assignments in memory, as the database has them at one revision.
 
-use super::{Change, Edit, SettingRecord, TokenRecord};
+use super::{Change, Edit, Fencing, MemberSets, SettingRecord, TokenRecord};
 use serde::{Deserialize, Serialize};
-use shared::wire::control::{Assignment, PodInfo};
-use shared::{Epoch, Kind, LeaseId, Platform, PodId, Revision, TargetId};
+use shared::wire::control::{Assignment, AssignmentState, BotInfo, PodInfo};
+use shared::{Epoch, Incarnation, Kind, LeaseId, Platform, PodId, Revision, TargetId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -24,6 +24,19 @@ pub struct PodRecord {
     /// An operator has said that the data of this incarnation is lost: the next one may take over its targets, empty.
     #[serde(default)]
     pub loss_accepted: bool,
+    /// This incarnation was failed over: it is over for good (OWNERSHIP.md, Leases 5).
+    #[serde(default)]
+    pub buried: bool,
+    /// The incarnation before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Incarnation>,
+    /// It has to say what its database holds before it is granted anything: it came back after it was buried, or the
+    /// generation is new.
+    #[serde(default)]
+    pub report: bool,
+    /// The bot it runs, as it said when it registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot: Option<BotInfo>,
 }
 
 /// All there is, at one revision.
@@ -41,6 +54,12 @@ pub struct Snapshot {
     pub tokens: Vec<TokenRecord>,
     /// All settings that somebody has set.
     pub settings: Vec<SettingRecord>,
+    /// The witness config.
+    pub members: MemberSets,
+    /// How far pods are fenced, by name.
+    pub fencing: Vec<Fencing>,
+    /// The newest generation in which it is known who holds what.
+    pub settled: u32,
 }
 
 /// The same, to be asked.
@@ -55,6 +74,10 @@ pub struct Model {
     settings: BTreeMap<String, SettingRecord>,
     per_platform: BTreeMap<Platform, u64>,
     guilds: u64,
+    quarantined: BTreeSet<TargetId>,
+    members: MemberSets,
+    fencing: BTreeMap<PodId, Fencing>,
+    settled: u32,
 }
 
 impl Model {
@@ -67,6 +90,8 @@ impl Model {
         }
         model.tokens = snapshot.tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
         model.settings = snapshot.settings.into_iter().map(|setting| (setting.name.clone(), setting)).collect();
+        model.fencing = snapshot.fencing.into_iter().map(|fencing| (fencing.pod.clone(), fencing)).collect();
+        (model.members, model.settled) = (snapshot.members, snapshot.settled);
         model
     }
 
@@ -113,6 +138,9 @@ impl Model {
                 self.pods.insert(record.info.pod.clone(), record);
             }
             Change::Assignment { assignment, .. } => self.assign(assignment),
+            Change::Members { members, .. } => self.members = members,
+            Change::Fencing { fencing, .. } => drop(self.fencing.insert(fencing.pod.clone(), fencing)),
+            Change::Settled { generation, .. } => self.settled = generation,
         }
     }
 
@@ -123,6 +151,11 @@ impl Model {
 
     fn assign(&mut self, assignment: Assignment) {
         let (target, pod) = (assignment.target.clone(), assignment.pod.clone());
+        if assignment.state == AssignmentState::Quarantined {
+            self.quarantined.insert(target.clone());
+        } else {
+            self.quarantined.remove(&target);
+        }
         match self.assignments.insert(target.clone(), assignment) {
             Some(before) => {
                 if let Some(targets) = self.per_pod.get_mut(&before.pod) {
@@ -145,6 +178,31 @@ impl Model {
     /// Returns the last epoch issued.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Returns the witness config.
+    pub fn members(&self) -> &MemberSets {
+        &self.members
+    }
+
+    /// Returns how far pods are fenced, by name.
+    pub fn fencing(&self) -> impl ExactSizeIterator<Item = &Fencing> {
+        self.fencing.values()
+    }
+
+    /// Returns how far a pod is fenced; none when it never was.
+    pub fn fencing_of(&self, pod: &PodId) -> Option<&Fencing> {
+        self.fencing.get(pod)
+    }
+
+    /// Returns whether it is known who holds what in the generation of the database: without that nothing is placed.
+    pub fn is_settled(&self) -> bool {
+        self.settled >= self.epoch.generation()
+    }
+
+    /// Returns the newest generation in which it is known who holds what.
+    pub fn settled(&self) -> u32 {
+        self.settled
     }
 
     /// Returns a pod.
@@ -217,6 +275,18 @@ impl Model {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let targets = self.per_pod.get(pod).map(|targets| targets.range::<str, _>((from, Bound::Unbounded)));
         targets.into_iter().flatten().filter_map(|target| self.assignments.get(target))
+    }
+
+    /// Returns the assignments whose data is not reachable, behind `after`, by target.
+    pub fn quarantined<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a Assignment> + use<'a> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let targets = self.quarantined.range::<str, _>((from, Bound::Unbounded));
+        targets.filter_map(|target| self.assignments.get(target))
+    }
+
+    /// Returns how many targets' data is not reachable.
+    pub fn quarantined_len(&self) -> usize {
+        self.quarantined.len()
     }
 
     /// Returns how many targets each platform has.

@@ -31,6 +31,7 @@ pub(super) const CODES: &[Code] = &[
     code(408, "body-too-slow", "The body did not arrive in time."),
     code(409, "generation-ahead", "The pod has seen epochs of a newer database than this one."),
     code(409, "idempotency-in-use", "A request with this Idempotency-Key is under way."),
+    code(409, "incarnation-buried", "This life of the pod was failed over; it begins a new one in the same folder."),
     code(409, "incarnation-mismatch", "The pod's targets are in another data folder."),
     code(409, "lease-held", "A lease of the pod may still be valid; try again later."),
     code(409, "lease-superseded", "The pod has registered again since."),
@@ -52,12 +53,14 @@ pub(super) const CODES: &[Code] = &[
     code(422, "not-confirmed", "`confirm` is not the target's name; nothing was erased."),
     code(500, "internal", "An error of Berth; the log has the cause."),
     code(501, "not-yet", "Berth does not do this yet."),
+    code(503, "generation-unsettled", "A new cluster generation: not every pod has reported yet what it holds."),
     code(503, "mailbox-full", "As many events wait for the target as may; try again later."),
     code(503, "not-committed", "The pod could not commit it; look whether it was done, then try again."),
     code(503, "not-leader", "This config-service does not lead; `detail` says who does, if known."),
     code(503, "not-serving", "The pod does not serve the target at the moment; try again."),
     code(503, "owner-unreachable", "The target's pod does not answer."),
     code(503, "place-queue-full", "Too many first contacts wait; try again in a moment."),
+    code(503, "report-first", "The pod has to report what it holds before it is granted anything."),
     code(503, "store-unavailable", "The database does not answer; nothing was promised."),
     code(503, "too-many-exports", "The pod writes as many exports as it may; try again later."),
     code(503, "too-many-watchers", "No more watchers are taken."),
@@ -99,6 +102,17 @@ impl From<ControlError> for Problem {
                     "{text}: its targets' data is in another data folder; put that folder back, or accept the loss with \
                      POST /v1/pods/{pod}/accept-data-loss"
                 ),
+            ),
+            E::Buried(_) => Self::conflict(
+                "incarnation-buried",
+                format!("{text}; begin a new incarnation in the same folder, register it, and report what it holds"),
+            ),
+            E::ReportFirst(pod) => {
+                Self::unavailable("report-first", format!("{text}; send it to /v1/pods/{pod}/holdings"))
+            }
+            E::Unsettled(_) => Self::unavailable(
+                "generation-unsettled",
+                format!("{text}; start those that are missing, or say that they are gone with berth pod declare-dead"),
             ),
             E::LeaseHeld { .. } => Self::conflict("lease-held", format!("{text}; try again then")),
             E::LeaseSuperseded(_) => Self::conflict("lease-superseded", format!("{text}; register anew")),

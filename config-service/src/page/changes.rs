@@ -3,7 +3,7 @@
 use super::{
     Changes,
     target::{link, pod_link},
-    words::{Foreign, ago, moment},
+    words::{Foreign, ago, moment, things},
 };
 use crate::domain::Change;
 use maud::{Markup, html};
@@ -49,6 +49,10 @@ fn table(now_ms: u64, changes: &[Change]) -> Markup {
 fn what(change: &Change) -> Markup {
     html! {
         @match change {
+            Change::Pod(record) if record.buried => { (pod_link(&record.info.pod)) " is dead: this life of it is over for good" }
+            Change::Members { members, .. } => { "Witness config " (members.version) ": " (things(members.now.len() as u64, "pod")) }
+            Change::Fencing { fencing, .. } => { (pod_link(&fencing.pod)) " is being fenced, lease " (fencing.lease_id) }
+            Change::Settled { generation, .. } => { "It is known what every pod holds, generation " (generation) }
             Change::Pod(record) => { (pod_link(&record.info.pod)) " registered, lease " (record.lease_id) ", version " (Foreign(&record.version)) }
             Change::Assignment { assignment, from } => {
                 (link(&assignment.target))
@@ -62,10 +66,10 @@ fn what(change: &Change) -> Markup {
 fn when(now_ms: u64, change: &Change) -> Markup {
     html! {
         @match change {
-            Change::Pod(_) => span.aside { "not recorded" },
             Change::Assignment { assignment, .. } => {
                 (moment(assignment.since_ms)) " " span.aside { (ago(now_ms, assignment.since_ms)) }
             }
+            _ => span.aside { "not recorded" },
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The store on PostgreSQL. Each call is at most one transaction, bounded in time here and on the server; what is known
 //! about its outcome when it fails is decided in one place (`session`).
 
+mod fleet;
 mod ledger;
 mod rows;
 mod session;
 
 use super::{
-    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, Store, StoreError, TRIM_ROWS, check_size, millis,
-    schema, signed, unsigned,
+    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, Store, StoreError, TRIM_ROWS, check_size, generation,
+    millis, schema, signed, unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use session::{Failure, session};
@@ -170,7 +171,7 @@ impl Store for Postgres {
         // A large database takes its time; the bound of ordinary calls would keep anyone from ever leading it.
         Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| {
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *db).await?;
-            let leader = sqlx::query("SELECT revision, epoch FROM leader WHERE term = $1 FOR UPDATE")
+            let leader = sqlx::query("SELECT revision, epoch, settled FROM leader WHERE term = $1 FOR UPDATE")
                 .bind(signed(term.0)?)
                 .fetch_optional(&mut *db)
                 .await?
@@ -182,6 +183,9 @@ impl Store for Postgres {
                 assignments: rows::assignments(db).await?,
                 tokens: ledger::tokens(db).await?,
                 settings: ledger::settings(db).await?,
+                members: fleet::members(db).await?,
+                fencing: fleet::fencing(db).await?,
+                settled: generation(leader.try_get(2)?),
             })
         }))
     }
@@ -263,5 +267,8 @@ async fn write(db: &mut PgConnection, term: Term, batch: &Batch) -> Result<Commi
     let edits: Vec<_> = batch.edits.iter().map(|edit| edit.stamped(now_ms)).collect();
     ledger::edit(db, &edits).await?;
     ledger::audit(db, batch, revision, now_ms).await?;
+    if batch.generation {
+        fleet::begin_generation(db, epoch.generation() + 1).await?;
+    }
     Ok(Committed { revision, epoch, changes, edits })
 }

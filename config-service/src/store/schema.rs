@@ -27,6 +27,7 @@ pub(super) const POSTGRES: &[Migration] = &[
         name: "administration",
         sql: include_str!("../../../migrations/config/postgres/0002_administration.sql"),
     },
+    Migration { version: 3, name: "fleet", sql: include_str!("../../../migrations/config/postgres/0003_fleet.sql") },
 ];
 
 /// The steps for SQLite.
@@ -41,6 +42,7 @@ pub(super) const SQLITE: &[Migration] = &[
         name: "administration",
         sql: include_str!("../../../migrations/config/sqlite/0002_administration.sql"),
     },
+    Migration { version: 3, name: "fleet", sql: include_str!("../../../migrations/config/sqlite/0003_fleet.sql") },
 ];
 
 impl Migration {

@@ -1,13 +1,14 @@
 //! The embedded store: one SQLite file, one process. The lock on the file beside it is leadership, so a bid always wins;
 //! terms fence all the same. All work happens on one thread of its own, which owns the connection.
 
+mod fleet;
 mod ledger;
 mod rows;
 mod thread;
 
 use super::{
     Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, Store, StoreError, TRIM_ROWS, check_size, covers,
-    decode, millis, schema, signed, unsigned,
+    decode, generation, millis, schema, signed, unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -165,10 +166,9 @@ impl Store for Sqlite {
 
     fn load(&self, term: Term) -> Answer<'_, Snapshot> {
         self.transaction(move |db| {
-            let (revision, epoch): (i64, i64) = db
-                .query_row("SELECT revision, epoch FROM leader WHERE term = ?1", [signed(term.0)?], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
+            let sql = "SELECT revision, epoch, settled FROM leader WHERE term = ?1";
+            let (revision, epoch, settled): (i64, i64, i64) = db
+                .query_row(sql, [signed(term.0)?], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
                 .optional()
                 .map_err(rejected)?
                 .ok_or(StoreError::Fenced)?;
@@ -179,6 +179,9 @@ impl Store for Sqlite {
                 assignments: rows::assignments(db)?,
                 tokens: ledger::tokens(db)?,
                 settings: ledger::settings(db)?,
+                members: fleet::members(db)?,
+                fencing: fleet::fencing(db)?,
+                settled: generation(settled),
             })
         })
     }
@@ -194,6 +197,9 @@ impl Store for Sqlite {
             let edits: Vec<_> = batch.edits.iter().map(|edit| edit.stamped(now_ms)).collect();
             ledger::edit(db, &edits)?;
             ledger::audit(db, &batch, revision, now_ms)?;
+            if batch.generation {
+                fleet::begin_generation(db, epoch.generation() + 1)?;
+            }
             Ok(Committed { revision, epoch, changes, edits })
         })
     }

@@ -156,6 +156,7 @@ pub(super) fn register(pod: &str, n: u8) -> Register {
         incarnation: incarnation(n),
         address: "127.0.0.1:1".into(),
         zone: None,
+        previous: None,
         capacity: 1.0,
         schema: 1,
         version: "test".into(),

@@ -222,6 +222,7 @@ async fn register(client: Client, card: Card, ownership: Ownership, engine: Engi
         }
     };
     let request = Register {
+        previous: None,
         hello: Hello::CURRENT,
         pod: ownership.pod().clone(),
         incarnation: engine.incarnation().clone(),

@@ -20,6 +20,9 @@ pub struct Register {
     /// Its zone, if it knows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// The incarnation before this one in the same data folder: the folder's lock proves that it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Incarnation>,
     /// Its relative capacity; 1.0 is an ordinary pod.
     pub capacity: f64,
     /// The schema version of its database.

@@ -1,10 +1,10 @@
 //! The databases the contract runs on, and what is written into them. Knows no promise.
 
 use berth_tests::postgres::Postgres;
-use config_service::domain::{Audit, Batch, PodRecord, Write};
+use config_service::domain::{Audit, Batch, Fencing, PodRecord, Write};
 use config_service::store::{self, Bid, Store};
-use shared::wire::control::PodInfo;
-use shared::{Epoch, LeaseId, PodId, Revision, TargetId, Term};
+use shared::wire::control::{AssignmentState, BotInfo, DataAt, PodInfo};
+use shared::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 
@@ -73,7 +73,7 @@ pub(super) fn record(n: u64, lease: u64) -> PodRecord {
         info: PodInfo {
             pod: name(n),
             address: format!("10.0.0.{n}:3002"),
-            incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
+            incarnation: incarnation(0x91),
             zone: (n == 1).then(|| "zone-ä".to_owned()),
             capacity: 1.5,
             revision: Revision(0),
@@ -81,6 +81,11 @@ pub(super) fn record(n: u64, lease: u64) -> PodRecord {
         lease_id: LeaseId(lease),
         schema: 3,
         version: "0.1.0".into(),
+        buried: false,
+        previous: (lease > 3).then(|| incarnation(lease)),
+        report: lease > 3,
+        bot: (n == 1)
+            .then(|| BotInfo { name: "modération".into(), version: None, schema: Some(4), schema_hash: None }),
         loss_accepted: n == 2,
     }
 }
@@ -95,7 +100,31 @@ pub(super) fn target(n: u64) -> TargetId {
 
 pub(super) fn first(n: u64, to: u64) -> Write {
     let parent = n.is_multiple_of(7).then(|| target(n + 1_000_000));
-    Write::Assign { target: target(n), parent, pod: name(to), expected: None, reason: "first-contact" }
+    let (state, data, reason) = (AssignmentState::Serving, None, "first-contact");
+    Write::Assign { target: target(n), parent, pod: name(to), expected: None, reason, state, data }
+}
+
+pub(super) fn moved(n: u64, to: u64, expected: Option<(PodId, Epoch)>) -> Write {
+    let (state, data, reason) = (AssignmentState::Serving, None, "move");
+    Write::Assign { target: target(n), parent: None, pod: name(to), expected, reason, state, data }
+}
+
+pub(super) fn incarnation(n: u64) -> Incarnation {
+    format!("0190163d-8694-739b-aea5-966c26f8ad{n:02x}").parse().expect("valid")
+}
+
+/// The same pod in another data folder.
+pub(super) fn other_life(mut record: PodRecord) -> PodRecord {
+    record.previous = Some(std::mem::replace(&mut record.info.incarnation, incarnation(9)));
+    record
+}
+
+pub(super) fn data_at(pod: u64, life: u64, epoch: Epoch) -> DataAt {
+    DataAt { pod: name(pod), incarnation: incarnation(life), epoch }
+}
+
+pub(super) fn fencing(pod: u64, lease: u64, round: u64) -> Fencing {
+    Fencing { pod: name(pod), lease_id: LeaseId(lease), round, term: Term(3) }
 }
 
 pub(super) fn batch(writes: Vec<Write>) -> Batch {

@@ -12,7 +12,17 @@ fn change(revision: u64) -> Change {
         capacity: 1.0,
         revision: Revision(revision),
     };
-    Change::Pod(PodRecord { info, lease_id: LeaseId(1), schema: 1, version: "test".into(), loss_accepted: false })
+    Change::Pod(PodRecord {
+        info,
+        lease_id: LeaseId(1),
+        schema: 1,
+        version: "test".into(),
+        loss_accepted: false,
+        buried: false,
+        previous: None,
+        report: false,
+        bot: None,
+    })
 }
 
 fn feed(hub: &Hub, folder: &tempfile::TempDir, after: u64) -> Feed {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::{Batch, Write};
+use shared::wire::control::AssignmentState;
 
 fn pod(name: &str) -> PodRecord {
     PodRecord {
@@ -15,6 +16,10 @@ fn pod(name: &str) -> PodRecord {
         schema: 1,
         version: "test".into(),
         loss_accepted: false,
+        buried: false,
+        previous: None,
+        report: false,
+        bot: None,
     }
 }
 
@@ -25,6 +30,8 @@ fn assign(target: &str, to: &str, expected: Option<(&str, u64)>) -> Write {
         pod: to.parse().expect("valid"),
         expected: expected.map(|(pod, epoch)| (pod.parse().expect("valid"), Epoch(epoch))),
         reason: "test",
+        state: AssignmentState::Serving,
+        data: None,
     }
 }
 
@@ -42,7 +49,7 @@ fn every_write_has_its_own_revision_and_every_ownership_its_own_epoch() {
     assert_eq!(changes.iter().map(|change| change.revision().0).collect::<Vec<_>>(), [11, 12, 13]);
     let epochs = changes.iter().filter_map(|change| match change {
         Change::Assignment { assignment, .. } => Some(assignment.epoch.0),
-        Change::Pod(_) => None,
+        _ => None,
     });
     assert_eq!(epochs.collect::<Vec<_>>(), [101, 102]);
 }

@@ -1,17 +1,18 @@
 //! The rows of PostgreSQL's tables: writing a batch, with what each write expects, and reading everything. Whole columns
 //! travel as arrays, so that a batch of thousands is a handful of statements.
 
-use super::super::{Log, covers, decode, encode, name};
-use super::{StoreError, session::Failure, signed, unsigned};
+use super::super::{Log, covers, data_of, decode, encode, json, json_of, name, state_of};
+use super::{StoreError, fleet, session::Failure, signed, unsigned};
 use crate::domain::{Batch, Change, PodRecord, Write};
 use futures_util::TryStreamExt;
 use shared::wire::control::{Assignment, PodInfo};
-use shared::{Epoch, LeaseId, Revision};
+use shared::{Epoch, Incarnation, LeaseId, Revision};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 pub(super) async fn pods(db: &mut PgConnection) -> Result<Vec<PodRecord>, Failure> {
     let rows = sqlx::query(
-        "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision
+        "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
+                buried, previous, report, bot
          FROM pod ORDER BY name",
     )
     .fetch_all(db)
@@ -34,13 +35,19 @@ fn pod(row: &PgRow) -> Result<PodRecord, Failure> {
         schema: u32::try_from(row.try_get::<i64, _>(6)?).unwrap_or(u32::MAX),
         version: row.try_get(7)?,
         loss_accepted: row.try_get(8)?,
+        buried: row.try_get(10)?,
+        previous: row.try_get::<Option<&str>, _>(11)?.map(name).transpose()?,
+        report: row.try_get(12)?,
+        bot: row.try_get::<Option<&str>, _>(13)?.map(json_of).transpose()?,
     })
 }
 
 pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>, Failure> {
-    let mut rows =
-        sqlx::query("SELECT target, pod, epoch, revision, parent, reason, since_ms FROM assignment ORDER BY target")
-            .fetch(db);
+    let mut rows = sqlx::query(
+        "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch
+         FROM assignment ORDER BY target",
+    )
+    .fetch(db);
     let mut all = Vec::new();
     while let Some(row) = rows.try_next().await? {
         let parent: Option<&str> = row.try_get(4)?;
@@ -52,8 +59,8 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>
             parent: parent.map(name).transpose()?,
             reason: row.try_get(5)?,
             since_ms: unsigned(row.try_get(6)?)?,
-            state: Default::default(),
-            data: None,
+            state: state_of(row.try_get(7)?)?,
+            data: data_of(row.try_get(8)?, row.try_get(9)?, row.try_get(10)?)?,
         });
     }
     Ok(all)
@@ -69,6 +76,10 @@ struct Columns {
     parent: Vec<Option<String>>,
     reason: Vec<String>,
     since_ms: Vec<i64>,
+    state: Vec<&'static str>,
+    data_pod: Vec<Option<String>>,
+    data_incarnation: Vec<Option<String>>,
+    data_epoch: Vec<Option<i64>>,
     expected_pod: Vec<String>,
     expected_epoch: Vec<i64>,
 }
@@ -82,6 +93,11 @@ impl Columns {
         self.parent.push(assignment.parent.as_ref().map(ToString::to_string));
         self.reason.push(assignment.reason.clone());
         self.since_ms.push(signed(assignment.since_ms)?);
+        self.state.push(assignment.state.as_str());
+        let data = assignment.data.as_ref();
+        self.data_pod.push(data.map(|data| data.pod.to_string()));
+        self.data_incarnation.push(data.map(|data| data.incarnation.to_string()));
+        self.data_epoch.push(data.map(|data| signed(data.epoch.0)).transpose()?);
         Ok(())
     }
 }
@@ -92,6 +108,10 @@ pub(super) async fn write(db: &mut PgConnection, batch: &Batch, changes: &[Chang
     for (write, change) in batch.writes.iter().zip(changes) {
         match (write, change) {
             (Write::Pod { expected, .. }, Change::Pod(record)) => write_pod(db, record, *expected).await?,
+            (Write::Bury(_), Change::Pod(record)) => fleet::bury(db, record).await?,
+            (Write::Members(_), Change::Members { members, .. }) => fleet::write_members(db, members).await?,
+            (Write::Fencing(_), Change::Fencing { fencing, .. }) => fleet::write_fencing(db, fencing).await?,
+            (Write::Settle(generation), Change::Settled { .. }) => fleet::settle(db, *generation).await?,
             (Write::Assign { expected: None, .. }, Change::Assignment { assignment, .. }) => new.push(assignment)?,
             (Write::Assign { expected: Some((pod, epoch)), .. }, Change::Assignment { assignment, .. }) => {
                 moved.push(assignment)?;
@@ -109,12 +129,13 @@ async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<L
     let info = &record.info;
     let statement = match expected {
         None => {
-            "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $11 = 0 ON CONFLICT (name) DO NOTHING"
+            "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
+                              buried, previous, report, bot)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $15 WHERE $11 = 0 ON CONFLICT (name) DO NOTHING"
         }
         Some(_) => {
             "UPDATE pod SET incarnation = $2, address = $3, zone = $4, capacity = $5, lease_id = $6, schema_version = $7,
-                    version = $8, loss_accepted = $9, revision = $10
+                    version = $8, loss_accepted = $9, revision = $10, buried = $12, previous = $13, report = $14, bot = $15
              WHERE name = $1 AND lease_id = $11"
         }
     };
@@ -130,6 +151,10 @@ async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<L
         .bind(record.loss_accepted)
         .bind(signed(info.revision.0)?)
         .bind(signed(expected.unwrap_or_default().0)?)
+        .bind(record.buried)
+        .bind(record.previous.as_ref().map(Incarnation::as_str))
+        .bind(record.report)
+        .bind(record.bot.as_ref().map(json).transpose()?)
         .execute(db)
         .await?;
     if written.rows_affected() == 1 {
@@ -144,8 +169,10 @@ async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
         return Ok(());
     }
     let written = sqlx::query(
-        "INSERT INTO assignment (target, pod, epoch, revision, parent, reason, since_ms)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[])
+        "INSERT INTO assignment
+                (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
+                              $8::text[], $9::text[], $10::text[], $11::bigint[])
          ON CONFLICT (target) DO NOTHING",
     )
     .bind(columns.target)
@@ -155,6 +182,10 @@ async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     .bind(columns.parent)
     .bind(columns.reason)
     .bind(columns.since_ms)
+    .bind(columns.state)
+    .bind(columns.data_pod)
+    .bind(columns.data_incarnation)
+    .bind(columns.data_epoch)
     .execute(db)
     .await?;
     if written.rows_affected() == count {
@@ -170,10 +201,12 @@ async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     }
     let written = sqlx::query(
         "UPDATE assignment a SET pod = n.pod, epoch = n.epoch, revision = n.revision, parent = n.parent,
-                reason = n.reason, since_ms = n.since_ms
+                reason = n.reason, since_ms = n.since_ms, state = n.state, data_pod = n.data_pod,
+                data_incarnation = n.data_incarnation, data_epoch = n.data_epoch
          FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
-                     $8::text[], $9::bigint[])
-              AS n (target, pod, epoch, revision, parent, reason, since_ms, expected_pod, expected_epoch)
+                     $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::bigint[])
+              AS n (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation,
+                    data_epoch, expected_pod, expected_epoch)
          WHERE a.target = n.target AND a.pod = n.expected_pod AND a.epoch = n.expected_epoch AND n.epoch > a.epoch",
     )
     .bind(columns.target)
@@ -183,6 +216,10 @@ async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     .bind(columns.parent)
     .bind(columns.reason)
     .bind(columns.since_ms)
+    .bind(columns.state)
+    .bind(columns.data_pod)
+    .bind(columns.data_incarnation)
+    .bind(columns.data_epoch)
     .bind(columns.expected_pod)
     .bind(columns.expected_epoch)
     .execute(db)

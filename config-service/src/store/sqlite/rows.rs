@@ -1,16 +1,17 @@
 //! The rows of SQLite's tables: writing a batch, with what each write expects, and reading everything.
 
-use super::super::{encode, name};
-use super::{StoreError, rejected, signed, unsigned};
+use super::super::{data_of, encode, json, json_of, name, state_of};
+use super::{StoreError, fleet, rejected, signed, unsigned};
 use crate::domain::{Batch, Change, PodRecord, Write};
 use rusqlite::{Row, Transaction, params};
 use shared::wire::control::{Assignment, PodInfo};
-use shared::{Epoch, LeaseId, PodId, Revision};
+use shared::{Epoch, Incarnation, LeaseId, PodId, Revision};
 
 pub(super) fn pods(db: &Transaction<'_>) -> Result<Vec<PodRecord>, StoreError> {
     let mut statement = db
         .prepare(
-            "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision
+            "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
+                    buried, previous, report, bot
              FROM pod ORDER BY name",
         )
         .map_err(rejected)?;
@@ -39,19 +40,31 @@ fn pod(row: &Row<'_>) -> Result<PodRecord, StoreError> {
         schema: u32::try_from(number(6)?).unwrap_or(u32::MAX),
         version: text(7)?,
         loss_accepted: row.get(8).map_err(rejected)?,
+        buried: row.get(10).map_err(rejected)?,
+        previous: maybe_text(row, 11)?.as_deref().map(name).transpose()?,
+        report: row.get(12).map_err(rejected)?,
+        bot: maybe_text(row, 13)?.as_deref().map(json_of).transpose()?,
     })
+}
+
+fn maybe_text(row: &Row<'_>, at: usize) -> Result<Option<String>, StoreError> {
+    row.get(at).map_err(rejected)
 }
 
 pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, StoreError> {
     let mut statement = db
-        .prepare("SELECT target, pod, epoch, revision, parent, reason, since_ms FROM assignment ORDER BY target")
+        .prepare(
+            "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch
+             FROM assignment ORDER BY target",
+        )
         .map_err(rejected)?;
     let mut rows = statement.query([]).map_err(rejected)?;
     let mut all = Vec::new();
     while let Some(row) = rows.next().map_err(rejected)? {
         let text = |at: usize| row.get::<_, String>(at).map_err(rejected);
         let number = |at: usize| row.get::<_, i64>(at).map_err(rejected).and_then(unsigned);
-        let parent: Option<String> = row.get(4).map_err(rejected)?;
+        let (parent, data_pod, data_incarnation) = (maybe_text(row, 4)?, maybe_text(row, 8)?, maybe_text(row, 9)?);
+        let data_epoch = row.get(10).map_err(rejected)?;
         all.push(Assignment {
             target: name(&text(0)?)?,
             pod: name(&text(1)?)?,
@@ -60,8 +73,8 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
             parent: parent.as_deref().map(name).transpose()?,
             reason: text(5)?,
             since_ms: number(6)?,
-            state: Default::default(),
-            data: None,
+            state: state_of(&text(7)?)?,
+            data: data_of(data_pod.as_deref(), data_incarnation.as_deref(), data_epoch)?,
         });
     }
     Ok(all)
@@ -75,6 +88,10 @@ pub(super) fn write(db: &Transaction<'_>, batch: &Batch, changes: &[Change]) -> 
             (Write::Assign { expected, .. }, Change::Assignment { assignment, .. }) => {
                 assign(db, assignment, expected.as_ref())?;
             }
+            (Write::Bury(_), Change::Pod(record)) => fleet::bury(db, record)?,
+            (Write::Members(_), Change::Members { members, .. }) => fleet::write_members(db, members)?,
+            (Write::Fencing(_), Change::Fencing { fencing, .. }) => fleet::write_fencing(db, fencing)?,
+            (Write::Settle(generation), Change::Settled { .. }) => fleet::settle(db, *generation)?,
             _ => return Err(StoreError::Rejected("a change does not belong to its write".to_owned())),
         }
     }
@@ -85,15 +102,17 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
     let info = &record.info;
     let statement = match expected {
         None => {
-            "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE ?11 = 0 ON CONFLICT (name) DO NOTHING"
+            "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
+                              buried, previous, report, bot)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?12, ?13, ?14, ?15 WHERE ?11 = 0 ON CONFLICT (name) DO NOTHING"
         }
         Some(_) => {
             "UPDATE pod SET incarnation = ?2, address = ?3, zone = ?4, capacity = ?5, lease_id = ?6, schema_version = ?7,
-                    version = ?8, loss_accepted = ?9, revision = ?10
+                    version = ?8, loss_accepted = ?9, revision = ?10, buried = ?12, previous = ?13, report = ?14, bot = ?15
              WHERE name = ?1 AND lease_id = ?11"
         }
     };
+    let bot = record.bot.as_ref().map(json).transpose()?;
     let written = db
         .prepare_cached(statement)
         .and_then(|mut statement| {
@@ -109,6 +128,10 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
                 record.loss_accepted,
                 info.revision.0.cast_signed(),
                 expected.unwrap_or_default().0.cast_signed(),
+                record.buried,
+                record.previous.as_ref().map(Incarnation::as_str),
+                record.report,
+                bot,
             ])
         })
         .map_err(rejected)?;
@@ -119,31 +142,38 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
 }
 
 fn assign(db: &Transaction<'_>, assignment: &Assignment, expected: Option<&(PodId, Epoch)>) -> Result<(), StoreError> {
-    let parent = assignment.parent.as_ref().map(|parent| parent.as_str());
-    let (target, pod) = (assignment.target.as_str(), assignment.pod.as_str());
-    let (epoch, revision) = (signed(assignment.epoch.0)?, signed(assignment.revision.0)?);
-    let (reason, since) = (assignment.reason.as_str(), signed(assignment.since_ms)?);
-    let written = match expected {
-        None => db
-            .prepare_cached(
-                "INSERT INTO assignment (target, pod, epoch, revision, parent, reason, since_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (target) DO NOTHING",
-            )
-            .and_then(|mut insert| insert.execute(params![target, pod, epoch, revision, parent, reason, since])),
-        Some((from, was)) => db
-            .prepare_cached(
-                "UPDATE assignment SET pod = ?2, epoch = ?3, revision = ?4, parent = ?5, reason = ?6, since_ms = ?7
-                 WHERE target = ?1 AND pod = ?8 AND epoch = ?9 AND ?3 > epoch",
-            )
-            .and_then(|mut update| {
-                let was = was.0.cast_signed();
-                update.execute(params![target, pod, epoch, revision, parent, reason, since, from.as_str(), was])
-            }),
+    let data = assignment.data.as_ref();
+    let (from, was) = expected.map_or((None, None), |(from, was)| (Some(from.as_str()), Some(was.0.cast_signed())));
+    let params = params![
+        assignment.target.as_str(),
+        assignment.pod.as_str(),
+        signed(assignment.epoch.0)?,
+        signed(assignment.revision.0)?,
+        assignment.parent.as_ref().map(|parent| parent.as_str()),
+        assignment.reason.as_str(),
+        signed(assignment.since_ms)?,
+        assignment.state.as_str(),
+        data.map(|data| data.pod.as_str()),
+        data.map(|data| data.incarnation.as_str()),
+        data.map(|data| signed(data.epoch.0)).transpose()?,
+        from,
+        was,
+    ];
+    let statement = if expected.is_none() {
+        "INSERT INTO assignment
+                (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE ?12 IS NULL AND ?13 IS NULL
+         ON CONFLICT (target) DO NOTHING"
+    } else {
+        "UPDATE assignment SET pod = ?2, epoch = ?3, revision = ?4, parent = ?5, reason = ?6, since_ms = ?7, state = ?8,
+                data_pod = ?9, data_incarnation = ?10, data_epoch = ?11
+         WHERE target = ?1 AND pod = ?12 AND epoch = ?13 AND ?3 > epoch"
     };
-    if written.map_err(rejected)? == 1 {
+    let written = db.prepare_cached(statement).and_then(|mut statement| statement.execute(params)).map_err(rejected)?;
+    if written == 1 {
         return Ok(());
     }
-    Err(StoreError::Conflict(format!("{target} has another owner or epoch than expected")))
+    Err(StoreError::Conflict(format!("{} has another owner or epoch than expected", assignment.target)))
 }
 
 /// Appends the changes to the log.

@@ -1,0 +1,56 @@
+//! What is known of the pods together: who is whose witness, how far each is fenced, and since which generation it is known
+//! what they hold. Pure.
+
+use serde::{Deserialize, Serialize};
+use shared::wire::peers::Mark;
+use shared::{Epoch, LeaseId, PodId, Term};
+use std::collections::BTreeSet;
+
+/// A lease that is, or ever was, being fenced (OWNERSHIP.md, Leases 4): committed before any witness is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fencing {
+    /// Whose lease.
+    pub pod: PodId,
+    /// The lease: it and all before it are fenced.
+    pub lease_id: LeaseId,
+    /// The newest round of questions.
+    pub round: u64,
+    /// The term that asked.
+    pub term: Term,
+}
+
+impl Fencing {
+    /// Returns what a witness keeps of it.
+    pub fn mark(&self) -> Mark {
+        Mark { pod: self.pod.clone(), lease_id: self.lease_id }
+    }
+}
+
+/// The witness config (OWNERSHIP.md, Leases 7), as the database keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberSets {
+    /// Its version.
+    pub version: u64,
+    /// All gateways of this version: each one's witnesses are all others.
+    pub now: BTreeSet<PodId>,
+    /// Those of the version before, which some pod may still hold.
+    pub before: BTreeSet<PodId>,
+}
+
+/// The numbers below which nothing is issued in a cluster generation, so that what an older one has issued, also what the
+/// database has forgotten since, is never issued again (OWNERSHIP.md, Leases 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    /// The last epoch before the generation's first.
+    pub epoch: Epoch,
+    /// The same for revisions, lease ids and terms, which begin at nothing in the first generation.
+    pub counter: u64,
+}
+
+impl Base {
+    /// Returns the base of a generation; the first is 1.
+    pub const fn of(generation: u32) -> Self {
+        let epoch = Epoch((generation as u64) << Epoch::COUNTER_BITS);
+        Self { epoch, counter: (generation.saturating_sub(1) as u64) << Epoch::COUNTER_BITS }
+    }
+}
