@@ -3,7 +3,6 @@
 
 pub(crate) mod heart;
 mod nag;
-mod renewal;
 mod stream;
 
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};

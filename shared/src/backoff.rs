@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A small seeded generator (SplitMix64). Not for secrets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rng(u64);
 
 impl Rng {
@@ -28,7 +28,7 @@ impl Rng {
 }
 
 /// Exponential backoff with a quarter of jitter: doubles from `first` up to `most`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Backoff {
     first: Duration,
     most: Duration,

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::{LeaseId, Mono};
-use std::time::Duration;
+use std::{hash, time::Duration};
 
 /// The protocol's constants; every one is a setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +47,27 @@ impl Default for LeaseTerms {
     }
 }
 
+/// `rate_error` is a number, so that all of it is comparable.
+impl Eq for LeaseTerms {}
+
+impl hash::Hash for LeaseTerms {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        let Self {
+            heartbeat,
+            duration,
+            rate_error,
+            margin,
+            accept_floor,
+            act_floor,
+            extension,
+            extend_below,
+            fence_after,
+        } = self;
+        (heartbeat, duration, rate_error.to_bits(), margin).hash(state);
+        (accept_floor, act_floor, extension, extend_below, fence_after).hash(state);
+    }
+}
+
 impl LeaseTerms {
     /// Returns until when a grant is valid on the pod's clock, from the moment *before* its heartbeat was sent.
     pub fn valid_until(&self, sent: Mono) -> Mono {
@@ -80,7 +101,7 @@ pub enum Use {
 }
 
 /// A pod's lease as the pod sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// Which lease.
     pub id: LeaseId,

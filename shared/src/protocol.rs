@@ -3,4 +3,7 @@
 //! shells around the same code.
 
 pub mod handoff;
+pub mod holder;
 pub mod invariants;
+pub mod quorum;
+pub mod witness;

@@ -10,7 +10,7 @@ use shared::clock::ManualClock;
 use shared::http::{Client, ClientError};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
-use shared::wire::control::{Grant, Heartbeat, Load, Place, PlaceTarget, Placed, Register, Registered, Watch};
+use shared::wire::control::{Chain, Grant, Heartbeat, Load, Place, PlaceTarget, Placed, Register, Registered, Watch};
 use shared::wire::{Hello, sse::SseEvent, sse::SseReader};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision};
 use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -183,6 +183,7 @@ impl Pod {
             not_ready: None,
             witnesses: 0,
             degraded: false,
+            chain: Chain::default(),
         }
     }
 

@@ -1,13 +1,14 @@
-//! The task that keeps the lease: carries out what [`Renewal`] decides and puts grants into the pod's ownership. Decides
+//! The task that keeps the lease: carries out what [`Holder`] decides and puts grants into the pod's ownership. Decides
 //! nothing about leases itself.
 
 use super::nag::Nag;
-use super::renewal::{Failure, Input, Output, Renewal};
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
 use shared::clock::DriftGuard;
 use shared::http::{Client, ClientError, Latch};
+use shared::lease::LeaseTerms;
+use shared::protocol::holder::{Failure, Holder, Input, Output};
 use shared::shutdown::Shutdown;
-use shared::wire::{Hello, control::Heartbeat, control::Register};
+use shared::wire::{Hello, control::Chain, control::Heartbeat, control::Register};
 use shared::{LeaseId, Problem};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
@@ -77,7 +78,10 @@ impl Heart {
     pub(crate) async fn run(self) {
         let clock = self.ownership.clock().clone();
         let seed = clock.now().as_nanos() ^ clock.wall_ms().rotate_left(32) ^ u64::from(std::process::id());
-        let mut renewal = Renewal::new(self.engine.incarnation().clone(), *self.ownership.terms(), seed);
+        let incarnation = self.engine.incarnation().clone();
+        // Nobody is asked for promises yet: a lease ends when config-service is silent.
+        let terms = LeaseTerms { extend_below: Duration::ZERO, ..*self.ownership.terms() };
+        let mut holder = Holder::new(self.ownership.pod().clone(), incarnation, terms, seed, None);
         let mut drift = DriftGuard::new(&*clock, DRIFT);
         let (mut calls, mut nag) = (JoinSet::new(), Nag::default());
         let (mut input, mut leaving) = (Input::Tick, false);
@@ -85,16 +89,17 @@ impl Heart {
             if drift.drifted(&*clock) {
                 drift = DriftGuard::new(&*clock, DRIFT);
                 calls.abort_all();
-                self.carry_out(renewal.handle(clock.now(), Input::Drifted), &mut calls);
+                let outputs = holder.handle(clock.now(), Input::Drifted);
+                self.carry_out(outputs, &mut holder, &mut calls);
             }
             self.tell(&input, &mut nag);
-            let outputs = renewal.handle(clock.now(), input);
+            let outputs = holder.handle(clock.now(), input);
             if outputs.contains(&Output::Gone) {
                 break;
             }
-            self.carry_out(outputs, &mut calls);
-            self.note(renewal.is_registered());
-            let wait = renewal.wake_at().map(|at| at.since(clock.now()));
+            self.carry_out(outputs, &mut holder, &mut calls);
+            self.note(holder.is_registered());
+            let wait = holder.wake_at().map(|at| at.since(clock.now()));
             input = tokio::select! {
                 () = self.leave.cancelled(), if !leaving => { leaving = true; Input::Leave }
                 Some(answer) = calls.join_next() => answer.unwrap_or(Input::Tick),
@@ -106,7 +111,7 @@ impl Heart {
         tracing::info!("said goodbye to config-service");
     }
 
-    fn carry_out(&self, outputs: Vec<Output>, calls: &mut JoinSet<Input>) {
+    fn carry_out(&self, outputs: Vec<Output>, holder: &mut Holder, calls: &mut JoinSet<Input>) {
         for output in outputs {
             match output {
                 Output::Register => {
@@ -117,8 +122,8 @@ impl Heart {
                         self.engine.clone(),
                     ));
                 }
-                Output::Beat { lease_id, nonce, leaving, give_up } => {
-                    let beat = self.heartbeat(lease_id, nonce, leaving);
+                Output::Beat { lease_id, nonce, chain, leaving, give_up, .. } => {
+                    let beat = self.heartbeat(lease_id, nonce, chain, leaving);
                     calls.spawn(send(self.client.clone(), self.ownership.pod().to_string(), beat, give_up));
                 }
                 Output::Hold { lease, not_before } => {
@@ -126,7 +131,12 @@ impl Heart {
                     if self.ownership.lease().is_none_or(|(held, _)| held.id != lease.id) {
                         tracing::info!(lease = %lease.id, "holding a lease");
                     }
-                    self.ownership.hold(lease, not_before);
+                    self.ownership.hold(lease, not_before.unwrap_or_default());
+                }
+                Output::Keep(remembered) => {
+                    let kept = Input::Kept(remembered.witnesses.version);
+                    let outputs = holder.handle(self.ownership.clock().now(), kept);
+                    self.carry_out(outputs, holder, calls);
                 }
                 Output::Drop(why) => {
                     calls.abort_all();
@@ -140,12 +150,12 @@ impl Heart {
                     self.metrics.heartbeat("ignored");
                     tracing::warn!(reason = why, "an answer of config-service was ignored");
                 }
-                Output::Gone => {}
+                Output::Extend { .. } | Output::Gone => {}
             }
         }
     }
 
-    fn heartbeat(&self, lease_id: LeaseId, nonce: u64, leaving: bool) -> Heartbeat {
+    fn heartbeat(&self, lease_id: LeaseId, nonce: u64, chain: Chain, leaving: bool) -> Heartbeat {
         Heartbeat {
             incarnation: self.engine.incarnation().clone(),
             lease_id,
@@ -156,6 +166,7 @@ impl Heart {
             not_ready: self.readiness.complaint(),
             witnesses: 0,
             degraded: false,
+            chain,
         }
     }
 
@@ -173,7 +184,7 @@ impl Heart {
     fn tell(&self, input: &Input, nag: &mut Nag) {
         let now = self.ownership.clock().now();
         match input {
-            Input::NotRegistered(failure) | Input::NotGranted(_, failure) => match failure {
+            Input::NotRegistered(failure) | Input::NotGranted { failure, .. } => match failure {
                 Failure::Unreachable(detail) => {
                     self.metrics.heartbeat("unreachable");
                     if nag.tell(now, detail) {
@@ -201,13 +212,11 @@ impl Heart {
                 nag.over();
                 tracing::info!(pod = %self.ownership.pod(), lease = %answer.lease_id, "registered");
             }
-            Input::Granted(_) => {
-                if nag.over() {
-                    self.known.send_replace(true);
-                    tracing::info!("config-service answers again");
-                }
+            Input::Granted(_) if nag.over() => {
+                self.known.send_replace(true);
+                tracing::info!("config-service answers again");
             }
-            Input::Tick | Input::Drifted | Input::Leave => {}
+            _ => {}
         }
     }
 }
@@ -244,8 +253,11 @@ async fn send(client: Client, pod: String, beat: Heartbeat, give_up: Duration) -
     let path = format!("/v1/pods/{pod}/heartbeat");
     match tokio::time::timeout(give_up, client.post(&path, &beat)).await {
         Ok(Ok(grant)) => Input::Granted(grant),
-        Ok(Err(why)) => Input::NotGranted(beat.nonce, failure(why)),
-        Err(_) => Input::NotGranted(beat.nonce, Failure::Unreachable("no answer in time".to_owned())),
+        Ok(Err(why)) => Input::NotGranted { nonce: beat.nonce, failure: failure(why) },
+        Err(_) => {
+            let failure = Failure::Unreachable("no answer in time".to_owned());
+            Input::NotGranted { nonce: beat.nonce, failure }
+        }
     }
 }
 

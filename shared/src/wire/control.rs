@@ -135,6 +135,20 @@ pub struct Heartbeat {
     /// Whether its loop or its disk is too slow for its word about others to count (OWNERSHIP.md, Leases 14).
     #[serde(default)]
     pub degraded: bool,
+    /// Which process sends it, and where it stands in the row of what that process sent.
+    #[serde(default)]
+    pub chain: Chain,
+}
+
+/// The nonce chain of a process (OWNERSHIP.md, Leases 13): two processes that take themselves for the same life of the same
+/// folder are told apart by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Chain {
+    /// Drawn when the process started.
+    pub id: u64,
+    /// 1 for its first heartbeat, one more for each that follows. Two heartbeats of one chain with the same number have the
+    /// same nonce, or two processes go on from one state: a machine that was copied while it ran.
+    pub seq: u64,
 }
 
 /// How long [`Heartbeat::not_ready`] may be, in characters; the rest is cut off.
@@ -160,7 +174,7 @@ pub struct Grant {
 }
 
 /// The witness config (OWNERSHIP.md, Leases 1): all other gateways.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Witnesses {
     /// Its version.
     pub version: u64,
@@ -169,7 +183,7 @@ pub struct Witnesses {
 }
 
 /// A gateway as another one reaches it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Peer {
     /// Its name.
     pub pod: PodId,

@@ -1,7 +1,8 @@
+mod extension;
+
 use super::*;
+use crate::Term;
 use proptest::prelude::*;
-use shared::Term;
-use shared::wire::control::Witnesses;
 
 const D: Duration = Duration::from_secs(6);
 
@@ -33,8 +34,39 @@ fn grant(lease: u64, nonce: u64) -> Grant {
         term: Term(1),
         lease_ms: 6_000,
         revision: Revision(40),
-        witnesses: Witnesses::default(),
+        witnesses: witnesses(1, 2),
     }
+}
+
+fn name(number: usize) -> PodId {
+    format!("gateway-{number}").parse().expect("valid")
+}
+
+/// The first `count` other gateways.
+fn witnesses(version: u64, count: usize) -> Witnesses {
+    let peer = |number| Peer { pod: name(number), address: format!("{}:9200", name(number)) };
+    Witnesses { version, pods: (1..=count).map(peer).collect() }
+}
+
+fn stranger() -> Holder {
+    Holder::new(name(0), incarnation(1), LeaseTerms::default(), 7, None)
+}
+
+fn not_granted(nonce: u64, failure: Failure) -> Input {
+    Input::NotGranted { nonce, failure }
+}
+
+/// What comes of an input beside questions to witnesses, when the lease file is written at once.
+fn step(pod: &mut Holder, now: Mono, input: Input) -> Vec<Output> {
+    let mut done = Vec::new();
+    for output in pod.handle(now, input) {
+        match output {
+            Output::Keep(remembered) => done.extend(step(pod, now, Input::Kept(remembered.witnesses.version))),
+            Output::Extend { .. } => {}
+            other => done.push(other),
+        }
+    }
+    done
 }
 
 fn refused(status: u16) -> Failure {
@@ -50,8 +82,8 @@ fn nonce(outputs: &[Output]) -> u64 {
 }
 
 /// A pod that has just been registered under `lease` and sent its first heartbeat.
-fn tenant(lease: u64) -> (Renewal, u64) {
-    let mut pod = Renewal::new(incarnation(1), LeaseTerms::default(), 7);
+fn tenant(lease: u64) -> (Holder, u64) {
+    let mut pod = stranger();
     assert_eq!(pod.handle(at(0), Input::Tick), [Output::Register]);
     let nonce = nonce(&pod.handle(at(10), registered(lease)));
     (pod, nonce)
@@ -59,27 +91,26 @@ fn tenant(lease: u64) -> (Renewal, u64) {
 
 fn hold(lease: u64, sent: Mono) -> Output {
     let valid_until = sent.after(D.mul_f64(0.99));
-    Output::Hold { lease: Lease { id: LeaseId(lease), valid_until }, not_before: Revision(40) }
+    Output::Hold { lease: Lease { id: LeaseId(lease), valid_until }, not_before: Some(Revision(40)) }
 }
 
 #[test]
 fn a_grant_counts_from_before_its_heartbeat_was_sent() {
     let (mut pod, nonce) = tenant(3);
-    assert_eq!(pod.handle(at(700), Input::Granted(grant(3, nonce))), [hold(3, at(10))]);
+    assert_eq!(step(&mut pod, at(700), Input::Granted(grant(3, nonce))), [hold(3, at(10))]);
     assert_eq!(pod.wake_at(), Some(at(1_010)));
 }
 
 #[test]
 fn heartbeats_go_out_every_second_and_one_at_a_time() {
     let (mut pod, first) = tenant(1);
-    assert_eq!(pod.handle(at(1_500), Input::Tick), []);
-    assert_eq!(pod.wake_at(), None);
-    let late = pod.handle(at(1_510), Input::NotGranted(first, Failure::Unreachable("late".into())));
+    assert_eq!(step(&mut pod, at(1_500), Input::Tick), []);
+    let late = step(&mut pod, at(1_510), not_granted(first, Failure::Unreachable("late".into())));
     let second = nonce(&late);
     assert_ne!(first, second);
-    assert_eq!(pod.handle(at(1_600), Input::Granted(grant(1, second))), [hold(1, at(1_510))]);
-    assert_eq!(pod.handle(at(2_400), Input::Tick), []);
-    assert_ne!(nonce(&pod.handle(at(2_510), Input::Tick)), second);
+    assert_eq!(step(&mut pod, at(1_600), Input::Granted(grant(1, second))), [hold(1, at(1_510))]);
+    assert_eq!(step(&mut pod, at(2_400), Input::Tick), []);
+    assert_ne!(nonce(&step(&mut pod, at(2_510), Input::Tick)), second);
 }
 
 #[test]
@@ -92,9 +123,9 @@ fn a_grant_that_answers_something_else_is_ignored() {
         let (mut pod, nonce) = tenant(1);
         let mut bad = grant(1, nonce);
         wrong(&mut bad);
-        assert!(matches!(pod.handle(at(20), Input::Granted(bad))[..], [Output::Ignored(_)]));
+        assert!(matches!(step(&mut pod, at(20), Input::Granted(bad))[..], [Output::Ignored(_)]));
         // The heartbeat it came for is over; its true grant, should it still come, is worth nothing.
-        assert!(matches!(pod.handle(at(30), Input::Granted(grant(1, nonce)))[..], [Output::Ignored(_)]));
+        assert!(matches!(step(&mut pod, at(30), Input::Granted(grant(1, nonce)))[..], [Output::Ignored(_)]));
     }
 }
 
@@ -102,10 +133,10 @@ fn a_grant_that_answers_something_else_is_ignored() {
 fn a_lease_that_config_service_does_not_know_is_dropped_and_the_pod_registers_anew() {
     for status in [404, 409, 410] {
         let (mut pod, nonce) = tenant(1);
-        assert!(matches!(pod.handle(at(20), Input::NotGranted(nonce, refused(status)))[..], [Output::Drop(_)]));
+        assert!(matches!(step(&mut pod, at(20), not_granted(nonce, refused(status)))[..], [Output::Drop(_)]));
         let again = pod.wake_at().expect("a retry");
         assert!(again > at(20) && again <= at(120), "{again:?}");
-        assert_eq!(pod.handle(again, Input::Tick), [Output::Register]);
+        assert_eq!(step(&mut pod, again, Input::Tick), [Output::Register]);
     }
 }
 
@@ -113,19 +144,19 @@ fn a_lease_that_config_service_does_not_know_is_dropped_and_the_pod_registers_an
 fn a_moments_refusal_keeps_the_lease() {
     for failure in [refused(503), refused(500), refused(401), Failure::Unreachable("cut".into())] {
         let (mut pod, nonce) = tenant(1);
-        assert_eq!(pod.handle(at(20), Input::NotGranted(nonce, failure)), []);
-        assert!(matches!(pod.handle(at(1_010), Input::Tick)[..], [Output::Beat { lease_id: LeaseId(1), .. }]));
+        assert_eq!(step(&mut pod, at(20), not_granted(nonce, failure)), []);
+        assert!(matches!(step(&mut pod, at(1_010), Input::Tick)[..], [Output::Beat { lease_id: LeaseId(1), .. }]));
     }
 }
 
 #[test]
 fn a_lease_that_runs_out_is_told_once_and_comes_back_with_the_next_grant() {
     let (mut pod, first) = tenant(1);
-    pod.handle(at(20), Input::Granted(grant(1, first)));
-    let mut last = nonce(&pod.handle(at(1_010), Input::Tick));
+    step(&mut pod, at(20), Input::Granted(grant(1, first)));
+    let mut last = nonce(&step(&mut pod, at(1_010), Input::Tick));
     let mut told = 0;
     for ms in (1_100..9_000).step_by(100) {
-        for output in pod.handle(at(ms), Input::NotGranted(last, Failure::Unreachable("gone".into()))) {
+        for output in step(&mut pod, at(ms), not_granted(last, Failure::Unreachable("gone".into()))) {
             match output {
                 Output::RanOut => {
                     told += 1;
@@ -138,61 +169,63 @@ fn a_lease_that_runs_out_is_told_once_and_comes_back_with_the_next_grant() {
         }
     }
     assert_eq!(told, 1);
-    let back = nonce(&pod.handle(at(9_100), Input::Tick));
-    assert_eq!(pod.handle(at(9_200), Input::Granted(grant(1, back))), [hold(1, at(9_100))]);
+    let back = nonce(&step(&mut pod, at(9_100), Input::Tick));
+    assert_eq!(step(&mut pod, at(9_200), Input::Granted(grant(1, back))), [hold(1, at(9_100))]);
 }
 
 #[test]
 fn the_machine_wakes_when_the_lease_ends_also_while_a_heartbeat_is_under_way() {
     let (mut pod, first) = tenant(1);
-    pod.handle(at(20), Input::Granted(grant(1, first)));
-    pod.handle(at(1_010), Input::Tick);
-    let end = pod.wake_at().expect("the end of the lease");
-    assert_eq!(pod.handle(end, Input::Tick), [Output::RanOut]);
-    assert_eq!(pod.wake_at(), None);
+    step(&mut pod, at(20), Input::Granted(grant(1, first)));
+    step(&mut pod, at(1_010), Input::Tick);
+    let ask = pod.wake_at().expect("the time to ask");
+    assert_eq!(ask, at(10 + 2_440).after(Duration::from_nanos(1)));
+    let end = at(10 + 5_040).after(Duration::from_nanos(1));
+    assert_eq!(step(&mut pod, end, Input::Tick), [Output::RanOut]);
 }
 
 #[test]
 fn a_paused_machine_drops_its_lease_and_registers_anew() {
     let (mut pod, nonce) = tenant(1);
-    pod.handle(at(20), Input::Granted(grant(1, nonce)));
-    assert!(matches!(pod.handle(at(30), Input::Drifted)[..], [Output::Drop(_)]));
-    assert!(matches!(pod.handle(at(40), Input::Granted(grant(1, nonce)))[..], [Output::Ignored(_)]));
-    assert_eq!(pod.handle(pod.wake_at().expect("a retry"), Input::Tick), [Output::Register]);
+    step(&mut pod, at(20), Input::Granted(grant(1, nonce)));
+    assert!(matches!(step(&mut pod, at(30), Input::Drifted)[..], [Output::Drop(_)]));
+    assert!(matches!(step(&mut pod, at(40), Input::Granted(grant(1, nonce)))[..], [Output::Ignored(_)]));
+    let again = pod.wake_at().expect("a retry");
+    assert_eq!(step(&mut pod, again, Input::Tick), [Output::Register]);
 }
 
 #[test]
 fn registering_is_tried_again_ever_more_slowly_until_it_works() {
-    let mut pod = Renewal::new(incarnation(1), LeaseTerms::default(), 7);
+    let mut pod = stranger();
     let (mut now, mut waits) = (at(0), vec![]);
     for _ in 0..12 {
-        assert_eq!(pod.handle(now, Input::Tick), [Output::Register]);
-        pod.handle(now, Input::NotRegistered(Failure::Unreachable("refused".into())));
+        assert_eq!(step(&mut pod, now, Input::Tick), [Output::Register]);
+        step(&mut pod, now, Input::NotRegistered(Failure::Unreachable("refused".into())));
         let next = pod.wake_at().expect("a retry");
         waits.push(next.since(now));
         now = next;
     }
     assert!(waits[0] <= RETRY.0 && waits[11] <= RETRY.1 && waits[11] > RETRY.1 / 2, "{waits:?}");
-    pod.handle(now, Input::Tick);
-    assert!(matches!(pod.handle(now, registered(4))[..], [Output::Beat { lease_id: LeaseId(4), .. }]));
+    step(&mut pod, now, Input::Tick);
+    assert!(matches!(step(&mut pod, now, registered(4))[..], [Output::Beat { lease_id: LeaseId(4), .. }]));
 }
 
 #[test]
 fn a_pod_that_leaves_says_goodbye_once_and_does_not_take_the_lease_again() {
     let (mut pod, first) = tenant(1);
-    assert_eq!(pod.handle(at(20), Input::Leave), []);
-    let goodbye = pod.handle(at(30), Input::Granted(grant(1, first)));
+    assert_eq!(step(&mut pod, at(20), Input::Leave), []);
+    let goodbye = step(&mut pod, at(30), Input::Granted(grant(1, first)));
     assert!(matches!(goodbye[..], [Output::Hold { .. }, Output::Beat { leaving: true, .. }]), "{goodbye:?}");
-    assert_eq!(pod.handle(at(40), Input::Granted(grant(1, nonce(&goodbye)))), [Output::Gone]);
-    assert_eq!(pod.handle(at(5_000), Input::Tick), []);
+    assert_eq!(step(&mut pod, at(40), Input::Granted(grant(1, nonce(&goodbye)))), [Output::Gone]);
+    assert_eq!(step(&mut pod, at(5_000), Input::Tick), []);
 
     let (mut cut_off, first) = tenant(1);
-    cut_off.handle(at(20), Input::Leave);
-    let goodbye = nonce(&cut_off.handle(at(30), Input::NotGranted(first, refused(503))));
-    assert_eq!(cut_off.handle(at(40), Input::NotGranted(goodbye, refused(503))), [Output::Gone]);
+    step(&mut cut_off, at(20), Input::Leave);
+    let goodbye = nonce(&step(&mut cut_off, at(30), not_granted(first, refused(503))));
+    assert_eq!(step(&mut cut_off, at(40), not_granted(goodbye, refused(503))), [Output::Gone]);
 
-    let mut stranger = Renewal::new(incarnation(1), LeaseTerms::default(), 7);
-    assert_eq!(stranger.handle(at(0), Input::Leave), [Output::Gone]);
+    let mut stranger = stranger();
+    assert_eq!(step(&mut stranger, at(0), Input::Leave), [Output::Gone]);
 }
 
 /// What the world does next to a pod, in a random walk.
@@ -222,7 +255,7 @@ proptest! {
     /// under way, and no nonce comes twice.
     #[test]
     fn a_lease_is_never_held_longer_than_it_was_granted(fates in prop::collection::vec(fate(), 1..200), seed: u64) {
-        let mut pod = Renewal::new(incarnation(1), LeaseTerms::default(), seed);
+        let mut pod = Holder::new(name(0), incarnation(1), LeaseTerms::default(), seed, None);
         let (mut ms, mut lease) = (0, 0);
         let (mut registering, mut beat): (bool, Option<(u64, Mono)>) = (false, None);
         let mut nonces = std::collections::HashSet::new();
@@ -241,12 +274,12 @@ proptest! {
                     Some((nonce, sent)) => match fate {
                         Fate::Answer => { allowed = Some(sent.after(D.mul_f64(0.99))); Input::Granted(grant(lease, nonce)) }
                         Fate::AnswerWrong => Input::Granted(grant(lease, nonce ^ 1)),
-                        Fate::Fail(status) => Input::NotGranted(nonce, refused(status)),
-                        _ => Input::NotGranted(nonce, Failure::Unreachable("lost".into())),
+                        Fate::Fail(status) => not_granted(nonce, refused(status)),
+                        _ => not_granted(nonce, Failure::Unreachable("lost".into())),
                     },
                 },
             };
-            for output in pod.handle(at(ms), input) {
+            for output in step(&mut pod, at(ms), input) {
                 match output {
                     Output::Register => { prop_assert!(!registering && beat.is_none()); registering = true; }
                     Output::Beat { lease_id, nonce, .. } => {
@@ -260,6 +293,7 @@ proptest! {
                     }
                     Output::Drop(_) => prop_assert!(beat.is_none() && !registering),
                     Output::RanOut | Output::Ignored(_) | Output::Gone => {}
+                    Output::Keep(_) | Output::Extend { .. } => unreachable!("carried out by the step"),
                 }
             }
         }
