@@ -3,6 +3,7 @@
 
 pub(crate) mod heart;
 mod nag;
+mod register;
 mod stream;
 
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};

@@ -58,6 +58,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let engine = Engine::open(&options, ownership.clone(), bot, &metrics, tracing.tracer(), engine_stop.clone())
         .await
         .with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
+    engine.take_up().await.context("cannot take up what the pod's database says it owned")?;
     let registered = probes.latch("registered", "not registered with config-service yet");
     let readiness = Readiness::new(&probes, ownership.clone(), engine.clone(), attached.as_ref().map(Attached::remote));
     let parts = Parts {

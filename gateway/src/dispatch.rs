@@ -25,12 +25,12 @@ pub(crate) mod writer;
 
 use crate::{
     engine::EngineError,
-    ownership::Guard,
+    ownership::{Changes, Guard},
     store::{Claimed, Settled, StoreError},
 };
 use admission::Permit;
 use shared::{
-    Epoch, Mono, TargetId,
+    Incarnation, Mono, Revision, TargetId,
     event::{Event, EventKey},
     wire::link::Outcome,
 };
@@ -55,15 +55,24 @@ pub(crate) struct Submitted {
     pub(crate) reply: oneshot::Sender<Outcome>,
 }
 
+/// Up to where the pod knows its assignments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The position in the log.
+    pub(crate) revision: Revision,
+    /// Of this cluster generation.
+    pub(crate) generation: u32,
+}
+
 /// What the writer is asked to do. A dropped answer channel means: it was not committed.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Apply an event.
     Submit(Box<Submitted>),
-    /// Begin to serve targets.
-    Acquire { targets: Vec<(TargetId, Epoch)>, done: oneshot::Sender<Result<(), StoreError>> },
-    /// Stop serving targets.
-    Release { targets: Vec<TargetId>, done: oneshot::Sender<()> },
+    /// Follow a change of the pod's assignments; the answer names what cannot be served.
+    Follow { changes: Changes, known: Option<Known>, done: oneshot::Sender<Result<Vec<TargetId>, StoreError>> },
+    /// Begin another life of the database: what it owned is put aside.
+    BeginAnew { done: oneshot::Sender<Result<Incarnation, StoreError>> },
     /// Mark a call as being made, and say what it is.
     Claim { guard: Guard, seq: u64, done: oneshot::Sender<Option<Claimed>> },
     /// Write down what became of a call.

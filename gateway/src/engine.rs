@@ -11,7 +11,7 @@ pub(crate) use load::{Rate, Shared};
 use crate::{
     Options,
     dispatch::{
-        Command, Commands, Submitted,
+        Command, Commands, Known, Submitted,
         admission::Admission,
         asking::{AskSettings, Asking, Task},
         settings::Settings,
@@ -21,9 +21,9 @@ use crate::{
     handlers::{Bot, Way},
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},
-    ownership::{Guard, Ownership},
+    ownership::{Acquired, Changes, Guard, Ownership},
     schema::Tables,
-    store::{Reader, SqlLimits, Store, StoreError, checkpoint::Checkpointer},
+    store::{KeptRow, Reader, Remembered, SqlLimits, Store, StoreError, checkpoint::Checkpointer},
 };
 use shared::{
     Epoch, Incarnation, Mono, TargetId,
@@ -34,7 +34,7 @@ use shared::{
     wire::{control::BotInfo, control::Load, link::Outcome},
 };
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot};
@@ -87,7 +87,9 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     bot: Bot,
-    incarnation: Incarnation,
+    incarnation: RwLock<Incarnation>,
+    /// What the pod owned when its database was opened.
+    remembered: Remembered,
     commands: Commands,
     ownership: Ownership,
     admission: Admission,
@@ -135,11 +137,11 @@ impl Engine {
         let tables = Tables::load(options, bot.own_tables()).map_err(StoreError::from)?;
         let opened = tokio::task::spawn_blocking(move || {
             let store = Store::open(&folder, clock, &tables, limits)?;
-            let incarnation = store.incarnation()?;
+            let kept = (store.incarnation()?, store.remembered()?);
             let readers = (Reader::open(&folder, &store)?, Reader::open(&folder, &store)?);
-            Ok::<_, StoreError>((store, incarnation, readers, Checkpointer::start(&folder)?))
+            Ok::<_, StoreError>((store, kept, readers, Checkpointer::start(&folder)?))
         });
-        let (store, incarnation, (reader, handlers_reader), checkpoints) =
+        let (store, (incarnation, remembered), (reader, handlers_reader), checkpoints) =
             opened.await.map_err(|_| EngineError::Stopped)??;
         let meters = Meters::register(metrics);
         let allowed = Arc::new(Allowed::new(&options.outbox_hosts, &options.discord_api, options.outbox_private));
@@ -187,7 +189,8 @@ impl Engine {
         })?;
         Ok(Self(Arc::new(Inner {
             bot: about,
-            incarnation,
+            incarnation: RwLock::new(incarnation),
+            remembered,
             commands,
             ownership,
             admission: Admission::new(options.mailbox_total, options.mailbox_bytes),
@@ -213,9 +216,9 @@ impl Engine {
         &self.0.tracer
     }
 
-    /// Returns the life of this database: made once with it.
-    pub fn incarnation(&self) -> &Incarnation {
-        &self.0.incarnation
+    /// Returns the life of this database: made with it, and anew when it was failed over.
+    pub fn incarnation(&self) -> Incarnation {
+        self.0.incarnation.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the version of the database's schema.
@@ -238,6 +241,29 @@ impl Engine {
         self.read(Reader::highest_epoch).await
     }
 
+    /// Returns some of the targets whose rows are in the database, by name, after `after`, at most `most`; only those that
+    /// are `quarantined`, when that is asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn kept(
+        &self,
+        quarantined: bool,
+        after: Option<TargetId>,
+        most: usize,
+    ) -> Result<Vec<KeptRow>, EngineError> {
+        let state = quarantined.then_some("quarantined");
+        self.read(move |reader| reader.kept(state, after.as_ref(), most)).await
+    }
+
+    /// Returns the last life of the database that was failed over, when there was one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn past_incarnation(&self) -> Result<Option<Incarnation>, EngineError> {
+        self.read(Reader::past_incarnation).await
+    }
+
     /// Returns what the pod carries.
     pub fn load(&self) -> Load {
         Load {
@@ -247,24 +273,45 @@ impl Engine {
         }
     }
 
-    /// Takes targets into service: what they have left unfinished is loaded and goes before everything new. A target in
-    /// service already only gets its new epoch.
+    /// Follows a change of the pod's assignments. What is lost is taken out of service: who waits for one of its events is
+    /// told that the pod is not the owner. What is acquired is taken into service: what it has left unfinished is loaded and
+    /// goes before everything new; a target in service already only gets its new epoch. The database remembers all of it,
+    /// and up to where the assignments are known, in one transaction. Returns the targets that are the pod's and cannot be
+    /// served, since the rows here were given away or put aside.
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub async fn acquired(&self, targets: Vec<(TargetId, Epoch)>) -> Result<(), EngineError> {
+    pub(crate) async fn follow(&self, changes: Changes, known: Option<Known>) -> Result<Vec<TargetId>, EngineError> {
         let (done, finished) = oneshot::channel();
-        self.0.commands.send(Command::Acquire { targets, done })?;
+        self.0.commands.send(Command::Follow { changes, known, done })?;
         Ok(finished.await.map_err(|_| EngineError::Stopped)??)
     }
 
-    /// Takes targets out of service. Who waits for one of their events is told that the pod is not the owner.
-    pub async fn released(&self, targets: Vec<TargetId>) {
-        let (done, finished) = oneshot::channel();
-        if self.0.commands.send(Command::Release { targets, done }).is_ok() {
-            // Without a writer nothing is in service.
-            let _ = finished.await;
-        }
+    /// Takes into service what the database says the pod owned, and tells the ownership. It counts under a lease that was
+    /// kept too, or once the assignment stream has confirmed it.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub(crate) async fn take_up(&self) -> Result<(), EngineError> {
+        let Remembered { owned, revision, generation } = self.0.remembered.clone();
+        let acquired = owned.iter().cloned().map(|(target, epoch)| Acquired::new(target, epoch)).collect();
+        self.follow(Changes { acquired, released: Vec::new() }, None).await?;
+        self.0.ownership.take_up(owned, revision, generation);
+        Ok(())
+    }
+
+    /// Begins another life of the database: this one was failed over, and is over for good. Nothing is served any more, and
+    /// the rows of all that was owned are put aside until they are given back (OWNERSHIP.md, Data 5).
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) async fn begin_anew(&self) -> Result<Incarnation, EngineError> {
+        self.0.ownership.give_all_up();
+        let (done, begun) = oneshot::channel();
+        self.0.commands.send(Command::BeginAnew { done })?;
+        let incarnation = begun.await.map_err(|_| EngineError::Stopped)??;
+        *self.0.incarnation.write().unwrap_or_else(PoisonError::into_inner) = incarnation.clone();
+        Ok(incarnation)
     }
 
     /// Puts an event into its target's mailbox and waits for what becomes of it, at most until `answer_by`. It belongs to

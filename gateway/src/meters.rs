@@ -77,6 +77,7 @@ pub(crate) struct Meters {
     calls: Family<ByWord, Counter>,
     outbox: Gauge,
     fenced: Counter,
+    aside: Gauge,
     handler: Histogram,
     group_events: Histogram,
     group_seconds: Histogram,
@@ -93,6 +94,7 @@ impl Meters {
             calls: Family::default(),
             outbox: Gauge::default(),
             fenced: Counter::default(),
+            aside: Gauge::default(),
             handler: Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.02, 0.05, 0.2, 1.0]),
             group_events: Histogram::new([1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1_024.0]),
             group_seconds: Histogram::new([0.000_5, 0.002, 0.005, 0.01, 0.02, 0.05, 0.2, 1.0, 5.0]),
@@ -109,6 +111,8 @@ impl Meters {
             to.register("berth_outbox_waiting", "Outgoing calls that wait", meters.outbox.clone());
             let help = "Writes refused because the lease or the epoch no longer held";
             to.register("berth_fenced_writes", help, meters.fenced.clone());
+            let help = "Targets whose rows are kept here and not served, since another pod was given the target";
+            to.register("berth_pod_quarantined_targets", help, meters.aside.clone());
             to.register("berth_handler_duration_seconds", "How long handlers ran", meters.handler.clone());
             to.register("berth_commit_group_events", "Events committed together", meters.group_events.clone());
             let help = "How long a group took from its first event to its answers";
@@ -153,6 +157,10 @@ impl Meters {
 
     pub(crate) fn fenced(&self) {
         self.fenced.inc();
+    }
+
+    pub(crate) fn aside(&self, targets: u64) {
+        self.aside.set(i64::try_from(targets).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn handler(&self, took: Duration) {

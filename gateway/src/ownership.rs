@@ -2,10 +2,15 @@
 //! target's row takes a [`Guard`], which only this module makes, and has it checked again in the transaction, at the
 //! acknowledgement and before every side effect (OWNERSHIP.md, Leases and Epochs). Knows no database and no network.
 
-use shared::wire::control::{Assignment, Watch};
+mod state;
+
+pub use state::{Acquired, Changes};
+
+use shared::wire::control::Watch;
 use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, lease::Lease, lease::LeaseTerms, lease::Use};
+use state::{Held, State};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -43,22 +48,12 @@ pub enum Denied {
     /// The pod holds no lease that is valid long enough.
     #[error("{0}")]
     NotServing(&'static str),
-}
-
-/// What a message of the watch changed for this pod.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Targets that are now this pod's, or have a new epoch; ordered.
-    pub acquired: Vec<(TargetId, Epoch)>,
-    /// Targets that no longer are; ordered.
-    pub released: Vec<TargetId>,
-}
-
-impl Changes {
-    /// Returns whether nothing changed.
-    pub fn is_empty(&self) -> bool {
-        self.acquired.is_empty() && self.released.is_empty()
-    }
+    /// The target is this pod's, and its data is not here: nothing is begun empty (OWNERSHIP.md, Data).
+    #[error(
+        "the target's data is not here yet; bring back the pod that has it, or accept its loss with POST \
+         /v1/pods/POD/accept-data-loss"
+    )]
+    Quarantined,
 }
 
 /// A message of the watch that was taken in and does not count yet.
@@ -74,6 +69,11 @@ impl Staged {
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
+
+    /// Returns up to where the pod knows its assignments once this is admitted; none when it is only a part.
+    pub fn completes(&self) -> Option<Revision> {
+        self.completes
+    }
 }
 
 /// The pod's ownership. Cheap to clone; all clones are one.
@@ -87,69 +87,6 @@ struct Inner {
     terms: LeaseTerms,
     state: RwLock<State>,
     revision: watch::Sender<Revision>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    lease: Option<Held>,
-    owned: HashMap<TargetId, Epoch>,
-    /// Targets seen under another pod, with the epoch: for honest `not-owner` answers.
-    elsewhere: HashMap<TargetId, (PodId, Epoch)>,
-    revision: Revision,
-    arriving: Option<HashMap<TargetId, Epoch>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    lease: Lease,
-    /// The lease counts only once the pod's own assignment stream has reached this revision: a pod that was away must
-    /// not act on what it remembers.
-    not_before: Revision,
-}
-
-impl State {
-    /// The highest epoch known of a target, whoever owns it.
-    fn known(&self, target: &TargetId) -> Option<Epoch> {
-        let elsewhere = self.elsewhere.get(target).map(|(_, epoch)| *epoch);
-        self.owned.get(target).copied().max(elsewhere)
-    }
-
-    fn snapshot(&mut self, me: &PodId, first: bool, more: bool, assignments: Vec<Assignment>) -> Changes {
-        if first || self.arriving.is_none() {
-            self.arriving = Some(HashMap::new());
-        }
-        let mine = assignments.into_iter().filter(|assignment| assignment.pod == *me);
-        self.arriving.get_or_insert_default().extend(mine.map(|assignment| (assignment.target, assignment.epoch)));
-        if more {
-            return Changes::default();
-        }
-        let mut fresh = self.arriving.take().unwrap_or_default();
-        // A server that lags behind may still call a target ours that has since been given away.
-        fresh.retain(|target, epoch| self.known(target).is_none_or(|known| known <= *epoch));
-        let changes = difference(&self.owned, &fresh);
-        self.owned.retain(|target, epoch| fresh.get(target) == Some(epoch));
-        changes
-    }
-
-    fn delta(&mut self, me: &PodId, assignments: Vec<Assignment>) -> Changes {
-        let (mut acquired, mut released) = (BTreeMap::new(), BTreeSet::new());
-        for Assignment { target, pod, epoch, .. } in assignments {
-            let known = acquired.get(&target).copied().max(self.known(&target));
-            if known.is_some_and(|known| known >= epoch) {
-                continue;
-            }
-            let was_ours = self.owned.remove(&target).is_some() | acquired.remove(&target).is_some();
-            if pod == *me {
-                acquired.insert(target, epoch);
-            } else {
-                if was_ours {
-                    released.insert(target.clone());
-                }
-                self.elsewhere.insert(target, (pod, epoch));
-            }
-        }
-        Changes { acquired: acquired.into_iter().collect(), released: released.into_iter().collect() }
-    }
 }
 
 impl Ownership {
@@ -183,6 +120,7 @@ impl Ownership {
         self.lease_allows(&state, Use::Accept)?;
         match state.owned.get(target) {
             Some(epoch) => Ok(Guard { target: target.clone(), epoch: *epoch }),
+            None if state.withheld.contains_key(target) => Err(Denied::Quarantined),
             None => Err(Denied::NotOwner { epoch: state.known(target).unwrap_or_default() }),
         }
     }
@@ -221,9 +159,11 @@ impl Ownership {
         }
     }
 
-    /// Takes a lease into use, or renews it. A new lease id counts only from `not_before` on; a renewal keeps what the
-    /// lease began with, and never shortens it.
-    pub fn hold(&self, lease: Lease, not_before: Revision) {
+    /// Takes a lease into use, or renews it. A new lease id counts only from `not_before` on; without one what the pod has
+    /// kept counts at once: the same life of it goes on (OWNERSHIP.md, Leases 12). A renewal keeps what the lease began
+    /// with, and never shortens it.
+    pub fn hold(&self, lease: Lease, not_before: Option<Revision>) {
+        let not_before = not_before.unwrap_or_default();
         let mut state = self.write();
         match &mut state.lease {
             Some(held) if held.lease.id == lease.id => {
@@ -260,19 +200,26 @@ impl Ownership {
             Watch::Delta { assignments, .. } => state.delta(&self.0.pod, assignments),
             Watch::Bookmark { .. } => Changes::default(),
             Watch::Resync { .. } => {
-                state.arriving = None;
+                state.start_over();
                 Changes::default()
             }
         };
         Staged { changes, completes }
     }
 
-    /// Makes what was staged count: acquired targets are served, the revision is known.
-    pub fn admit(&self, staged: Staged) {
+    /// Makes what was staged count: acquired targets are served, the revision is known. Those in `unfit` are not served:
+    /// the database holds rows of theirs that are not the newest, and never begins a second set.
+    pub fn admit(&self, staged: Staged, unfit: &[TargetId]) {
+        let unfit: BTreeSet<_> = unfit.iter().collect();
         let mut state = self.write();
-        for (target, epoch) in staged.changes.acquired {
+        for Acquired { target, epoch, .. } in staged.changes.acquired {
             state.elsewhere.remove(&target);
-            state.owned.insert(target, epoch);
+            if unfit.contains(&target) {
+                state.withheld.insert(target, epoch);
+            } else {
+                state.withheld.remove(&target);
+                state.owned.insert(target, epoch);
+            }
         }
         if let Some(revision) = staged.completes {
             state.revision = state.revision.max(revision);
@@ -284,8 +231,45 @@ impl Ownership {
     pub fn apply(&self, message: Watch) -> Changes {
         let staged = self.stage(message);
         let changes = staged.changes.clone();
-        self.admit(staged);
+        self.admit(staged, &[]);
         changes
+    }
+
+    /// Takes up what the pod's database says it owned, as of `revision` of a cluster generation. It counts under a lease
+    /// that was kept too, or once the assignment stream has confirmed it.
+    pub fn take_up(&self, owned: Vec<(TargetId, Epoch)>, revision: Revision, generation: u32) {
+        let mut state = self.write();
+        state.owned = owned.into_iter().collect();
+        (state.revision, state.generation) = (revision, generation);
+        self.0.revision.send_replace(revision);
+    }
+
+    /// Forgets everything the pod owned: this life of it is over, and another begins. Returns what that was, ordered.
+    pub fn give_all_up(&self) -> Vec<TargetId> {
+        let mut state = self.write();
+        state.lease = None;
+        state.start_over();
+        state.withheld.clear();
+        let mut gone: Vec<_> = state.owned.drain().map(|(target, _)| target).collect();
+        gone.sort();
+        gone
+    }
+
+    /// Notes the cluster's generation. The log of a new one begins anew: a position in the old one says nothing about it
+    /// (OWNERSHIP.md, Leases 11).
+    pub fn begin_generation(&self, generation: u32) {
+        let mut state = self.write();
+        if generation > state.generation {
+            state.generation = generation;
+            state.revision = Revision(0);
+            state.start_over();
+            self.0.revision.send_replace(Revision(0));
+        }
+    }
+
+    /// Returns the cluster generation the revision is of.
+    pub fn generation(&self) -> u32 {
+        self.read().generation
     }
 
     /// Waits until the pod has heard of `target` under `epoch` or a later one, at most for `most`: a router may be ahead of
@@ -346,18 +330,6 @@ impl Ownership {
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
         self.0.state.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn difference(old: &HashMap<TargetId, Epoch>, new: &HashMap<TargetId, Epoch>) -> Changes {
-    let acquired = new.iter().filter(|(target, epoch)| old.get(*target) != Some(*epoch));
-    let released = old.keys().filter(|target| !new.contains_key(*target));
-    let mut changes = Changes {
-        acquired: acquired.map(|(target, epoch)| (target.clone(), *epoch)).collect(),
-        released: released.cloned().collect(),
-    };
-    changes.acquired.sort();
-    changes.released.sort();
-    changes
 }
 
 #[cfg(test)]

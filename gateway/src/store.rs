@@ -23,9 +23,9 @@ pub(crate) use dead::Revived;
 pub(crate) use journal::{Entry, Resumed, State};
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
 pub(crate) use own::{SqlLimits, StatementError};
-pub(crate) use reader::Reader;
+pub(crate) use reader::{KeptRow, Reader};
 pub(crate) use sweep::Retention;
-pub(crate) use target::{Delta, LocalId, Opened};
+pub(crate) use target::{Delta, LocalId, Opened, Remembered};
 
 use crate::schema::{Map, SchemaError, Tables};
 use own::Scope;

@@ -3,7 +3,10 @@
 //!
 //! What goes wrong on the bench is a panic: it is made for tests.
 
-use crate::{Bot, Engine, Options, TargetRow, ownership::Ownership};
+use crate::{
+    Bot, Engine, Options, TargetRow,
+    ownership::{Acquired, Changes, Ownership},
+};
 use clap::Parser;
 use serde_json::{Value, json};
 use shared::{
@@ -119,7 +122,7 @@ impl Bench {
     /// Holds a lease for a day from now.
     pub fn renew_lease(&self) {
         let valid_until = self.clock.now().after(Duration::from_secs(86_400));
-        self.ownership.hold(Lease { id: LeaseId(1), valid_until }, Revision(0));
+        self.ownership.hold(Lease { id: LeaseId(1), valid_until }, None);
     }
 
     /// Lets the pod own a target under an epoch.
@@ -128,8 +131,7 @@ impl Bench {
         if self.ownership.epoch(&target) == Some(Epoch(epoch)) {
             return target;
         }
-        let acquired = self.engine().acquired(vec![(target.clone(), Epoch(epoch))]);
-        self.runtime.block_on(acquired).expect("the target's rows can be read");
+        self.serve(vec![Acquired::new(target.clone(), Epoch(epoch))]);
         let assignment = Assignment {
             target: target.clone(),
             pod: self.ownership.pod().clone(),
@@ -295,10 +297,42 @@ impl Bench {
         self.open_again();
     }
 
+    /// Ends the engine as a crash would, and lets a process begin that knows only what the database says.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            self.runtime.block_on(engine.abandon());
+        }
+        let (pod, terms) = (self.options.pod.clone(), LeaseTerms::default());
+        self.ownership = Ownership::new(pod, Arc::new(self.clock.clone()), terms);
+        self.open();
+        self.runtime.block_on(self.engine().take_up()).expect("what was owned can be taken up");
+    }
+
     fn open_again(&mut self) {
         self.open();
-        let targets = self.ownership.targets();
-        self.runtime.block_on(self.engine().acquired(targets)).expect("the targets' rows can be read");
+        let targets = self.ownership.targets().into_iter();
+        self.serve(targets.map(|(target, epoch)| Acquired::new(target, epoch)).collect());
+    }
+
+    /// Has the engine serve targets.
+    pub(crate) fn serve(&self, acquired: Vec<Acquired>) {
+        let follow = self.engine().follow(Changes { acquired, released: Vec::new() }, None);
+        let unfit = self.runtime.block_on(follow).expect("the targets' rows can be read");
+        assert!(unfit.is_empty(), "rows of {unfit:?} are put aside");
+    }
+
+    /// Has the engine let go of a target.
+    #[cfg(test)]
+    pub(crate) fn let_go(&self, target: &TargetId) {
+        let changes = Changes { acquired: Vec::new(), released: vec![target.clone()] };
+        self.runtime.block_on(self.engine().follow(changes, None)).expect("the target can be let go of");
+    }
+
+    /// Has the engine serve a target again that was let go of: its rows are given back.
+    #[cfg(test)]
+    pub(crate) fn give_back(&self, target: &TargetId, epoch: u64) {
+        self.serve(vec![Acquired { target: target.clone(), epoch: Epoch(epoch), kept: Some(Epoch(epoch)) }]);
     }
 
     /// Returns the folder of the database.

@@ -2,14 +2,15 @@
 //! nothing about leases itself.
 
 use super::nag::Nag;
+use super::register::{failure, is_buried, register};
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
 use shared::clock::DriftGuard;
-use shared::http::{Client, ClientError, Latch};
+use shared::http::{Client, Latch};
 use shared::lease::LeaseTerms;
 use shared::protocol::holder::{Failure, Holder, Input, Output};
 use shared::shutdown::Shutdown;
-use shared::wire::{Hello, control::Chain, control::Heartbeat, control::Register};
-use shared::{LeaseId, Problem};
+use shared::wire::control::{Chain, Heartbeat};
+use shared::LeaseId;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -78,7 +79,7 @@ impl Heart {
     pub(crate) async fn run(self) {
         let clock = self.ownership.clock().clone();
         let seed = clock.now().as_nanos() ^ clock.wall_ms().rotate_left(32) ^ u64::from(std::process::id());
-        let incarnation = self.engine.incarnation().clone();
+        let incarnation = self.engine.incarnation();
         // Nobody is asked for promises yet: a lease ends when config-service is silent.
         let terms = LeaseTerms { extend_below: Duration::ZERO, ..*self.ownership.terms() };
         let mut holder = Holder::new(self.ownership.pod().clone(), incarnation, terms, seed, None);
@@ -93,6 +94,11 @@ impl Heart {
                 self.carry_out(outputs, &mut holder, &mut calls);
             }
             self.tell(&input, &mut nag);
+            if is_buried(&input) && self.begin_anew().await {
+                calls.abort_all();
+                holder = Holder::new(self.ownership.pod().clone(), self.engine.incarnation(), terms, seed, None);
+                input = Input::Tick;
+            }
             let outputs = holder.handle(clock.now(), input);
             if outputs.contains(&Output::Gone) {
                 break;
@@ -109,6 +115,20 @@ impl Heart {
         }
         self.ownership.drop_lease();
         tracing::info!("said goodbye to config-service");
+    }
+
+    /// Begins another life in the same folder: this one was failed over. Returns whether it has begun.
+    async fn begin_anew(&self) -> bool {
+        match self.engine.begin_anew().await {
+            Ok(incarnation) => {
+                tracing::warn!(%incarnation, "this pod was failed over, it begins anew; its rows are kept and not served until they are given back");
+                true
+            }
+            Err(why) => {
+                tracing::error!(error = %why, "cannot begin anew after a failover, trying again");
+                false
+            }
+        }
     }
 
     fn carry_out(&self, outputs: Vec<Output>, holder: &mut Holder, calls: &mut JoinSet<Input>) {
@@ -131,7 +151,7 @@ impl Heart {
                     if self.ownership.lease().is_none_or(|(held, _)| held.id != lease.id) {
                         tracing::info!(lease = %lease.id, "holding a lease");
                     }
-                    self.ownership.hold(lease, not_before.unwrap_or_default());
+                    self.ownership.hold(lease, not_before);
                 }
                 Output::Keep(remembered) => {
                     let kept = Input::Kept(remembered.witnesses.version);
@@ -157,7 +177,7 @@ impl Heart {
 
     fn heartbeat(&self, lease_id: LeaseId, nonce: u64, chain: Chain, leaving: bool) -> Heartbeat {
         Heartbeat {
-            incarnation: self.engine.incarnation().clone(),
+            incarnation: self.engine.incarnation(),
             lease_id,
             nonce,
             load: self.engine.load(),
@@ -221,34 +241,6 @@ impl Heart {
     }
 }
 
-async fn register(client: Client, card: Card, ownership: Ownership, engine: Engine) -> Input {
-    let highest_epoch = match engine.highest_epoch().await {
-        Ok(epoch) => epoch,
-        Err(why) => {
-            // Without it config-service might issue an epoch again that this database has already seen.
-            tracing::error!(error = %why, "cannot read the highest epoch of the pod's database");
-            return Input::NotRegistered(Failure::Refused(Problem::internal()));
-        }
-    };
-    let request = Register {
-        previous: None,
-        hello: Hello::CURRENT,
-        pod: ownership.pod().clone(),
-        incarnation: engine.incarnation().clone(),
-        address: card.address,
-        zone: card.zone,
-        capacity: card.capacity,
-        schema: engine.schema(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        highest_epoch,
-        bot: Some(engine.bot()),
-    };
-    match client.post("/v1/pods/register", &request).await {
-        Ok(registered) => Input::Registered(registered),
-        Err(why) => Input::NotRegistered(failure(why)),
-    }
-}
-
 async fn send(client: Client, pod: String, beat: Heartbeat, give_up: Duration) -> Input {
     let path = format!("/v1/pods/{pod}/heartbeat");
     match tokio::time::timeout(give_up, client.post(&path, &beat)).await {
@@ -258,12 +250,5 @@ async fn send(client: Client, pod: String, beat: Heartbeat, give_up: Duration) -
             let failure = Failure::Unreachable("no answer in time".to_owned());
             Input::NotGranted { nonce: beat.nonce, failure }
         }
-    }
-}
-
-fn failure(why: ClientError) -> Failure {
-    match why {
-        ClientError::Problem(problem) => Failure::Refused(problem),
-        other => Failure::Unreachable(other.to_string()),
     }
 }

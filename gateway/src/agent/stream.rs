@@ -3,14 +3,14 @@
 
 use super::nag::Nag;
 use crate::ownership::{Ownership, Staged};
-use crate::{Engine, readiness::Readiness};
+use crate::{Engine, dispatch::Known, readiness::Readiness};
 use http_body_util::BodyExt;
-use shared::Revision;
 use shared::backoff::Backoff;
 use shared::http::Client;
 use shared::shutdown::Shutdown;
 use shared::wire::control::Watch;
 use shared::wire::sse::SseReader;
+use shared::{Revision, TargetId};
 use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 
@@ -146,11 +146,12 @@ impl Stream {
                     }
                 }
                 let staged = self.ownership.stage(message);
+                let mut unfit = Vec::new();
                 if !staged.changes().is_empty() {
-                    self.get_ready(&staged).await;
+                    unfit = self.get_ready(&staged).await;
                     announcer.changed();
                 }
-                self.ownership.admit(staged);
+                self.ownership.admit(staged, &unfit);
                 self.readiness.refresh();
             }
         }
@@ -168,13 +169,29 @@ impl Stream {
     }
 
     /// Has the engine ready for what is about to be served. There is no way around it, so it is tried until it works.
-    async fn get_ready(&self, staged: &Staged) {
+    async fn get_ready(&self, staged: &Staged) -> Vec<TargetId> {
         let changes = staged.changes();
-        self.engine.released(changes.released.clone()).await;
-        while let Err(why) = self.engine.acquired(changes.acquired.clone()).await {
-            tracing::error!(targets = changes.acquired.len(), error = %why, "cannot take targets over, trying again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        let generation = self.ownership.generation();
+        let known = staged.completes().map(|revision| Known { revision, generation });
+        let unfit = loop {
+            match self.engine.follow(changes.clone(), known).await {
+                Ok(unfit) => break unfit,
+                Err(why) => {
+                    let (acquired, released) = (changes.acquired.len(), changes.released.len());
+                    tracing::error!(acquired, released, error = %why, "cannot follow the assignments, trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        };
+        if !unfit.is_empty() {
+            let (targets, first) = (unfit.len(), unfit.first().map(ToString::to_string));
+            tracing::error!(
+                targets,
+                first,
+                "targets are assigned to this pod while its rows of them are put aside, not served; declare which copy counts"
+            );
         }
+        unfit
     }
 }
 

@@ -154,7 +154,7 @@ impl Writer {
                 self.meters.fenced();
                 Outcome::NotOwner { owner: self.ownership.owner(guard.target()), epoch: *epoch }
             }
-            Denied::NotServing(why) => Outcome::NotServing { detail: (*why).to_owned() },
+            Denied::NotServing(_) | Denied::Quarantined => Outcome::NotServing { detail: denied.to_string() },
         }
     }
 

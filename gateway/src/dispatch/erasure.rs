@@ -222,7 +222,7 @@ impl Writer {
         let ended =
             self.store.begin().and_then(|()| self.store.erase_end(erasing.local)).and_then(|()| self.store.commit());
         let target = erasing.target.clone();
-        if let Err(why) = ended.and_then(|()| self.acquire(vec![(target.clone(), erasing.so_far.epoch)])) {
+        if let Err(why) = ended.and_then(|()| self.take_back(&target, erasing.so_far.epoch)) {
             self.store.rollback();
             self.is_writable(Some(why));
             erasing.next = self.clock.now().after(PAUSE);

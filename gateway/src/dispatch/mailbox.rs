@@ -145,6 +145,11 @@ impl Mailboxes {
         self.names.get(target).copied()
     }
 
+    /// Returns the targets that are served.
+    pub(crate) fn serving(&self) -> Vec<TargetId> {
+        self.slots.iter().filter(|slot| slot.serving).map(|slot| slot.target.clone()).collect()
+    }
+
     /// Returns a mailbox.
     pub(crate) fn slot(&self, no: SlotNo) -> &Slot {
         &self.slots[no.0]
@@ -173,7 +178,7 @@ impl Mailboxes {
             });
         }
         let slot = self.slot_mut(no);
-        (slot.serving, slot.epoch) = (true, epoch);
+        (slot.serving, slot.epoch, slot.local) = (true, epoch, local);
         no
     }
 

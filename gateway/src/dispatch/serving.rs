@@ -1,16 +1,18 @@
 //! Which targets the writer serves, and what comes out of the database for them: unfinished events, open calls, timers.
 
 use super::{
+    Known,
     mailbox::{SlotNo, Stage},
     traced::Traced,
     writer::Writer,
 };
 use crate::{
     outbox::Note,
+    ownership::{Acquired, Changes},
     store::{Opened, Resumed, StoreError},
 };
 use shared::{
-    Epoch, Mono, TargetId,
+    Epoch, Incarnation, Mono, TargetId,
     event::{Event, EventKind},
     wire::link::Outcome,
 };
@@ -23,59 +25,103 @@ const READ_AGAIN_MS: u64 = 1_000;
 type Taken = (Opened, Option<Vec<u8>>);
 
 impl Writer {
-    /// Begins to serve targets. One that is served already only gets its new epoch.
-    pub(super) fn acquire(&mut self, targets: Vec<(TargetId, Epoch)>) -> Result<(), StoreError> {
-        if targets.is_empty() {
-            return Ok(());
-        }
-        let opened = self.open_all(&targets);
-        if opened.is_err() {
+    /// Follows a change of the pod's assignments: what is lost ends, what is new begins, and the database remembers both in
+    /// one transaction. Returns the targets that are the pod's and cannot be served, since the rows here are not the newest.
+    pub(super) fn follow(&mut self, changes: Changes, known: Option<Known>) -> Result<Vec<TargetId>, StoreError> {
+        changes.released.iter().for_each(|target| self.release(target));
+        let taken = self.remember(&changes, known);
+        if taken.is_err() {
             self.store.rollback();
         }
+        let mut unfit = Vec::new();
+        for (Acquired { target, epoch, .. }, taken) in changes.acquired.into_iter().zip(taken?) {
+            match taken {
+                Some(taken) => self.serve(target, epoch, taken)?,
+                None => {
+                    self.release(&target);
+                    unfit.push(target);
+                }
+            }
+        }
+        self.count_aside();
+        Ok(unfit)
+    }
+
+    /// Writes down what changed. Returns the rows of what was acquired, in order, where they may be served.
+    fn remember(&self, changes: &Changes, known: Option<Known>) -> Result<Vec<Option<Taken>>, StoreError> {
+        let open = |acquired: &Acquired| {
+            let opened = self.store.open_target(&acquired.target, acquired.epoch, acquired.kept)?;
+            opened.map(|opened| Ok::<Taken, StoreError>((opened, self.store.volatile_take(opened.local)?))).transpose()
+        };
+        if changes.is_empty() && known.is_none() {
+            return Ok(Vec::new());
+        }
+        self.store.begin()?;
+        changes.released.iter().try_for_each(|target| self.store.put_aside(target))?;
+        let taken = changes.acquired.iter().map(open).collect::<Result<_, _>>()?;
+        known.map_or(Ok(()), |known| self.store.known_up_to(known.revision, known.generation))?;
+        self.store.commit()?;
+        Ok(taken)
+    }
+
+    /// Takes a target back into service that this pod has owned all along.
+    pub(super) fn take_back(&mut self, target: &TargetId, epoch: Epoch) -> Result<(), StoreError> {
+        let acquired = vec![Acquired::new(target.clone(), epoch)];
+        self.follow(Changes { acquired, released: Vec::new() }, None).map(drop)
+    }
+
+    /// Begins to serve a target. One that is served already only gets its new epoch.
+    fn serve(&mut self, target: TargetId, epoch: Epoch, (opened, kept): Taken) -> Result<(), StoreError> {
+        if let Some(no) = self.boxes.find(&target).filter(|no| self.boxes.slot(*no).serving) {
+            self.boxes.slot_mut(no).epoch = epoch;
+            return Ok(());
+        }
+        if opened.erasing {
+            self.resume_erasing(&target, opened.local, epoch);
+            return Ok(());
+        }
+        // Read before the mailbox opens: a target whose rows cannot be read is not served.
+        let unfinished = self.store.unfinished(opened.local, &target)?;
+        let calls = self.store.outbox_open(opened.local)?;
         let now = self.clock.now();
-        for ((target, epoch), (opened, kept)) in targets.into_iter().zip(opened?) {
-            if let Some(no) = self.boxes.find(&target).filter(|no| self.boxes.slot(*no).serving) {
-                self.boxes.slot_mut(no).epoch = epoch;
-                continue;
-            }
-            if opened.erasing {
-                self.resume_erasing(&target, opened.local, epoch);
-                continue;
-            }
-            // Read before the mailbox opens: a target whose rows cannot be read is not served.
-            let unfinished = self.store.unfinished(opened.local, &target)?;
-            let calls = self.store.outbox_open(opened.local)?;
-            let no = self.boxes.open(target.clone(), opened.local, epoch);
-            let slot = self.boxes.slot_mut(no);
-            (slot.journal_seq, slot.outbox_seq) = (opened.journal_seq, opened.outbox_seq);
-            for resumed in unfinished {
-                self.resume(no, resumed, now);
-            }
-            if !calls.is_empty() {
-                // The outbox ends before the writer only when the pod stops.
-                let _ = self.notes.send(Note::Open { target: target.clone(), calls });
-            }
-            self.arm(no);
-            if catch_unwind(AssertUnwindSafe(|| self.bot.on_acquire(&target))).is_err() {
-                tracing::error!(%target, "the handler panicked in on_acquire");
-            }
-            if let Some(state) = kept {
-                self.give_back_volatile(&target, &state);
-            }
+        let no = self.boxes.open(target.clone(), opened.local, epoch);
+        let slot = self.boxes.slot_mut(no);
+        (slot.journal_seq, slot.outbox_seq) = (opened.journal_seq, opened.outbox_seq);
+        for resumed in unfinished {
+            self.resume(no, resumed, now);
+        }
+        if !calls.is_empty() {
+            // The outbox ends before the writer only when the pod stops.
+            let _ = self.notes.send(Note::Open { target: target.clone(), calls });
+        }
+        self.arm(no);
+        if catch_unwind(AssertUnwindSafe(|| self.bot.on_acquire(&target))).is_err() {
+            tracing::error!(%target, "the handler panicked in on_acquire");
+        }
+        if let Some(state) = kept {
+            self.give_back_volatile(&target, &state);
         }
         Ok(())
     }
 
-    /// Opens targets, each with what its handler's memory was when it was let go of.
-    fn open_all(&self, targets: &[(TargetId, Epoch)]) -> Result<Vec<Taken>, StoreError> {
-        let open = |(target, epoch): &(TargetId, Epoch)| {
-            let opened = self.store.open_target(target, *epoch)?;
-            Ok((opened, self.store.volatile_take(opened.local)?))
-        };
-        self.store.begin()?;
-        let opened = targets.iter().map(open).collect();
-        self.store.commit()?;
-        opened
+    /// Ends this life of the database and begins another: nothing is served any more, and all that was owned is put aside.
+    pub(super) fn begin_anew(&mut self) -> Result<Incarnation, StoreError> {
+        for target in self.boxes.serving() {
+            self.release(&target);
+        }
+        let begun = self.store.begin_anew(self.clock.wall_ms());
+        if begun.is_err() {
+            self.store.rollback();
+        }
+        self.count_aside();
+        begun
+    }
+
+    fn count_aside(&self) {
+        match self.store.aside() {
+            Ok(count) => self.meters.aside(count),
+            Err(why) => tracing::error!(error = %why, "cannot count the targets that are put aside"),
+        }
     }
 
     /// Lets an accepted event enter its mailbox again.

@@ -167,11 +167,8 @@ impl Writer {
     fn take(&mut self, command: Command) {
         match command {
             Command::Submit(sent) => self.submit(sent),
-            Command::Acquire { targets, done } => drop(done.send(self.acquire(targets))),
-            Command::Release { targets, done } => {
-                targets.iter().for_each(|target| self.release(target));
-                let _ = done.send(());
-            }
+            Command::Follow { changes, known, done } => drop(done.send(self.follow(changes, known))),
+            Command::BeginAnew { done } => drop(done.send(self.begin_anew())),
             Command::Claim { guard, seq, done } => {
                 if let Some(no) = self.boxes.find(guard.target()) {
                     self.jobs.push(Job::Claim { guard, no, seq, done });

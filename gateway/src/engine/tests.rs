@@ -3,6 +3,7 @@
 mod asked;
 mod data;
 mod disk;
+mod kept;
 mod timers;
 mod turns;
 mod volatile;
@@ -114,10 +115,10 @@ fn a_stored_reply_outlives_a_crash() {
     let mut bench = Bench::new(Bot(log));
     let event = say(&bench, A, "one");
     bench.send(event.clone());
-    let incarnation = bench.engine().incarnation().clone();
+    let incarnation = bench.engine().incarnation();
     bench.crash();
     assert_eq!(committed(&bench.send(event)), ("one".into(), true));
-    assert_eq!(bench.engine().incarnation(), &incarnation);
+    assert_eq!(bench.engine().incarnation(), incarnation);
     assert_eq!(read(&bench, A), "one");
 }
 
@@ -434,9 +435,9 @@ fn a_target_that_is_taken_away_is_no_longer_served_and_comes_back_with_what_it_h
     let bench = Bench::new(Bot(log));
     let target = bench.own(A, 1);
     bench.send(say(&bench, A, "one"));
-    bench.block_on(bench.engine().released(vec![target.clone()]));
+    bench.let_go(&target);
     assert!(matches!(bench.send(say(&bench, A, "two")), Outcome::NotServing { .. }));
-    bench.block_on(bench.engine().acquired(vec![(target.clone(), Epoch(1))])).expect("acquired");
+    bench.give_back(&target, 1);
     assert_eq!(read(&bench, A), "one");
     assert_eq!(bench.block_on(bench.engine().highest_epoch()).expect("read"), Epoch(1));
 }

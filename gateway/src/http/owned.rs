@@ -37,7 +37,7 @@ impl Owned {
     pub(super) fn guard(&self, app: &App) -> Result<Guard, Problem> {
         app.door.ownership().guard(&self.target).map_err(|why| match why {
             Denied::NotOwner { .. } => not_owner(app, &self.target),
-            Denied::NotServing(detail) => Problem::unavailable("not-serving", detail),
+            Denied::NotServing(_) | Denied::Quarantined => Problem::unavailable("not-serving", why.to_string()),
         })
     }
 }

@@ -100,6 +100,6 @@ fn denied(app: &App, target: &TargetId, why: Denied) -> Refusal {
             owner: app.door.ownership().owner(target).map(|owner| owner.to_string()),
             epoch: Some(epoch),
         },
-        Denied::NotServing(detail) => Problem::unavailable("not-serving", detail).into(),
+        Denied::NotServing(_) | Denied::Quarantined => Problem::unavailable("not-serving", why.to_string()).into(),
     }
 }

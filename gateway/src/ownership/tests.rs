@@ -1,7 +1,7 @@
 use super::*;
 use shared::LeaseId;
 use shared::clock::ManualClock;
-use shared::wire::control::Assignment;
+use shared::wire::control::{Assignment, AssignmentState, DataAt};
 
 fn pod() -> (Ownership, ManualClock) {
     let clock = ManualClock::new(1_700_000_000_000);
@@ -33,7 +33,7 @@ fn target(text: &str) -> TargetId {
 
 fn hold(ownership: &Ownership, id: u64, not_before: u64) {
     let valid_until = ownership.terms().valid_until(ownership.clock().now());
-    ownership.hold(Lease { id: LeaseId(id), valid_until }, Revision(not_before));
+    ownership.hold(Lease { id: LeaseId(id), valid_until }, Some(Revision(not_before)));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_snapshot_replaces_what_was_owned_and_tells_the_difference() {
     };
     assert!(ownership.apply(part(true, true, vec![assignment("slack:guild:B", "gateway-0", 1)])).is_empty());
     let changes = ownership.apply(part(false, false, vec![assignment("slack:guild:C", "gateway-0", 2)]));
-    assert_eq!(changes.acquired, [(target("slack:guild:C"), Epoch(2))]);
+    assert_eq!(changes.acquired, [Acquired::new(target("slack:guild:C"), Epoch(2))]);
     assert_eq!(changes.released, [target("slack:guild:A")]);
 }
 
@@ -117,7 +117,7 @@ fn a_gained_target_is_served_only_once_it_is_admitted_and_a_lost_one_no_longer_a
     assert_eq!(ownership.owner(&target("slack:guild:A")), Some("gateway-1".parse().expect("valid")));
     assert!(ownership.guard(&target("slack:guild:B")).is_err());
     assert_eq!(ownership.revision(), Revision(1));
-    ownership.admit(staged);
+    ownership.admit(staged, &[]);
     assert_eq!(ownership.guard(&target("slack:guild:B")).expect("owned").epoch(), Epoch(7));
     assert_eq!(ownership.revision(), Revision(2));
 }
@@ -155,4 +155,89 @@ async fn a_router_that_learned_of_an_epoch_first_waits_until_the_pod_has_heard_o
     tokio::task::yield_now().await;
     ownership.apply(delta(5, vec![assignment("slack:guild:A", "gateway-0", 5)]));
     assert!(task.await.expect("no panic"));
+}
+
+fn quarantined(name: &str, epoch: u64) -> Assignment {
+    Assignment { state: AssignmentState::Quarantined, ..assignment(name, "gateway-0", epoch) }
+}
+
+#[test]
+fn a_target_whose_data_is_elsewhere_is_denied_until_its_data_is_here() {
+    let (ownership, _) = pod();
+    hold(&ownership, 1, 0);
+    let name = target("slack:guild:A");
+    assert!(ownership.apply(delta(1, vec![quarantined("slack:guild:A", 5)])).is_empty());
+    assert_eq!(ownership.guard(&name), Err(Denied::Quarantined));
+    assert_eq!(ownership.epoch(&name), None);
+    let older = assignment("slack:guild:A", "gateway-0", 4);
+    assert!(ownership.apply(delta(2, vec![older])).is_empty(), "an older word changes nothing");
+    let changes = ownership.apply(delta(3, vec![assignment("slack:guild:A", "gateway-0", 5)]));
+    assert_eq!(changes.acquired, [Acquired::new(name.clone(), Epoch(5))], "the same epoch, now with its data");
+    assert_eq!(ownership.guard(&name).expect("served").epoch(), Epoch(5));
+    let changes = ownership.apply(delta(4, vec![quarantined("slack:guild:A", 6)]));
+    assert_eq!(changes.released, [name.clone()]);
+    assert_eq!(ownership.guard(&name), Err(Denied::Quarantined));
+    let whole = Watch::Snapshot {
+        revision: Revision(5),
+        first: true,
+        more: false,
+        pods: vec![],
+        assignments: vec![quarantined("slack:guild:A", 6), quarantined("slack:guild:B", 1)],
+        moves: vec![],
+    };
+    assert!(ownership.apply(whole).is_empty());
+    assert_eq!(ownership.guard(&target("slack:guild:B")), Err(Denied::Quarantined));
+}
+
+#[test]
+fn rows_that_are_not_the_newest_are_not_served_until_they_are_given_back() {
+    let (ownership, _) = pod();
+    hold(&ownership, 1, 0);
+    let name = target("slack:guild:A");
+    let staged = ownership.stage(delta(1, vec![assignment("slack:guild:A", "gateway-0", 7)]));
+    ownership.admit(staged, std::slice::from_ref(&name));
+    assert_eq!(ownership.guard(&name), Err(Denied::Quarantined));
+    let data = DataAt {
+        pod: "gateway-0".parse().expect("valid"),
+        incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
+        epoch: Epoch(3),
+    };
+    let back = Assignment { data: Some(data), ..assignment("slack:guild:A", "gateway-0", 8) };
+    let changes = ownership.apply(delta(2, vec![back]));
+    assert_eq!(changes.acquired, [Acquired { target: name.clone(), epoch: Epoch(8), kept: Some(Epoch(3)) }]);
+    assert_eq!(ownership.guard(&name).expect("served").epoch(), Epoch(8));
+}
+
+#[test]
+fn what_was_kept_counts_at_once_under_the_lease_that_was_kept_too_and_else_not_before_it_is_confirmed() {
+    let (ownership, clock) = pod();
+    let name = target("slack:guild:A");
+    ownership.take_up(vec![(name.clone(), Epoch(5))], Revision(9), 0);
+    assert!(ownership.guard(&name).is_err(), "nothing counts without a lease");
+    let lease = Lease { id: LeaseId(4), valid_until: clock.now().after(Duration::from_secs(4)) };
+    ownership.hold(lease, None);
+    assert_eq!(ownership.guard(&name).expect("served").epoch(), Epoch(5));
+    ownership.drop_lease();
+    hold(&ownership, 5, 12);
+    assert!(ownership.guard(&name).is_err(), "a new lease waits for the stream");
+    let whole = Watch::Snapshot {
+        revision: Revision(12),
+        first: true,
+        more: false,
+        pods: vec![],
+        assignments: vec![],
+        moves: vec![],
+    };
+    assert_eq!(ownership.apply(whole).released, [name.clone()]);
+    assert!(ownership.guard(&name).is_err());
+}
+
+#[test]
+fn the_log_of_a_new_cluster_generation_begins_anew() {
+    let (ownership, _) = pod();
+    ownership.take_up(vec![], Revision(900), 0);
+    ownership.begin_generation(0);
+    assert_eq!(ownership.revision(), Revision(900));
+    ownership.begin_generation(1);
+    assert_eq!((ownership.revision(), ownership.generation()), (Revision(0), 1));
 }

@@ -10,6 +10,7 @@ const ALL: &[(&str, &str)] = &[
     ("0002_tables", include_str!("../../../migrations/gateway/0002_tables.sql")),
     ("0003_traces", include_str!("../../../migrations/gateway/0003_traces.sql")),
     ("0004_data", include_str!("../../../migrations/gateway/0004_data.sql")),
+    ("0005_ownership", include_str!("../../../migrations/gateway/0005_ownership.sql")),
 ];
 
 /// Returns the version of the newest schema this binary knows.

@@ -8,11 +8,22 @@ use crate::{
     store::StatementError,
 };
 use rusqlite::{Connection, OptionalExtension};
-use shared::{Epoch, TargetId};
+use shared::{Epoch, Incarnation, TargetId};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// A target whose rows are in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptRow {
+    /// The target.
+    pub(crate) target: TargetId,
+    /// The highest epoch it was owned under here.
+    pub(crate) epoch: Epoch,
+    /// Whether the rows are what an owner had, and were not released by a move.
+    pub(crate) whole: bool,
+}
 
 /// Reads the database.
 #[derive(Debug)]
@@ -73,6 +84,41 @@ impl Reader {
     /// Returns the highest epoch seen, over all targets.
     pub(crate) fn highest_epoch(&self) -> Result<Epoch, StoreError> {
         self.with(|conn| Ok(Epoch(conn.query_row("SELECT coalesce(max(epoch), 0) FROM target", [], |row| row.get(0))?)))
+    }
+
+    /// Returns the last life of this database that was failed over.
+    pub(crate) fn past_incarnation(&self) -> Result<Option<Incarnation>, StoreError> {
+        self.with(|conn| {
+            let find = "SELECT incarnation FROM berth_past_incarnation ORDER BY ended_ms DESC, incarnation DESC LIMIT 1";
+            let found: Option<String> = conn.prepare_cached(find)?.query_row([], |row| row.get(0)).optional()?;
+            found.map(|text| text.parse().map_err(|_| StoreError::Broken("incarnation"))).transpose()
+        })
+    }
+
+    /// Returns some of the targets whose rows are here, by name, after `after`, at most `most`; only those in `state` when
+    /// that is given.
+    pub(crate) fn kept(
+        &self,
+        state: Option<&str>,
+        after: Option<&TargetId>,
+        most: usize,
+    ) -> Result<Vec<KeptRow>, StoreError> {
+        self.with(|conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT name, epoch, state FROM target
+                 WHERE (?1 IS NULL OR state = ?1) AND state <> 'incoming' AND name > ?2 ORDER BY name LIMIT ?3",
+            )?;
+            let after = after.map_or("", TargetId::as_str);
+            let rows = find.query_map(rusqlite::params![state, after, super::signed(most as u64)], |row| {
+                Ok((row.get::<_, String>(0)?, Epoch(row.get(1)?), row.get::<_, String>(2)? != "released"))
+            })?;
+            let kept = rows.map(|row| {
+                let (name, epoch, whole) = row?;
+                let target = name.parse().map_err(|_| StoreError::Broken("target's name"))?;
+                Ok(KeptRow { target, epoch, whole })
+            });
+            kept.collect()
+        })
     }
 
     /// Returns the size of the database's file in bytes.

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, signed};
 use rusqlite::{OptionalExtension, params};
-use shared::{Epoch, TargetId};
+use shared::{Epoch, Incarnation, Revision, TargetId};
 
 /// A target's number in this database; it means nothing elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,17 @@ pub(crate) struct Opened {
     pub(crate) erasing: bool,
 }
 
+/// What the database says the pod owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// The targets, by name, with their epochs.
+    pub(crate) owned: Vec<(TargetId, Epoch)>,
+    /// As of this revision of the log.
+    pub(crate) revision: Revision,
+    /// Of this cluster generation.
+    pub(crate) generation: u32,
+}
+
 /// What a group commit adds to a target's row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Delta {
@@ -45,21 +56,85 @@ pub(crate) struct Delta {
 }
 
 impl Store {
-    /// Remembers that the pod owns `target` under `epoch`. The epoch in the row never gets lower.
-    pub(crate) fn open_target(&self, target: &TargetId, epoch: Epoch) -> Result<Opened, StoreError> {
+    /// Remembers that the pod owns `target` under `epoch`. The epoch in the row never gets lower. None when the rows here
+    /// were given away or put aside: they count again only when they are given back, that is, when `kept` is their epoch.
+    pub(crate) fn open_target(
+        &self,
+        target: &TargetId,
+        epoch: Epoch,
+        kept: Option<Epoch>,
+    ) -> Result<Option<Opened>, StoreError> {
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO target (name, epoch) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET epoch = max(epoch, excluded.epoch)
+             ON CONFLICT (name) DO UPDATE SET
+               epoch = max(epoch, excluded.epoch),
+               state = CASE WHEN state = 'frozen' THEN state ELSE 'owned' END
+             WHERE state IN ('owned', 'frozen') OR (state IN ('released', 'quarantined') AND epoch = ?3)
              RETURNING id, journal_seq, outbox_seq, erasing IS NOT NULL",
         )?;
-        Ok(insert.query_row(params![target.as_str(), signed(epoch.0)], |row| {
+        let kept = kept.map(|epoch| signed(epoch.0));
+        let opened = insert.query_row(params![target.as_str(), signed(epoch.0), kept], |row| {
             Ok(Opened {
                 local: LocalId(row.get(0)?),
                 journal_seq: row.get(1)?,
                 outbox_seq: row.get(2)?,
                 erasing: row.get(3)?,
             })
-        })?)
+        });
+        Ok(opened.optional()?)
+    }
+
+    /// Puts a target's rows aside: it was taken away without this pod's release. They are kept and never served. What a
+    /// move has released stays released.
+    pub(crate) fn put_aside(&self, target: &TargetId) -> Result<(), StoreError> {
+        let mut update = self.conn.prepare_cached(
+            "UPDATE target SET state = 'quarantined' WHERE name = ?1 AND state IN ('owned', 'frozen')",
+        )?;
+        update.execute([target.as_str()])?;
+        Ok(())
+    }
+
+    /// Remembers up to where the pod knows its assignments, in the log of which cluster generation.
+    pub(crate) fn known_up_to(&self, revision: Revision, generation: u32) -> Result<(), StoreError> {
+        let mut update = self.conn.prepare_cached("UPDATE meta SET revision = ?1, generation = ?2")?;
+        update.execute(params![signed(revision.0), generation])?;
+        Ok(())
+    }
+
+    /// Returns the targets the pod owned when it was last told, with their epochs, and as of which revision.
+    pub(crate) fn remembered(&self) -> Result<Remembered, StoreError> {
+        let mut find = self
+            .conn
+            .prepare_cached("SELECT name, epoch FROM target WHERE state IN ('owned', 'frozen') ORDER BY name")?;
+        let rows = find.query_map([], |row| Ok((row.get::<_, String>(0)?, Epoch(row.get(1)?))))?;
+        let mut owned = Vec::new();
+        for row in rows {
+            let (name, epoch) = row?;
+            owned.push((name.parse().map_err(|_| StoreError::Broken("target's name"))?, epoch));
+        }
+        let mut find = self.conn.prepare_cached("SELECT revision, generation FROM meta")?;
+        let (revision, generation) = find.query_row([], |row| Ok((Revision(row.get(0)?), row.get(1)?)))?;
+        Ok(Remembered { owned, revision, generation })
+    }
+
+    /// Returns how many targets' rows are put aside.
+    pub(crate) fn aside(&self) -> Result<u64, StoreError> {
+        let mut count = self.conn.prepare_cached("SELECT count(*) FROM target WHERE state = 'quarantined'")?;
+        Ok(count.query_row([], |row| row.get(0))?)
+    }
+
+    /// Ends this life of the database and begins another, in one transaction: what it owned is put aside.
+    pub(crate) fn begin_anew(&self, now_ms: u64) -> Result<Incarnation, StoreError> {
+        let fresh: Incarnation =
+            uuid::Uuid::now_v7().to_string().parse().map_err(|_| StoreError::Broken("incarnation"))?;
+        self.begin()?;
+        self.conn
+            .prepare_cached("INSERT OR IGNORE INTO berth_past_incarnation SELECT incarnation, ?1 FROM meta")?
+            .execute([signed(now_ms)])?;
+        self.conn.prepare_cached("UPDATE meta SET incarnation = ?1")?.execute([fresh.as_str()])?;
+        self.run("UPDATE target SET state = 'quarantined' WHERE state IN ('owned', 'frozen')")?;
+        self.commit()?;
+        Ok(fresh)
     }
 
     /// Adds what a group did for a target.

@@ -16,7 +16,8 @@ impl Boxes {
         let clock = shared::clock::ManualClock::new(0);
         let pod = "gateway-0".parse().expect("valid");
         let ownership = crate::ownership::Ownership::new(pod, Arc::new(clock), LeaseTerms::default());
-        ownership.hold(Lease { id: shared::LeaseId(1), valid_until: Mono::from_nanos(u64::MAX) }, shared::Revision(0));
+        ownership
+            .hold(Lease { id: shared::LeaseId(1), valid_until: Mono::from_nanos(u64::MAX) }, Some(shared::Revision(0)));
         let mut boxes = Mailboxes::default();
         for n in 0..targets {
             let assignment = shared::wire::control::Assignment {

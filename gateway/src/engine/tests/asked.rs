@@ -364,11 +364,11 @@ fn an_answer_that_comes_after_its_target_was_taken_away_is_refused() {
     let event = say(&bench, A, "hold");
     let sent = bench.post(event.clone());
     script.called(&bench, "A/hold");
-    bench.block_on(bench.engine().released(vec![event.target.clone()]));
+    bench.let_go(&event.target);
     assert!(matches!(sent.outcome(&bench), Outcome::NotOwner { .. }));
     bench.until("the call was given up", |_| script.0.lost.load(Ordering::SeqCst) == 1);
     script.open("hold");
-    bench.block_on(bench.engine().acquired(vec![(event.target.clone(), Epoch(1))])).expect("acquired");
+    bench.give_back(&event.target, 1);
     assert_eq!((read(&bench, A).as_str(), bench.state(&event.target).applied), ("", 1));
 }
 

@@ -64,8 +64,8 @@ fn a_target_that_is_let_go_of_takes_its_memory_along() {
     let bench = Bench::new(Counts::default());
     let target = bench.own(A, 1);
     count(&bench);
-    bench.block_on(bench.engine().released(vec![target.clone()]));
-    bench.block_on(bench.engine().acquired(vec![(target, shared::Epoch(1))])).expect("served again");
+    bench.let_go(&target);
+    bench.give_back(&target, 1);
     assert_eq!(count(&bench), "2");
 }
 

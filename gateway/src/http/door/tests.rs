@@ -11,7 +11,7 @@ fn pod() -> (Ownership, ManualClock) {
     let clock = ManualClock::new(1_700_000_000_000);
     let ownership = Ownership::new("gateway-0".parse().expect("valid"), Arc::new(clock.clone()), LeaseTerms::default());
     let valid_until = ownership.terms().valid_until(ownership.clock().now());
-    ownership.hold(Lease { id: LeaseId(1), valid_until }, Revision(0));
+    ownership.hold(Lease { id: LeaseId(1), valid_until }, Some(Revision(0)));
     (ownership, clock)
 }
 
@@ -82,6 +82,6 @@ async fn without_a_lease_nobody_comes_in_and_nobody_waits() {
     assert!(matches!(ask(&ownership, 5).await, Err(Outcome::NotServing { .. })));
     assert_eq!(before.elapsed(), Duration::ZERO);
     let valid_until = ownership.terms().valid_until(clock.now());
-    ownership.hold(Lease { id: LeaseId(1), valid_until }, Revision(0));
+    ownership.hold(Lease { id: LeaseId(1), valid_until }, Some(Revision(0)));
     assert_eq!(ask(&ownership, 5).await, Ok(Epoch(5)));
 }

@@ -65,7 +65,7 @@ impl Two {
         let reader = Reader::open(folder.path(), &store).expect("opened");
         let targets = ["discord:guild:10", "discord:guild:20"].map(|name| {
             let target: TargetId = name.parse().expect("valid");
-            let local = store.open_target(&target, Epoch(1)).expect("opened").local;
+            let local = store.open_target(&target, Epoch(1), None).expect("opened").expect("fit").local;
             (target, local)
         });
         let two = Self { folder, store, reader, targets };
@@ -437,7 +437,7 @@ fn old_rows_go_by_the_time_in_them_and_nobody_elses() {
     );
     let store = open_with(folder.path(), &Tables::embedded(&[("0001_a.sql", sql)], &map)).expect("opened");
     let target: TargetId = "discord:guild:10".parse().expect("valid");
-    let local = store.open_target(&target, Epoch(1)).expect("opened").local;
+    let local = store.open_target(&target, Epoch(1), None).expect("opened").expect("fit").local;
     let now = i64::try_from(NOW).expect("small");
     for (id, at) in [("old", now - 11 * day), ("young", now - 9 * day)] {
         let do_it = |sql: &str, at: Value| {
@@ -546,7 +546,7 @@ fn what_a_statement_waits_for_ends_with_its_time() {
     let store = Store::open(folder.path(), Arc::new(clock.clone()), &tables(), limits).expect("opened");
     let reader = Reader::open(folder.path(), &store).expect("opened");
     let target: TargetId = "discord:guild:10".parse().expect("valid");
-    store.open_target(&target, Epoch(1)).expect("opened");
+    store.open_target(&target, Epoch(1), None).expect("opened").expect("fit");
     let running = std::sync::atomic::AtomicBool::new(true);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,0 +1,86 @@
+//! What the engine does with targets that are taken away, and with a life of the folder that is over.
+
+use super::*;
+use crate::ownership::{Acquired, Changes, Denied};
+use shared::wire::control::{Assignment, AssignmentState, DataAt, Watch};
+use shared::{LeaseId, Revision, lease::Lease};
+
+fn follow(bench: &Bench, changes: Changes) -> Vec<TargetId> {
+    bench.block_on(bench.engine().follow(changes, None)).expect("followed")
+}
+
+#[test]
+fn a_target_that_was_taken_away_is_not_served_when_it_comes_back_without_its_data() {
+    let bench = Bench::new(Bot(log));
+    let target = bench.own(A, 1);
+    bench.send(say(&bench, A, "one"));
+    bench.let_go(&target);
+    assert!(bench.metrics().contains("berth_pod_quarantined_targets 1"));
+    let back = Changes { acquired: vec![Acquired::new(target.clone(), Epoch(3))], released: vec![] };
+    assert_eq!(follow(&bench, back.clone()), [target.clone()], "these rows are not the newest");
+    assert_eq!(follow(&bench, back), [target.clone()], "asked again, refused again");
+    assert!(matches!(bench.send(say(&bench, A, "two")), Outcome::NotServing { .. }));
+    let kept = Changes {
+        acquired: vec![Acquired { target: target.clone(), epoch: Epoch(4), kept: Some(Epoch(1)) }],
+        released: vec![],
+    };
+    assert!(follow(&bench, kept).is_empty());
+    assert!(bench.metrics().contains("berth_pod_quarantined_targets 0"));
+    assert_eq!(read(&bench, A), "one");
+}
+
+#[test]
+fn a_restart_takes_up_what_the_pod_owned_and_serves_it_once_it_has_its_lease_back() {
+    let mut bench = Bench::new(Bot(log));
+    bench.own(A, 5);
+    bench.own("slack:guild:B", 7);
+    bench.send(say(&bench, A, "one"));
+    bench.block_on(async {
+        let released = vec!["slack:guild:B".parse().expect("valid")];
+        bench.engine().follow(Changes { acquired: vec![], released }, None).await.expect("followed")
+    });
+    bench.forget();
+    assert_eq!(bench.ownership().targets(), [(A.parse().expect("valid"), Epoch(5))], "and not what was taken away");
+    assert!(matches!(bench.send(say(&bench, A, "two")), Outcome::NotServing { .. }), "it holds no lease yet");
+    let valid_until = bench.clock().now().after(60 * SECOND);
+    bench.ownership().hold(Lease { id: LeaseId(1), valid_until }, None);
+    assert!(matches!(bench.send(say(&bench, A, "two")), Outcome::Committed { .. }));
+    assert_eq!(read(&bench, A), "one two");
+}
+
+#[test]
+fn a_life_that_is_over_serves_nothing_and_the_next_one_only_what_is_given_back() {
+    let bench = Bench::new(Bot(log));
+    let target = bench.own(A, 1);
+    bench.send(say(&bench, A, "one"));
+    let before = bench.engine().incarnation();
+    let after = bench.block_on(bench.engine().begin_anew()).expect("begun");
+    assert_ne!(after, before);
+    assert_eq!(bench.engine().incarnation(), after);
+    assert!(bench.ownership().targets().is_empty());
+    bench.renew_lease();
+    assert!(matches!(bench.ownership().guard(&target), Err(Denied::NotOwner { .. })));
+    let kept = bench.block_on(bench.engine().kept(true, None, 10)).expect("read");
+    assert_eq!(kept.len(), 1);
+    let tell = |epoch, state, data| {
+        let assignment = Assignment {
+            target: target.clone(),
+            pod: bench.ownership().pod().clone(),
+            epoch: Epoch(epoch),
+            revision: Revision(epoch),
+            parent: None,
+            reason: "failover".to_owned(),
+            since_ms: 0,
+            state,
+            data,
+        };
+        let revision = Revision(epoch);
+        bench.ownership().apply(Watch::Delta { revision, pods: vec![], assignments: vec![assignment], moves: vec![] })
+    };
+    assert!(tell(2, AssignmentState::Quarantined, None).is_empty());
+    assert_eq!(bench.ownership().guard(&target), Err(Denied::Quarantined));
+    let data = DataAt { pod: bench.ownership().pod().clone(), incarnation: before, epoch: Epoch(1) };
+    let changes = tell(3, AssignmentState::Serving, Some(data));
+    assert!(follow(&bench, changes).is_empty());
+    assert_eq!(read(&bench, A), "one");
+}
