@@ -2,16 +2,18 @@
 //! which order the two begin and end.
 
 pub(crate) mod heart;
+pub(crate) mod moves;
 mod nag;
 mod register;
 mod stream;
 
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
 use heart::{Card, Heart};
+use moves::MovesSink;
 use shared::http::{Client, ClientError, Latch};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use stream::Stream;
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -42,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) readiness: Readiness,
     /// The counters.
     pub(crate) metrics: GatewayMetrics,
+    /// Who carries out moves.
+    pub(crate) moves: Arc<dyn MovesSink>,
 }
 
 impl Agent {
@@ -53,12 +57,13 @@ impl Agent {
         let client = Client::new(&options.config_url, Some(token), CALL)?;
         let (leave, stop) = (Shutdown::new(), Shutdown::new());
         let (known, heard) = watch::channel(false);
-        let Parts { ownership, engine, registered, readiness, metrics } = parts;
+        let Parts { ownership, engine, registered, readiness, metrics, moves } = parts;
         let stream = Stream {
             client: client.clone(),
             ownership: ownership.clone(),
             engine: engine.clone(),
             known: heard,
+            moves,
             readiness: readiness.clone(),
             silence: options.watch_silence,
             stop: stop.clone(),

@@ -7,7 +7,7 @@
 
 mod handler;
 
-use crate::agent::{Agent, Parts, heart::Card};
+use crate::agent::{Agent, Parts, heart::Card, moves::NoMoves};
 use crate::http::{App, Bounds, Door, Links, routes};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
@@ -67,6 +67,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         registered,
         readiness: readiness.clone(),
         metrics: own_metrics.clone(),
+        moves: Arc::new(NoMoves),
     };
     let agent = Agent::start(&options, token, card, parts)?;
 

@@ -1,6 +1,7 @@
 //! The pod's own assignment stream: what it owns, as config-service's log has it. Decides when a silent stream is dead and
 //! where to go on; hands every message to the ownership and the engine in order. Knows no lease.
 
+use super::moves::{MovesSink, Told};
 use super::nag::Nag;
 use crate::ownership::{Ownership, Staged};
 use crate::{Engine, dispatch::Known, readiness::Readiness};
@@ -11,7 +12,7 @@ use shared::shutdown::Shutdown;
 use shared::wire::control::Watch;
 use shared::wire::sse::SseReader;
 use shared::{Revision, TargetId};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 /// The largest message of the watch: a snapshot comes in parts that are far smaller.
@@ -32,6 +33,8 @@ pub(crate) struct Stream {
     pub(crate) engine: Engine,
     /// True once the pod is registered, nobody has assignments for it before; told again when config-service is back.
     pub(crate) known: watch::Receiver<bool>,
+    /// Who hears of moves and of the other pods.
+    pub(crate) moves: Arc<dyn MovesSink>,
     /// What readiness hangs on: a lease counts only when this stream has caught up with it.
     pub(crate) readiness: Readiness,
     /// How long the stream may be silent before it counts as dead.
@@ -136,7 +139,7 @@ impl Stream {
             dead_at = Instant::now() + self.silence;
             let Some(chunk) = frame.data_ref() else { continue };
             for event in reader.push(chunk)? {
-                let message: Watch = serde_json::from_str(&event.data)?;
+                let mut message: Watch = serde_json::from_str(&event.data)?;
                 // A replica that is behind the others is no good either.
                 self.refuse(&message).inspect_err(|_| self.client.leave(&from))?;
                 if message.completes().is_some() {
@@ -144,6 +147,9 @@ impl Stream {
                     if nag.over() {
                         tracing::info!("the assignment stream is back");
                     }
+                }
+                if let Some(told) = Told::take(&mut message) {
+                    self.moves.told(told).await;
                 }
                 let staged = self.ownership.stage(message);
                 let mut unfit = Vec::new();

@@ -175,7 +175,7 @@ fn a_target_whose_data_is_elsewhere_is_denied_until_its_data_is_here() {
     assert_eq!(changes.acquired, [Acquired::new(name.clone(), Epoch(5))], "the same epoch, now with its data");
     assert_eq!(ownership.guard(&name).expect("served").epoch(), Epoch(5));
     let changes = ownership.apply(delta(4, vec![quarantined("slack:guild:A", 6)]));
-    assert_eq!(changes.released, [name.clone()]);
+    assert_eq!(changes.released, std::slice::from_ref(&name));
     assert_eq!(ownership.guard(&name), Err(Denied::Quarantined));
     let whole = Watch::Snapshot {
         revision: Revision(5),
@@ -228,7 +228,7 @@ fn what_was_kept_counts_at_once_under_the_lease_that_was_kept_too_and_else_not_b
         assignments: vec![],
         moves: vec![],
     };
-    assert_eq!(ownership.apply(whole).released, [name.clone()]);
+    assert_eq!(ownership.apply(whole).released, std::slice::from_ref(&name));
     assert!(ownership.guard(&name).is_err());
 }
 
