@@ -4,6 +4,7 @@
 mod data;
 mod door;
 mod link;
+mod listing;
 pub(crate) mod local;
 mod owned;
 mod state;
@@ -73,6 +74,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/local/targets/{target}/erase", post(data::erase))
         .route("/v1/local/targets/{target}/dead/{kind}/{seq}/{verb}", post(data::decide))
         .route("/v1/local/dead", get(data::dead))
+        .route("/v1/local/owned", get(listing::owned))
         .with_state(app);
     traced(local, &tracer, Trust::Caller)
         .merge(traced_as(WEB_ROUTE, pages, &tracer, Trust::Caller))

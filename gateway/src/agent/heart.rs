@@ -4,13 +4,13 @@
 use super::nag::Nag;
 use super::register::{failure, is_buried, register};
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
+use shared::LeaseId;
 use shared::clock::DriftGuard;
 use shared::http::{Client, Latch};
 use shared::lease::LeaseTerms;
 use shared::protocol::holder::{Failure, Holder, Input, Output};
 use shared::shutdown::Shutdown;
 use shared::wire::control::{Chain, Heartbeat};
-use shared::LeaseId;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 

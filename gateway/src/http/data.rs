@@ -27,7 +27,7 @@ const MAX_PAGE: usize = 1_000;
 const MOST_PATIENT: Duration = Duration::from_secs(600);
 
 /// A query string; what is wrong with it is a problem.
-pub(super) struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Asked<T> {
     type Rejection = Problem;

@@ -89,7 +89,8 @@ impl Reader {
     /// Returns the last life of this database that was failed over.
     pub(crate) fn past_incarnation(&self) -> Result<Option<Incarnation>, StoreError> {
         self.with(|conn| {
-            let find = "SELECT incarnation FROM berth_past_incarnation ORDER BY ended_ms DESC, incarnation DESC LIMIT 1";
+            let find =
+                "SELECT incarnation FROM berth_past_incarnation ORDER BY ended_ms DESC, incarnation DESC LIMIT 1";
             let found: Option<String> = conn.prepare_cached(find)?.query_row([], |row| row.get(0)).optional()?;
             found.map(|text| text.parse().map_err(|_| StoreError::Broken("incarnation"))).transpose()
         })
