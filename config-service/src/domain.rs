@@ -6,6 +6,7 @@ mod batch;
 mod by;
 mod fleet;
 mod model;
+mod moves;
 mod settings;
 
 pub use access::{Edit, SettingRecord, TokenRecord};
@@ -13,4 +14,5 @@ pub use batch::{Audit, Batch, Change, Kept, Write};
 pub use by::By;
 pub use fleet::{Base, Fencing, MemberSets};
 pub use model::{Model, PodRecord, Snapshot};
+pub use moves::Marks;
 pub use settings::{SETTINGS, Setting, Values};

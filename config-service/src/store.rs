@@ -13,7 +13,8 @@ use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use shared::wire::admin::{Event, Ownership};
 use shared::wire::control::{AssignmentState, DataAt};
-use shared::{Epoch, PodId, Revision, TargetId, Term};
+use shared::wire::handoff::{Move, MoveState};
+use shared::{Epoch, MoveId, PodId, Revision, TargetId, Term};
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// The answer of a store.
@@ -53,6 +54,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Reads at most `limit` ownerships of a target that began before a revision, newest first.
     fn history(&self, target: TargetId, before: Option<Revision>, limit: usize) -> Answer<'_, Vec<Ownership>>;
 
+    /// Reads at most `limit` moves, newest first.
+    fn moves(&self, wanted: MoveFilter, limit: usize) -> Answer<'_, Vec<Move>>;
+
     /// Reads the answer that was kept for an actor's key.
     fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>>;
 
@@ -71,6 +75,21 @@ pub struct EventFilter {
     pub actor: Option<String>,
     /// Only what is older than this entry.
     pub before: Option<u64>,
+}
+
+/// Which moves are wanted; all when nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MoveFilter {
+    /// Only these.
+    pub ids: Option<Vec<MoveId>>,
+    /// Only those in this state.
+    pub state: Option<MoveState>,
+    /// Only this target's.
+    pub target: Option<TargetId>,
+    /// Only those from or to this pod.
+    pub pod: Option<PodId>,
+    /// Only those that began before this one.
+    pub before: Option<MoveId>,
 }
 
 /// An answer that was kept.
@@ -93,6 +112,8 @@ pub struct Keep {
     pub history: Duration,
     /// Answers under their keys.
     pub answers: Duration,
+    /// Moves after their end.
+    pub moves: Duration,
 }
 
 /// The outcome of a bid for leadership.

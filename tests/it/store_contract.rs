@@ -11,8 +11,10 @@ use shared::wire::control::AssignmentState;
 use shared::{Epoch, LeaseId, Revision, Term};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+mod moves;
 mod world;
 
+use moves::*;
 use world::*;
 
 /// Runs each story on both databases.
@@ -49,6 +51,10 @@ on_both![
     what_is_old_is_forgotten_and_what_lasts_is_not,
     a_life_that_is_buried_stays_buried,
     a_new_generation_issues_nothing_that_an_older_one_may_have_issued,
+    a_move_and_its_new_owner_are_committed_together_or_not_at_all,
+    moves_are_read_newest_first_and_by_what_is_asked,
+    a_move_that_is_not_over_is_never_forgotten,
+    what_operators_say_of_a_pod_outlives_its_registrations,
 ];
 
 async fn a_life_that_is_buried_stays_buried(world: World) {
@@ -446,7 +452,7 @@ async fn what_is_old_is_forgotten_and_what_lasts_is_not(world: World) {
     let (audits, kept) = (vec![audit("x", "y")], vec![answer("a", "k", "1")]);
     store.commit(term, Batch { audits, kept, ..batch(vec![moved]) }).await.expect("committed");
     let day = Duration::from_secs(86_400);
-    let keep = Keep { audit: day, history: day, answers: day };
+    let keep = Keep { audit: day, history: day, answers: day, moves: day };
     assert_eq!(store.forget(term, keep).await.expect("done"), 0, "nothing is a day old");
     let none = Duration::ZERO;
     eventually("the database's clock has moved on", LEASE * 20, async || {
@@ -454,7 +460,10 @@ async fn what_is_old_is_forgotten_and_what_lasts_is_not(world: World) {
         (rows == 1).then_some(())
     })
     .await;
-    assert_eq!(store.forget(term, Keep { audit: none, history: none, answers: none }).await.expect("done"), 2);
+    assert_eq!(
+        store.forget(term, Keep { audit: none, history: none, answers: none, moves: none }).await.expect("done"),
+        2
+    );
     assert!(store.events(EventFilter::default(), 9).await.expect("read").is_empty());
     let owners = store.history(target(1), None, 9).await.expect("read");
     assert_eq!((owners.len(), owners[0].until_ms), (1, None), "who owns it is never forgotten");

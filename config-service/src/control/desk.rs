@@ -289,6 +289,7 @@ impl Desk {
             epoch: self.model.epoch(),
             pods: self.model.pods().cloned().collect(),
             assignments: self.model.assignments(None).cloned().collect(),
+            moves: self.model.moves().cloned().collect(),
             // Nobody who watches is to know these.
             ..Snapshot::default()
         });

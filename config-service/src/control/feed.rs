@@ -5,7 +5,10 @@ use crate::{
     domain::{Change, Snapshot},
     store::{Log, Store},
 };
-use shared::wire::control::{Assignment, PodInfo, Watch};
+use shared::wire::{
+    control::{Assignment, PodInfo, Watch},
+    handoff::Move,
+};
 use shared::{PodId, Revision};
 use std::{borrow::Borrow, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -95,12 +98,19 @@ impl Feed {
         let assignments = matching.by_ref().take(PART).map(|(_, assignment)| assignment.clone()).collect();
         let next = matching.next().map(|(at, _)| at);
         let pods = if first { of.pods.iter().map(|record| record.info.clone()).collect() } else { Vec::new() };
+        let moves =
+            if first { of.moves.iter().filter(|entry| self.hears_of(entry)).cloned().collect() } else { vec![] };
         let revision = of.revision;
         self.phase = match next {
             Some(from) => Phase::Snapshot { of, from, first: false },
             None => Phase::Live(revision),
         };
-        Watch::Snapshot { revision, first, more: next.is_some(), pods, assignments, moves: vec![] }
+        Watch::Snapshot { revision, first, more: next.is_some(), pods, assignments, moves }
+    }
+
+    /// A pod hears of moves from or to it; a router of none, since only the assignment that a commit makes concerns it.
+    fn hears_of(&self, entry: &Move) -> bool {
+        self.pod.as_ref().is_some_and(|pod| entry.from == *pod || entry.to == *pod)
     }
 
     async fn advance(&mut self, position: Revision, resuming: bool) -> Option<Watch> {
@@ -152,6 +162,7 @@ impl Feed {
     /// What `changes` mean for this watcher. Everything advances the revision, even what concerns other pods.
     fn delta<C: Borrow<Change>>(&mut self, changes: &[C]) -> Watch {
         let (mut pods, mut assignments): (Vec<PodInfo>, Vec<Assignment>) = (Vec::new(), Vec::new());
+        let mut moves = Vec::new();
         let mut revision = Revision(0);
         for change in changes {
             let change: &Change = change.borrow();
@@ -165,13 +176,15 @@ impl Feed {
                         assignments.push(assignment.clone());
                     }
                 }
+                Change::Move(entry) if self.hears_of(entry) => moves.push(entry.clone()),
+                Change::Move(_) | Change::Marked { .. } => {}
             }
         }
         self.phase = Phase::Live(revision);
-        if pods.is_empty() && assignments.is_empty() {
+        if pods.is_empty() && assignments.is_empty() && moves.is_empty() {
             return Watch::Bookmark { revision };
         }
-        Watch::Delta { revision, pods, assignments, moves: vec![] }
+        Watch::Delta { revision, pods, assignments, moves }
     }
 
     fn resync(&mut self, reason: &str) -> Watch {

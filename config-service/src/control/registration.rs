@@ -59,6 +59,7 @@ pub(super) fn admit(model: &Model, fleet: &Fleet, register: &Register, now: Mono
         previous,
         report,
         bot: register.bot.clone(),
+        marks: known.map(|record| record.marks).unwrap_or_default(),
     };
     Ok(Write::Pod { record, expected, floor: register.highest_epoch })
 }

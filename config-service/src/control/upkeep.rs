@@ -74,7 +74,7 @@ impl Upkeep {
             return None;
         }
         self.look = Instant::now() + LOOK;
-        let keep = Keep { audit: values.audit, history: values.history, answers: values.answers };
+        let keep = Keep { audit: values.audit, history: values.history, answers: values.answers, moves: values.moves };
         Some(Box::pin(async move { store.forget(term, keep).await }))
     }
 

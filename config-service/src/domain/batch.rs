@@ -1,9 +1,12 @@
 //! What one transaction is to write, and the stamped changes that come out of it. Stamping is shared by all stores, so
 //! that a revision and an epoch mean the same in each.
 
-use super::{Edit, Fencing, MemberSets, PodRecord};
+use super::{Edit, Fencing, Marks, MemberSets, PodRecord, moves};
 use serde::{Deserialize, Serialize};
-use shared::wire::control::{Assignment, AssignmentState, DataAt};
+use shared::wire::{
+    control::{Assignment, AssignmentState, DataAt},
+    handoff::{Move, MoveState},
+};
 use shared::{Epoch, LeaseId, PodId, Revision, TargetId};
 
 /// One row to be written, with what it expects to find. A write whose expectation fails makes the whole batch a conflict.
@@ -44,6 +47,20 @@ pub enum Write {
     Fencing(Fencing),
     /// It is known now who holds what in this generation.
     Settle(u32),
+    /// A planned move begins, or gets another state. The assignment that a commit makes is a write of its own, behind this.
+    Move {
+        /// As it is to stand; its id when it begins, its revision and its times are stamped by the store.
+        entry: Move,
+        /// The state that is replaced; none when it begins.
+        expected: Option<MoveState>,
+    },
+    /// An operator has said something of a pod.
+    Mark {
+        /// The pod.
+        pod: PodId,
+        /// What stands from now on.
+        marks: Marks,
+    },
 }
 
 /// Who did what and why, for the append-only audit.
@@ -152,6 +169,8 @@ impl Batch {
                     };
                     Change::Assignment { assignment, from: expected.as_ref().map(|(pod, _)| pod.clone()) }
                 }
+                Write::Move { entry, expected } => Change::Move(moves::stamped(entry, *expected, at, now_ms)),
+                Write::Mark { pod, marks } => Change::Marked { pod: pod.clone(), marks: *marks, revision: at },
             }
         });
         stamped.collect()
@@ -193,6 +212,17 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<PodId>,
     },
+    /// A planned move began, or is in another state.
+    Move(Move),
+    /// An operator has said something of a pod.
+    Marked {
+        /// The pod.
+        pod: PodId,
+        /// What stands now.
+        marks: Marks,
+        /// The revision that made it so.
+        revision: Revision,
+    },
 }
 
 impl Change {
@@ -204,6 +234,8 @@ impl Change {
             Self::Members { revision, .. } | Self::Fencing { revision, .. } | Self::Settled { revision, .. } => {
                 *revision
             }
+            Self::Move(entry) => entry.revision,
+            Self::Marked { revision, .. } => *revision,
         }
     }
 }

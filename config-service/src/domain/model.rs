@@ -1,9 +1,12 @@
 //! Pods and assignments in memory, as the database has them at one revision.
 
-use super::{Change, Edit, Fencing, MemberSets, SettingRecord, TokenRecord};
+use super::{Change, Edit, Fencing, Marks, MemberSets, SettingRecord, TokenRecord, moves::Running};
 use serde::{Deserialize, Serialize};
-use shared::wire::control::{Assignment, AssignmentState, BotInfo, PodInfo};
-use shared::{Epoch, Incarnation, Kind, LeaseId, Platform, PodId, Revision, TargetId};
+use shared::wire::{
+    control::{Assignment, AssignmentState, BotInfo, PodInfo},
+    handoff::Move,
+};
+use shared::{Epoch, Incarnation, Kind, LeaseId, MoveId, Platform, PodId, Revision, TargetId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -37,6 +40,9 @@ pub struct PodRecord {
     /// The bot it runs, as it said when it registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<BotInfo>,
+    /// What operators have said of it. Only [`Change::Marked`] changes that: a registration keeps what stands.
+    #[serde(skip)]
+    pub marks: Marks,
 }
 
 /// All there is, at one revision.
@@ -50,6 +56,8 @@ pub struct Snapshot {
     pub pods: Vec<PodRecord>,
     /// All assignments, by target.
     pub assignments: Vec<Assignment>,
+    /// All moves that are not over, by number.
+    pub moves: Vec<Move>,
     /// All tokens of the admin API.
     pub tokens: Vec<TokenRecord>,
     /// All settings that somebody has set.
@@ -70,6 +78,7 @@ pub struct Model {
     pods: BTreeMap<PodId, PodRecord>,
     assignments: BTreeMap<TargetId, Assignment>,
     per_pod: BTreeMap<PodId, BTreeSet<TargetId>>,
+    moves: Running,
     tokens: BTreeMap<String, TokenRecord>,
     settings: BTreeMap<String, SettingRecord>,
     per_platform: BTreeMap<Platform, u64>,
@@ -88,6 +97,7 @@ impl Model {
         for assignment in snapshot.assignments {
             model.assign(assignment);
         }
+        snapshot.moves.into_iter().for_each(|entry| model.moves.apply(entry));
         model.tokens = snapshot.tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
         model.settings = snapshot.settings.into_iter().map(|setting| (setting.name.clone(), setting)).collect();
         model.fencing = snapshot.fencing.into_iter().map(|fencing| (fencing.pod.clone(), fencing)).collect();
@@ -134,13 +144,20 @@ impl Model {
     pub fn apply(&mut self, change: Change) {
         self.revision = self.revision.max(change.revision());
         match change {
-            Change::Pod(record) => {
+            Change::Pod(mut record) => {
+                record.marks = self.pod(&record.info.pod).map(|known| known.marks).unwrap_or_default();
                 self.pods.insert(record.info.pod.clone(), record);
             }
             Change::Assignment { assignment, .. } => self.assign(assignment),
             Change::Members { members, .. } => self.members = members,
             Change::Fencing { fencing, .. } => drop(self.fencing.insert(fencing.pod.clone(), fencing)),
             Change::Settled { generation, .. } => self.settled = generation,
+            Change::Move(entry) => self.moves.apply(entry),
+            Change::Marked { pod, marks, .. } => {
+                if let Some(record) = self.pods.get_mut(&pod) {
+                    record.marks = marks;
+                }
+            }
         }
     }
 
@@ -213,6 +230,21 @@ impl Model {
     /// Returns all pods, by name.
     pub fn pods(&self) -> impl ExactSizeIterator<Item = &PodRecord> {
         self.pods.values()
+    }
+
+    /// Returns all moves that are not over, by number.
+    pub fn moves(&self) -> impl ExactSizeIterator<Item = &Move> {
+        self.moves.all()
+    }
+
+    /// Returns a move that is not over.
+    pub fn moving(&self, id: MoveId) -> Option<&Move> {
+        self.moves.get(id)
+    }
+
+    /// Returns the newest move of a target, if it is not over.
+    pub fn move_of(&self, target: &TargetId) -> Option<&Move> {
+        self.moves.of(target)
     }
 
     /// Returns who owns a target.

@@ -48,6 +48,12 @@ const ANSWERS: Setting = Setting {
     form: Form::Time(MINUTE),
     default: "1day",
 };
+const MOVES: Setting = Setting {
+    name: "move-retention",
+    help: "How long moves are kept after their end",
+    form: Form::Time(DAY),
+    default: "30days",
+};
 const PAUSED: Setting = Setting {
     name: "placement-paused",
     help: "Whether targets that have no home yet are refused one; their events are parked and then refused",
@@ -62,7 +68,7 @@ const READ_ONLY: Setting = Setting {
 };
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 5] = [AUDIT, HISTORY, ANSWERS, PAUSED, READ_ONLY];
+pub const SETTINGS: [Setting; 6] = [AUDIT, HISTORY, ANSWERS, MOVES, PAUSED, READ_ONLY];
 
 impl Setting {
     /// Returns the setting of that name.
@@ -135,6 +141,8 @@ pub struct Values {
     pub history: Duration,
     /// How long answers are kept under their keys.
     pub answers: Duration,
+    /// How long moves are kept after their end.
+    pub moves: Duration,
     /// Whether nothing new is placed.
     pub paused: bool,
     /// Who forbade changes and why; none when they are allowed.
@@ -157,6 +165,7 @@ impl Values {
             audit: time(&AUDIT),
             history: time(&HISTORY),
             answers: time(&ANSWERS),
+            moves: time(&MOVES),
             paused: on(&PAUSED),
             read_only: forbade.filter(|_| on(&READ_ONLY)),
         }

@@ -59,6 +59,11 @@ fn what(change: &Change) -> Markup {
                 @if let Some(from) = from { " from " (pod_link(from)) }
                 " to " (pod_link(&assignment.pod)) ", " (Foreign(&assignment.reason))
             }
+            Change::Move(entry) => {
+                "move of " (link(&entry.target)) " from " (pod_link(&entry.from)) " to " (pod_link(&entry.to)) ": "
+                (entry.state.as_str())
+            }
+            Change::Marked { pod, marks, .. } => { (pod_link(pod)) " is " (marks.word()) }
         }
     }
 }

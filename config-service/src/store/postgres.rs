@@ -3,16 +3,20 @@
 
 mod fleet;
 mod ledger;
+mod moves;
 mod rows;
 mod session;
 
 use super::{
-    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, Store, StoreError, TRIM_ROWS, check_size, generation,
-    millis, schema, signed, unsigned,
+    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, MoveFilter, Store, StoreError, TRIM_ROWS, check_size,
+    generation, millis, schema, signed, unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use session::{Failure, session};
-use shared::wire::admin::{Event, Ownership};
+use shared::wire::{
+    admin::{Event, Ownership},
+    handoff::Move,
+};
 use shared::{Epoch, Revision, TargetId, Term};
 use sqlx::{
     ConnectOptions, PgConnection, PgPool, Row,
@@ -181,6 +185,7 @@ impl Store for Postgres {
                 epoch: Epoch(unsigned(leader.try_get(1)?)?),
                 pods: rows::pods(db).await?,
                 assignments: rows::assignments(db).await?,
+                moves: moves::running(db).await?,
                 tokens: ledger::tokens(db).await?,
                 settings: ledger::settings(db).await?,
                 members: fleet::members(db).await?,
@@ -207,6 +212,10 @@ impl Store for Postgres {
 
     fn history(&self, target: TargetId, before: Option<Revision>, limit: usize) -> Answer<'_, Vec<Ownership>> {
         Box::pin(self.read(async move |db| ledger::ownerships(db, &target, before, limit).await))
+    }
+
+    fn moves(&self, wanted: MoveFilter, limit: usize) -> Answer<'_, Vec<Move>> {
+        Box::pin(self.read(async move |db| moves::read(db, &wanted, limit).await))
     }
 
     fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {

@@ -28,6 +28,7 @@ pub(super) const POSTGRES: &[Migration] = &[
         sql: include_str!("../../../migrations/config/postgres/0002_administration.sql"),
     },
     Migration { version: 3, name: "fleet", sql: include_str!("../../../migrations/config/postgres/0003_fleet.sql") },
+    Migration { version: 4, name: "moves", sql: include_str!("../../../migrations/config/postgres/0004_moves.sql") },
 ];
 
 /// The steps for SQLite.
@@ -43,6 +44,7 @@ pub(super) const SQLITE: &[Migration] = &[
         sql: include_str!("../../../migrations/config/sqlite/0002_administration.sql"),
     },
     Migration { version: 3, name: "fleet", sql: include_str!("../../../migrations/config/sqlite/0003_fleet.sql") },
+    Migration { version: 4, name: "moves", sql: include_str!("../../../migrations/config/sqlite/0004_moves.sql") },
 ];
 
 impl Migration {

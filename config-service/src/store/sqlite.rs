@@ -3,16 +3,20 @@
 
 mod fleet;
 mod ledger;
+mod moves;
 mod rows;
 mod thread;
 
 use super::{
-    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, Store, StoreError, TRIM_ROWS, check_size, covers,
-    decode, generation, millis, schema, signed, unsigned,
+    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, MoveFilter, Store, StoreError, TRIM_ROWS, check_size,
+    covers, decode, generation, millis, schema, signed, unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use shared::wire::admin::{Event, Ownership};
+use shared::wire::{
+    admin::{Event, Ownership},
+    handoff::Move,
+};
 use shared::{Epoch, Revision, TargetId, Term};
 use std::{
     fs::{File, TryLockError},
@@ -177,6 +181,7 @@ impl Store for Sqlite {
                 epoch: Epoch(unsigned(epoch)?),
                 pods: rows::pods(db)?,
                 assignments: rows::assignments(db)?,
+                moves: moves::running(db)?,
                 tokens: ledger::tokens(db)?,
                 settings: ledger::settings(db)?,
                 members: fleet::members(db)?,
@@ -246,6 +251,10 @@ impl Store for Sqlite {
 
     fn history(&self, target: TargetId, before: Option<Revision>, limit: usize) -> Answer<'_, Vec<Ownership>> {
         self.transaction(move |db| ledger::ownerships(db, &target, before, limit))
+    }
+
+    fn moves(&self, wanted: MoveFilter, limit: usize) -> Answer<'_, Vec<Move>> {
+        self.transaction(move |db| moves::read(db, &wanted, limit))
     }
 
     fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {

@@ -1,7 +1,7 @@
 //! The databases the contract runs on, and what is written into them. Knows no promise.
 
 use berth_tests::postgres::Postgres;
-use config_service::domain::{Audit, Batch, Fencing, PodRecord, Write};
+use config_service::domain::{Audit, Batch, Fencing, Marks, PodRecord, Write};
 use config_service::store::{self, Bid, Store};
 use shared::wire::control::{AssignmentState, BotInfo, DataAt, PodInfo};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
@@ -87,6 +87,7 @@ pub(super) fn record(n: u64, lease: u64) -> PodRecord {
         bot: (n == 1)
             .then(|| BotInfo { name: "modération".into(), version: None, schema: Some(4), schema_hash: None }),
         loss_accepted: n == 2,
+        marks: Marks::default(),
     }
 }
 

@@ -22,6 +22,7 @@ fn change(revision: u64) -> Change {
         previous: None,
         report: false,
         bot: None,
+        marks: Default::default(),
     })
 }
 

@@ -20,6 +20,7 @@ fn pod(name: &str) -> PodRecord {
         previous: None,
         report: false,
         bot: None,
+        marks: Marks::default(),
     }
 }
 

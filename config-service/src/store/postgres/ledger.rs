@@ -255,6 +255,11 @@ pub(super) async fn forget(db: &mut PgConnection, keep: Keep, now_ms: i64) -> Re
              (SELECT actor, key FROM kept_answer WHERE at_ms < $1 ORDER BY at_ms LIMIT $2)",
             keep.answers,
         ),
+        (
+            "DELETE FROM move WHERE id IN
+             (SELECT id FROM move WHERE state IN ('cleaned', 'aborted') AND ended_ms < $1 ORDER BY ended_ms LIMIT $2)",
+            keep.moves,
+        ),
     ] {
         let done = sqlx::query(sql).bind(now_ms.saturating_sub(millis(keep))).bind(TRIM_ROWS).execute(&mut *db).await?;
         rows += done.rows_affected();

@@ -2,8 +2,8 @@
 //! travel as arrays, so that a batch of thousands is a handful of statements.
 
 use super::super::{Log, covers, data_of, decode, encode, json, json_of, name, state_of};
-use super::{StoreError, fleet, session::Failure, signed, unsigned};
-use crate::domain::{Batch, Change, PodRecord, Write};
+use super::{StoreError, fleet, moves, session::Failure, signed, unsigned};
+use crate::domain::{Batch, Change, Marks, PodRecord, Write};
 use futures_util::TryStreamExt;
 use shared::wire::control::{Assignment, PodInfo};
 use shared::{Epoch, Incarnation, LeaseId, Revision};
@@ -12,7 +12,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 pub(super) async fn pods(db: &mut PgConnection) -> Result<Vec<PodRecord>, Failure> {
     let rows = sqlx::query(
         "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                buried, previous, report, bot
+                buried, previous, report, bot, cordoned, draining
          FROM pod ORDER BY name",
     )
     .fetch_all(db)
@@ -39,6 +39,7 @@ fn pod(row: &PgRow) -> Result<PodRecord, Failure> {
         previous: row.try_get::<Option<&str>, _>(11)?.map(name).transpose()?,
         report: row.try_get(12)?,
         bot: row.try_get::<Option<&str>, _>(13)?.map(json_of).transpose()?,
+        marks: Marks { cordoned: row.try_get(14)?, draining: row.try_get(15)? },
     })
 }
 
@@ -105,6 +106,7 @@ impl Columns {
 /// Writes what `changes` say, each under the expectation of its write in `batch`.
 pub(super) async fn write(db: &mut PgConnection, batch: &Batch, changes: &[Change]) -> Result<(), Failure> {
     let (mut new, mut moved) = (Columns::default(), Columns::default());
+    let mut planned = moves::Columns::default();
     for (write, change) in batch.writes.iter().zip(changes) {
         match (write, change) {
             (Write::Pod { expected, .. }, Change::Pod(record)) => write_pod(db, record, *expected).await?,
@@ -118,11 +120,14 @@ pub(super) async fn write(db: &mut PgConnection, batch: &Batch, changes: &[Chang
                 moved.expected_pod.push(pod.to_string());
                 moved.expected_epoch.push(signed(epoch.0)?);
             }
+            (Write::Move { expected, .. }, Change::Move(entry)) => planned.push(entry, *expected)?,
+            (Write::Mark { .. }, Change::Marked { pod, marks, .. }) => moves::mark(db, pod, *marks).await?,
             _ => return Err(StoreError::Rejected("a change does not belong to its write".to_owned()).into()),
         }
     }
     insert(db, new).await?;
-    update(db, moved).await
+    update(db, moved).await?;
+    planned.write(db).await
 }
 
 async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<LeaseId>) -> Result<(), Failure> {

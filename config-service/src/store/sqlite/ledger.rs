@@ -211,6 +211,11 @@ pub(super) fn forget(db: &Transaction<'_>, keep: Keep, now_ms: i64) -> Result<u6
              (SELECT actor, key FROM kept_answer WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
             keep.answers,
         ),
+        (
+            "DELETE FROM move WHERE id IN
+             (SELECT id FROM move WHERE state IN ('cleaned', 'aborted') AND ended_ms < ?1 ORDER BY ended_ms LIMIT ?2)",
+            keep.moves,
+        ),
     ] {
         rows += db.execute(sql, [now_ms.saturating_sub(millis(keep)), TRIM_ROWS]).map_err(rejected)?;
     }

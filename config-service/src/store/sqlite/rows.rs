@@ -1,8 +1,8 @@
 //! The rows of SQLite's tables: writing a batch, with what each write expects, and reading everything.
 
 use super::super::{data_of, encode, json, json_of, name, state_of};
-use super::{StoreError, fleet, rejected, signed, unsigned};
-use crate::domain::{Batch, Change, PodRecord, Write};
+use super::{StoreError, fleet, moves, rejected, signed, unsigned};
+use crate::domain::{Batch, Change, Marks, PodRecord, Write};
 use rusqlite::{Row, Transaction, params};
 use shared::wire::control::{Assignment, PodInfo};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision};
@@ -11,7 +11,7 @@ pub(super) fn pods(db: &Transaction<'_>) -> Result<Vec<PodRecord>, StoreError> {
     let mut statement = db
         .prepare(
             "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                    buried, previous, report, bot
+                    buried, previous, report, bot, cordoned, draining
              FROM pod ORDER BY name",
         )
         .map_err(rejected)?;
@@ -44,6 +44,7 @@ fn pod(row: &Row<'_>) -> Result<PodRecord, StoreError> {
         previous: maybe_text(row, 11)?.as_deref().map(name).transpose()?,
         report: row.get(12).map_err(rejected)?,
         bot: maybe_text(row, 13)?.as_deref().map(json_of).transpose()?,
+        marks: Marks { cordoned: row.get(14).map_err(rejected)?, draining: row.get(15).map_err(rejected)? },
     })
 }
 
@@ -92,6 +93,8 @@ pub(super) fn write(db: &Transaction<'_>, batch: &Batch, changes: &[Change]) -> 
             (Write::Members(_), Change::Members { members, .. }) => fleet::write_members(db, members)?,
             (Write::Fencing(_), Change::Fencing { fencing, .. }) => fleet::write_fencing(db, fencing)?,
             (Write::Settle(generation), Change::Settled { .. }) => fleet::settle(db, *generation)?,
+            (Write::Move { expected, .. }, Change::Move(entry)) => moves::write(db, entry, *expected)?,
+            (Write::Mark { .. }, Change::Marked { pod, marks, .. }) => moves::mark(db, pod, *marks)?,
             _ => return Err(StoreError::Rejected("a change does not belong to its write".to_owned())),
         }
     }
