@@ -26,7 +26,7 @@ pub struct Call {
 /// The double. It stops when it is dropped.
 #[derive(Debug)]
 pub struct PlatformDouble {
-    port: u16,
+    host: String,
     calls: Arc<Mutex<Vec<Call>>>,
     status: Arc<AtomicU16>,
     _tasks: JoinSet<()>,
@@ -38,22 +38,35 @@ impl PlatformDouble {
     /// # Panics
     /// When no port is free.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("a bound listener").port();
+        Self::start_at("127.0.0.1").await
+    }
+
+    /// Starts the double on another address of this machine.
+    ///
+    /// # Panics
+    /// When the address is not this machine's, or no port is free.
+    pub async fn start_at(address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("a free port");
+        let host = listener.local_addr().expect("a bound listener").to_string();
         let (calls, status) = (Arc::<Mutex<Vec<Call>>>::default(), Arc::new(AtomicU16::new(200)));
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, Arc::clone(&calls), Arc::clone(&status)));
-        Self { port, calls, status, _tasks: tasks }
+        Self { host, calls, status, _tasks: tasks }
     }
 
     /// Returns its address, `host:port`.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.host.clone()
     }
 
     /// Answers with `status` from now on.
     pub fn answer_with(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Returns how many calls have arrived so far.
+    pub fn count(&self) -> usize {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Returns what has arrived so far.

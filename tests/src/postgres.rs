@@ -141,7 +141,7 @@ impl Drop for Postgres {
 }
 
 /// Finds the folder that has `initdb` and `postgres`: by PATH, else the newest under /usr/lib/postgresql.
-fn programs() -> Option<PathBuf> {
+pub fn programs() -> Option<PathBuf> {
     let found = Command::new("sh").args(["-c", "command -v initdb"]).output().ok()?;
     let on_path = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim().to_owned());
     let on_path = on_path.canonicalize().ok().and_then(|program| Some(program.parent()?.to_owned()));
@@ -156,7 +156,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// The user a root process runs the server as: PostgreSQL refuses to be root.
-fn unprivileged() -> String {
+pub fn unprivileged() -> String {
     let known = |name: &str| Command::new("id").args(["-u", name]).output().is_ok_and(|id| id.status.success());
     if known("postgres") { "postgres".to_owned() } else { "nobody".to_owned() }
 }

@@ -1,0 +1,60 @@
+//! The gateways' disks: small file systems in memory, mounted before anything runs and unmounted when all is over. Knows how
+//! to fill one.
+
+use crate::command::{run, try_run};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use std::path::{Path, PathBuf};
+
+const FILLER: &str = "filler";
+
+/// All disks of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Disks(Vec<PathBuf>);
+
+impl Disks {
+    /// Mounts a disk of so many bytes as a folder called `name`.
+    pub(crate) fn add(&mut self, folder: &Path, name: &str, bytes: u64) -> anyhow::Result<()> {
+        let at = folder.join(name);
+        std::fs::create_dir_all(&at)?;
+        let path = at.display().to_string();
+        run(&["mount", "-t", "tmpfs", "-o", &format!("size={bytes}"), "berth-chaos", &path])?;
+        self.0.push(at);
+        Ok(())
+    }
+
+    /// Fills a disk to the last byte.
+    pub(crate) fn fill(&self, disk: usize) -> anyhow::Result<()> {
+        let at = &self.0[disk];
+        let file = rustix::fs::open(at.join(FILLER), OFlags::CREATE | OFlags::WRONLY, Mode::from_raw_mode(0o644))?;
+        let (mut size, mut step) = (0_u64, rustix::fs::statvfs(at)?.f_bavail * rustix::fs::statvfs(at)?.f_frsize);
+        // What is free changes meanwhile: halve until not even a page fits.
+        while step >= 4096 {
+            match rustix::fs::fallocate(&file, FallocateFlags::empty(), size, step) {
+                Ok(()) => size += step,
+                Err(_) => step /= 2,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room again.
+    pub(crate) fn clear(&self, disk: usize) {
+        let _ = std::fs::remove_file(self.0[disk].join(FILLER));
+    }
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        for at in &self.0 {
+            try_run(&["umount", "-l", &at.display().to_string()]);
+        }
+    }
+}
+
+/// Unmounts what an earlier run left behind.
+pub(crate) fn sweep() {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    for at in mounts.lines().filter_map(|line| line.strip_prefix("berth-chaos ")?.split(' ').next()) {
+        try_run(&["umount", "-l", at]);
+    }
+}
