@@ -9,6 +9,7 @@ mod load;
 mod net;
 mod node;
 mod numbers;
+mod owned;
 mod postgres;
 mod preload;
 mod proxy;

@@ -91,12 +91,6 @@ impl Node {
         self.control.pieces()
     }
 
-    /// Changes a setting for the next start.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.recipe.settings.retain(|(own, _)| own != name);
-        self.recipe.settings.push((name.to_owned(), value.to_owned()));
-    }
-
     /// Starts it; does nothing when it runs.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         if self.running() {

@@ -4,11 +4,12 @@
 use crate::{
     evidence::Evidence,
     load::{self, Load},
+    node::Node,
     verdict::Verdict,
     world::World,
 };
 use shared::clock::{BootClock, Clock};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tokio::time::sleep;
 
 /// How long senders may take for their last event.
@@ -38,6 +39,9 @@ pub(crate) async fn reckon(world: &mut World, load: &mut Load) -> anyhow::Result
     evidence.add_calls(&world.outside.calls());
     let mut verdict = Verdict::default();
     verdict.judge(&promised, &evidence);
+    let paths: Vec<_> = (0..world.gateways.len()).map(|n| world.ownership_log(n)).collect();
+    let clocks = world.gateways.iter().map(Node::clocks);
+    verdict.owned(crate::owned::judge(paths.iter().map(PathBuf::as_path).zip(clocks))?);
     Ok((verdict, promised.iter().sum()))
 }
 

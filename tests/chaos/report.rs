@@ -15,6 +15,8 @@ pub(crate) struct Row {
     pub(crate) who: String,
     /// How long it lasted, in milliseconds.
     pub(crate) hold_ms: u64,
+    /// Whether another one was made at the same moment: then the times below are of both.
+    pub(crate) together: bool,
     /// How many targets it could touch.
     pub(crate) targets: usize,
     /// The longest that an event of theirs waited for its acknowledgement, in milliseconds.
@@ -47,6 +49,10 @@ pub(crate) struct Report {
     pub(crate) unserved: usize,
     /// Calls whose outcome nobody knows.
     pub(crate) uncertain: usize,
+    /// Lines of the gateways' ownership logs that were compared.
+    pub(crate) ownership_lines: u64,
+    /// How often a target got another owner.
+    pub(crate) changed_hands: usize,
     /// Nodes that ended without having been killed.
     pub(crate) ended_by_themselves: Vec<String>,
     /// How many faults were made.
@@ -67,6 +73,8 @@ impl Report {
         self.overlapping_owners = verdict.overlapping.len();
         self.disordered = verdict.disordered.len();
         self.uncertain = verdict.uncertain;
+        self.ownership_lines = verdict.compared;
+        self.changed_hands = verdict.changed_hands;
         self.findings.extend(verdict.findings());
     }
 
@@ -86,7 +94,7 @@ impl Report {
     /// The whole of it in a sentence.
     pub(crate) fn sentence(&self) -> String {
         format!(
-            "{} faults of {} kinds in {:.0} s, seed {}; {} events acknowledged: {} lost, {} doubled, {} out of order, {} moments with two owners, {} targets not served again; {} calls of unknown outcome.",
+            "{} faults of {} kinds in {:.0} s, seed {}; {} events acknowledged: {} lost, {} doubled, {} out of order, {} moments with two owners, {} targets not served again; {} calls of unknown outcome. Targets changed hands {} times; {} lines of ownership logs were compared.",
             self.faults,
             self.fault_kinds.len(),
             self.seconds,
@@ -97,17 +105,22 @@ impl Report {
             self.disordered,
             self.overlapping_owners,
             self.unserved,
-            self.uncertain
+            self.uncertain,
+            self.changed_hands,
+            self.ownership_lines
         )
     }
 
-    /// The worst of each kind, as rows of a markdown table: kind, faults, longest pause, served again.
+    /// The worst of each kind, of faults that came alone where there were some, as rows of a markdown table: kind, faults, longest pause, served again.
     pub(crate) fn table(&self) -> String {
         let mut out = String::from(
             "| fault | times | longest wait of an event | served again after its end |\n|---|---|---|---|\n",
         );
         for (kind, times) in &self.fault_kinds {
-            let rows = || self.rows.iter().filter(|row| row.kind == *kind && row.refused.is_none());
+            let made = || self.rows.iter().filter(|row| row.kind == *kind && row.refused.is_none());
+            // What is due to this kind alone, where there is something.
+            let alone = made().any(|row| !row.together);
+            let rows = || made().filter(|row| !(alone && row.together));
             let pause = rows().map(|row| row.pause_ms).max().unwrap_or(0);
             let again = rows().filter_map(|row| row.served_again_ms).max().unwrap_or(0);
             let about = crate::faults::Kind::named(kind).map_or("", crate::faults::Kind::about);

@@ -100,7 +100,8 @@ impl Run {
             healed.push(BootClock.now());
         }
         for ((fault, struck), healed) in under_way.iter().zip(healed) {
-            let row = self.measured(fault, struck, from, healed).await?;
+            let mut row = self.measured(fault, struck, from, healed).await?;
+            row.together = under_way.len() > 1;
             eprintln!(
                 "{:7.1} s  {:18} {:22} for {:5} ms: waited {:6} ms, served again {}",
                 row.at_s,
@@ -133,6 +134,7 @@ impl Run {
             kind: fault.kind.name(),
             who: struck.detail.clone(),
             hold_ms: millis(healed.since(from)),
+            together: false,
             targets: hit.len(),
             pause_ms: millis(pause),
             served_again_ms: served.map(|at| millis(at.since(healed))),
@@ -148,6 +150,7 @@ impl Run {
             kind: fault.kind.name(),
             who: String::new(),
             hold_ms: 0,
+            together: false,
             targets: 0,
             pause_ms: 0,
             served_again_ms: None,
@@ -194,6 +197,8 @@ impl Run {
             disordered: 0,
             unserved,
             uncertain: 0,
+            ownership_lines: 0,
+            changed_hands: 0,
             ended_by_themselves: std::mem::take(&mut self.world.ended),
             faults: 0,
             fault_kinds: BTreeMap::new(),

@@ -161,7 +161,7 @@ fn cut(world: &mut World, fault: &Fault, gateway: usize, struck: &mut Struck) {
     let back = others.iter().map(|other| (other.clone(), own.clone()));
     let pairs: Vec<_> = match fault.kind {
         Kind::Isolated => out.chain(back).collect(),
-        Kind::OneWay if fault.other % 2 == 0 => out.collect(),
+        Kind::OneWay if fault.other.is_multiple_of(2) => out.collect(),
         Kind::OneWay => back.collect(),
         _ => {
             let all = world.places();
@@ -185,7 +185,7 @@ fn cut(world: &mut World, fault: &Fault, gateway: usize, struck: &mut Struck) {
 
 fn turn(world: &mut World, fault: &Fault, gateway: usize, struck: &mut Struck) -> anyhow::Result<()> {
     let amount = i64::try_from(fault.amount)?;
-    let sign = if fault.other % 2 == 0 { 1 } else { -1 };
+    let sign = if fault.other.is_multiple_of(2) { 1 } else { -1 };
     match fault.kind {
         Kind::WallJump => {
             world.gateways[gateway].control().wall(sign * amount * 1_000)?;
@@ -193,7 +193,7 @@ fn turn(world: &mut World, fault: &Fault, gateway: usize, struck: &mut Struck) -
         }
         Kind::ClockRate => {
             // One of three times a config-service's; towards where its clocks were before, so that they stay near.
-            let config = fault.other % 3 == 0;
+            let config = fault.other.is_multiple_of(3);
             let who = if config { Who::Config(fault.victim % world.configs.len()) } else { Who::Gateway(gateway) };
             let ahead = world.node(who).control().ahead();
             let sign = if ahead == 0 { sign } else { -ahead.signum() };

@@ -4,6 +4,7 @@
 use crate::{
     evidence::{Evidence, Holding},
     load::{self, Effect},
+    owned::Owned,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,10 @@ pub(crate) struct Verdict {
     pub(crate) overlapping: Vec<String>,
     /// Calls whose outcome nobody knows: counted, not wrong.
     pub(crate) uncertain: usize,
+    /// Lines of the gateways' ownership logs that were compared.
+    pub(crate) compared: u64,
+    /// How often a target got another owner.
+    pub(crate) changed_hands: usize,
 }
 
 impl Verdict {
@@ -40,6 +45,13 @@ impl Verdict {
             found.iter().take(100).map(|finding| format!("{what}: {finding}")).collect()
         };
         all.into_iter().flat_map(said).collect()
+    }
+
+    /// Adds what the ownership logs say.
+    pub(crate) fn owned(&mut self, owned: Owned) {
+        self.compared = owned.lines;
+        self.changed_hands = owned.changed_hands;
+        self.overlapping = owned.broken;
     }
 
     /// Adds what is wrong with the targets; `promised` says how many events of each were acknowledged, one after the other.
