@@ -169,9 +169,10 @@ mod tests {
         let mut control = Control::new(&folder.path().join("page")).expect("a page");
         control.wall(86_400_000).expect("told");
         control.fsync_fails(true).expect("told");
+        let page = control.path().to_owned();
         let sh = |line: &str| {
             let mut command = std::process::Command::new("sh");
-            let done = command.args(["-c", line]).env("LD_PRELOAD", &library).env(SETTING, control.path()).output();
+            let done = command.args(["-c", line]).env("LD_PRELOAD", &library).env(SETTING, &page).output();
             let done = done.expect("sh runs");
             (done.status.success(), String::from_utf8_lossy(&done.stdout).trim().to_owned())
         };
