@@ -2,11 +2,15 @@
 //! its trait and no HTTP.
 
 mod beats;
+mod burial;
+mod census;
 mod desk;
 mod errand;
 mod error;
 mod feed;
 mod fleet;
+mod generation;
+mod heirs;
 mod hub;
 mod leadership;
 mod mutations;
@@ -15,6 +19,7 @@ mod registration;
 mod standing;
 mod upkeep;
 
+pub(crate) use burial::Proof;
 pub(crate) use errand::Errand;
 pub(crate) use error::ControlError;
 pub(crate) use feed::{Feed, From};
@@ -27,10 +32,11 @@ use crate::{
     planner::{self, Policy, Wanted},
     store::{EventFilter, KeptAnswer, Log, Store, StoreError},
 };
+use burial::Burial;
 use fleet::Fleet;
 use hub::Hub;
-use shared::wire::admin::{DataLossAccepted, Event, Ownership, PodStatus};
-use shared::wire::control::{Grant, Heartbeat, Placed, Register, Registered};
+use shared::wire::admin::{DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodStatus};
+use shared::wire::control::{Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered};
 use shared::{Mono, PodId, Revision, TargetId, Term, lease::LeaseTerms};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -60,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) change_keep: u64,
     /// Most tokens of the admin API.
     pub(crate) max_tokens: usize,
+    /// Most targets of one pod's report on what it holds.
+    pub(crate) max_holdings: usize,
 }
 
 impl Settings {
@@ -83,6 +91,7 @@ impl Settings {
             watch_bookmark: options.watch_bookmark,
             change_keep: options.change_keep,
             max_tokens: options.max_tokens,
+            max_holdings: options.max_holdings,
         }
     }
 }
@@ -124,6 +133,9 @@ enum Command {
     Heartbeat(PodId, Heartbeat, Reply<Grant>),
     Place(Vec<Wanted>, Reply<Placed>),
     AcceptLoss(PodId, By, Reply<DataLossAccepted>),
+    Bury(Burial),
+    Holdings(PodId, Holdings, Reply<HoldingsKept>),
+    Generation(By, Reply<GenerationBegun>),
     Errand(Errand, Reply<Revision>),
     Used(String, u64),
     Snapshot(Reply<Arc<Snapshot>>),
@@ -137,6 +149,9 @@ impl fmt::Debug for Command {
             Self::Heartbeat(..) => "Heartbeat",
             Self::Place(..) => "Place",
             Self::AcceptLoss(..) => "AcceptLoss",
+            Self::Bury(..) => "Bury",
+            Self::Holdings(..) => "Holdings",
+            Self::Generation(..) => "Generation",
             Self::Errand(..) => "Errand",
             Self::Used(..) => "Used",
             Self::Snapshot(..) => "Snapshot",
@@ -153,6 +168,8 @@ pub(crate) struct View<'a> {
     pub(crate) model: &'a Model,
     /// How long ago the database last confirmed that this leader leads.
     pub(crate) confirmed: Duration,
+    /// Why nothing is granted nor placed, when a pod has seen what this database does not have.
+    pub(crate) behind: Option<&'a ControlError>,
     fleet: &'a Fleet,
     settings: &'a Settings,
     now: Mono,
@@ -172,6 +189,23 @@ impl View<'_> {
     /// Says what the loss of a pod's data would mean.
     pub(crate) fn would_lose(&self, pod: &PodId) -> Result<DataLossAccepted, ControlError> {
         mutations::would_lose(pod, self.model, self.fleet, self.now)
+    }
+
+    /// Says why nothing is placed although this process leads; none when it is.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        let unsettled = || ControlError::Unsettled(self.model.epoch().generation()).to_string();
+        let behind = self.behind.map(|why| format!("{why}: begin a new generation, or bring back the newest database"));
+        behind.or_else(|| (!self.model.is_settled()).then(unsettled))
+    }
+
+    /// Says what the death of a pod would mean.
+    pub(crate) fn would_bury(&self, pod: &PodId, proof: &Proof) -> Result<DeadDeclared, ControlError> {
+        burial::would_bury(pod, proof, self.model, self.fleet, self.now)
+    }
+
+    /// Says what a new generation would mean.
+    pub(crate) fn would_begin_generation(&self) -> GenerationBegun {
+        generation::would_begin(self.model)
     }
 
     /// Says whether an errand could be done.
@@ -204,6 +238,21 @@ impl Control {
     /// Lets another incarnation take over a pod's targets, empty.
     pub(crate) async fn accept_loss(&self, pod: PodId, by: By) -> Result<DataLossAccepted, ControlError> {
         self.ask(|reply| Command::AcceptLoss(pod, by, reply)).await
+    }
+
+    /// Takes somebody's word that a pod is dead.
+    pub(crate) async fn bury(&self, pod: PodId, proof: Proof) -> Result<DeadDeclared, ControlError> {
+        self.ask(|reply| Command::Bury(Burial { pod, proof, reply })).await
+    }
+
+    /// Takes a part of what a pod says it holds.
+    pub(crate) async fn holdings(&self, pod: PodId, part: Holdings) -> Result<HoldingsKept, ControlError> {
+        self.ask(|reply| Command::Holdings(pod, part, reply)).await
+    }
+
+    /// Begins a new generation of the cluster.
+    pub(crate) async fn begin_generation(&self, by: By) -> Result<GenerationBegun, ControlError> {
+        self.ask(|reply| Command::Generation(by, reply)).await
     }
 
     /// Does an errand; returns the newest revision when it was done.

@@ -8,6 +8,7 @@ mod change;
 mod data;
 mod docs;
 mod events;
+mod gone;
 mod openapi;
 mod owner;
 mod page;
@@ -74,6 +75,7 @@ impl Api {
 fn all() -> Routes {
     let parts = [
         pods::routes,
+        gone::routes,
         targets::routes,
         why::routes,
         data::routes,

@@ -77,6 +77,9 @@ pub struct Options {
     /// Most tokens of the admin API beside those of the settings
     #[arg(long, env = "BERTH_MAX_TOKENS", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
     pub max_tokens: usize,
+    /// Most targets that one pod may report to hold
+    #[arg(long, env = "BERTH_MAX_HOLDINGS", default_value_t = 1_000_000, value_name = "N", help_heading = "Limits")]
+    pub max_holdings: usize,
     /// Where the other config-services reach this one; the listening address when it is not set
     #[arg(long, env = "BERTH_CONFIG_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,

@@ -8,17 +8,25 @@
 //! ```
 
 use super::{
-    Command, ControlError, Settings, Standing, View, beats::Beats, fleet::Fleet, hub::Hub, mutations::Mutations,
-    queue::Queue, upkeep::Upkeep,
+    Command, ControlError, Settings, Standing, View,
+    beats::Beats,
+    census::Census,
+    fleet::Fleet,
+    generation::Generation,
+    heirs::{self, Heirs},
+    hub::Hub,
+    mutations::Mutations,
+    queue::Queue,
+    upkeep::Upkeep,
 };
 use crate::{
-    domain::{Batch, Model, Snapshot},
+    domain::{Batch, Change, Model, PodRecord, Snapshot},
     metrics::Metrics,
     planner::skew,
     store::{Committed, Store, StoreError},
 };
 use futures_util::future::BoxFuture;
-use shared::wire::control::PodState;
+use shared::wire::control::{HoldingsKept, PodState};
 use shared::{Clock, Mono, Term, shutdown::Shutdown};
 use std::{
     sync::{Arc, Weak},
@@ -44,6 +52,8 @@ pub(super) enum Ended {
     Fenced,
     /// The model may not be what the database holds: it is dropped, and read anew under a new term.
     Unsure(StoreError),
+    /// A new generation of the cluster has begun: everything is read anew under a new term.
+    Generation(u32),
 }
 
 /// What the leader's task works with.
@@ -58,6 +68,11 @@ pub(super) struct Desk {
     fleet: Fleet,
     beats: Beats,
     mutations: Mutations,
+    census: Census,
+    heirs: Heirs,
+    generation: Generation,
+    /// Why nothing is granted nor placed any more: a pod has seen what this database does not have (OWNERSHIP.md, Leases 11).
+    behind: Option<ControlError>,
     places: Queue,
     upkeep: Upkeep,
     /// What requests are judged by: tokens and settings.
@@ -97,6 +112,7 @@ impl Desk {
         let upkeep = Upkeep::new(Arc::clone(&store), term, settings.change_keep);
         let mutations = Mutations::new(settings.terms, settings.max_tokens, metrics.clone());
         let beats = Beats::new(term, settings.terms.duration, metrics.clone());
+        let census = Census::new(settings.max_holdings);
         Self {
             store,
             clock,
@@ -109,6 +125,10 @@ impl Desk {
             places,
             mutations,
             beats,
+            census,
+            heirs: Heirs::default(),
+            generation: Generation::default(),
+            behind: None,
             confirmed,
             upkeep,
             standing: watch::Sender::new(Arc::new(standing)),
@@ -183,7 +203,19 @@ impl Desk {
     }
 
     fn take(&mut self, command: Command) {
+        let command = match self.turned_away(command) {
+            Some(command) => command,
+            None => return,
+        };
         match command {
+            Command::Bury(burial) => self.mutations.bury(burial),
+            Command::Generation(by, reply) => self.generation.ask(by, reply),
+            Command::Holdings(pod, part, reply) => {
+                let record = self.model.pod(&pod).ok_or(ControlError::UnknownPod(pod));
+                let kept = record.and_then(|record| self.census.take(record, part));
+                // Whoever asked may be gone; so it is with every reply here.
+                let _ = reply.send(kept.map(|kept| HoldingsKept { kept }));
+            }
             Command::Register(register, reply) => self.mutations.register(register, reply),
             Command::AcceptLoss(pod, by, reply) => self.mutations.accept_loss(pod, by, reply),
             Command::Errand(errand, reply) => self.mutations.errand(errand, reply),
@@ -192,27 +224,61 @@ impl Desk {
                 self.beats.push(&self.model, &self.fleet, pod, heartbeat, reply);
             }
             Command::Place(_, reply) if !self.model.is_settled() => {
-                // Whoever asked may be gone.
                 let _ = reply.send(Err(ControlError::Unsettled(self.model.epoch().generation())));
             }
             Command::Place(wanted, reply) => self.places.push(&self.model, wanted, reply),
             Command::Snapshot(reply) => {
-                // Whoever asked may be gone.
                 let _ = reply.send(Ok(self.snapshot()));
             }
             Command::Read(read) => {
                 let (model, fleet, settings, now) = (&self.model, &self.fleet, &self.settings, self.clock.now());
                 let confirmed = now.since(self.confirmed);
-                read(&View { term: self.term, model, confirmed, fleet, settings, now });
+                let behind = self.behind.as_ref();
+                read(&View { term: self.term, model, confirmed, behind, fleet, settings, now });
             }
         }
     }
 
+    /// Refuses what a leader does not do whose database is older than what a pod has seen: all that could issue again what
+    /// was issued before. Pods go on by what they promise each other.
+    fn turned_away(&mut self, command: Command) -> Option<Command> {
+        if self.behind.is_none() {
+            self.behind = self.is_behind(&command);
+            if let Some(why) = &self.behind {
+                tracing::error!(reason = %why, "the database is older than what a pod has seen: nothing is granted nor placed; \
+                    bring back the newest one, or begin a new generation with berth generation new");
+            }
+        }
+        let Some(why) = self.behind.clone() else { return Some(command) };
+        match command {
+            Command::Register(_, reply) => drop(reply.send(Err(why))),
+            Command::Heartbeat(_, _, reply) => drop(reply.send(Err(why))),
+            Command::Place(_, reply) => drop(reply.send(Err(why))),
+            Command::AcceptLoss(_, _, reply) => drop(reply.send(Err(why))),
+            Command::Bury(burial) => drop(burial.reply.send(Err(why))),
+            Command::Holdings(_, _, reply) => drop(reply.send(Err(why))),
+            other => return Some(other),
+        }
+        None
+    }
+
     /// Puts the next transaction together and begins it: changes of pods first, then first contacts.
     fn begin(&mut self) -> Running<Committed> {
+        if let Some(batch) = self.generation.board(&self.model) {
+            let (store, term) = (Arc::clone(&self.store), self.term);
+            return Some(Box::pin(async move { store.commit(term, batch).await }));
+        }
+        if self.behind.is_some() {
+            return None;
+        }
         let (mut batch, now) = (Batch::default(), self.clock.now());
         self.mutations.board(&self.model, &self.fleet, now, &mut batch);
-        let room = self.settings.place_batch.clamp(2, Batch::MAX_WRITES).min(Batch::MAX_WRITES - batch.writes.len());
+        let room = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
+        let fleet =
+            || heirs::Fleet { candidates: self.fleet.candidates(&self.model, now), policy: &self.settings.policy };
+        self.heirs.board(&self.model, &self.census, fleet, room, &mut batch);
+        let left = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
+        let room = self.settings.place_batch.clamp(2, Batch::MAX_WRITES).min(left);
         let candidates = || self.fleet.candidates(&self.model, now);
         let (placed, refused) = self.places.board(&self.model, candidates, &self.settings.policy, room, &mut batch);
         self.metrics.placed(placed, refused);
@@ -233,6 +299,9 @@ impl Desk {
         };
         for change in &committed.changes {
             self.model.apply(change.clone());
+            if let Change::Pod(record) = change {
+                self.turned(record);
+            }
         }
         self.model.issued(committed.epoch);
         if !committed.edits.is_empty() {
@@ -245,12 +314,31 @@ impl Desk {
         self.metrics.revision(self.model.revision());
         self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
         self.places.settle(&self.model);
-        Ok(())
+        match self.generation.committed(committed.revision) {
+            Some(generation) => Err(Ended::Generation(generation)),
+            None => Ok(()),
+        }
+    }
+
+    /// A pod has registered, is dead, or has reported.
+    fn turned(&mut self, record: &PodRecord) {
+        if !record.report {
+            self.census.forget(&record.info.pod);
+        }
+        self.heirs.registered(record);
+    }
+
+    /// Returns why the database is older than what a pod has seen, if it says so.
+    fn is_behind(&self, command: &Command) -> Option<ControlError> {
+        let Command::Heartbeat(pod, heartbeat, _) = command else { return None };
+        let (seen, known) = (heartbeat.revision, self.model.revision());
+        (seen > known).then(|| ControlError::RevisionAhead { pod: pod.clone(), seen, known })
     }
 
     fn not_committed(&mut self, why: StoreError) -> Result<(), Ended> {
         self.metrics.store_error(&why);
         self.mutations.failed();
+        self.generation.failed();
         self.places.fail(&ControlError::Store);
         match why {
             StoreError::Fenced => Err(Ended::Fenced),
@@ -290,7 +378,7 @@ impl Desk {
             pods: self.model.pods().cloned().collect(),
             assignments: self.model.assignments(None).cloned().collect(),
             moves: self.model.moves().cloned().collect(),
-            // Nobody who watches is to know these.
+            // Nobody who watches is to know the others.
             ..Snapshot::default()
         });
         self.snapshot = Arc::downgrade(&snapshot);

@@ -8,7 +8,7 @@ use crate::{
     planner::Candidate,
 };
 use shared::wire::admin::PodStatus;
-use shared::wire::control::{BotInfo, Heartbeat, Load, MAX_NOT_READY, Peer, PodInfo, PodState, Witnesses};
+use shared::wire::control::{Heartbeat, Load, MAX_NOT_READY, Peer, PodInfo, PodState, Witnesses};
 use shared::{LeaseId, Mono, PodId, Revision, lease::LeaseTerms};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,8 +20,6 @@ const MISSED: u32 = 3;
 pub(super) struct Fleet {
     terms: LeaseTerms,
     pods: BTreeMap<PodId, Liveness>,
-    /// What pods said of their bots when they registered with this leader.
-    bots: BTreeMap<PodId, BotInfo>,
     /// Why pods cannot do their work, by their last heartbeats.
     not_ready: BTreeMap<PodId, String>,
 }
@@ -46,7 +44,7 @@ impl Fleet {
     pub(super) fn taken_over<'a>(terms: LeaseTerms, pods: impl Iterator<Item = &'a PodRecord>, now: Mono) -> Self {
         let assumed = Liveness { last: Some(now), ..Liveness::default() };
         let pods = pods.map(|record| (record.info.pod.clone(), assumed)).collect();
-        Self { terms, pods, bots: BTreeMap::new(), not_ready: BTreeMap::new() }
+        Self { terms, pods, not_ready: BTreeMap::new() }
     }
 
     /// Says whether a heartbeat belongs to the pod's newest lease.
@@ -68,18 +66,16 @@ impl Fleet {
             let (seen, known) = (heartbeat.revision, model.revision());
             return Err(ControlError::RevisionAhead { pod: pod.clone(), seen, known });
         }
-        if record.report {
-            return Err(ControlError::ReportFirst(pod.clone()));
+        match record.report {
+            false => Ok(()),
+            // What it told the leader before this one is forgotten.
+            true if !self.live(pod).joined => Err(ControlError::LeaseSuperseded(pod.clone())),
+            true => Err(ControlError::ReportFirst(pod.clone())),
         }
-        Ok(())
     }
 
-    /// Notes that a pod has registered with its bot: its newest lease was not granted yet.
-    pub(super) fn joined(&mut self, pod: &PodId, bot: Option<&BotInfo>) {
-        match bot {
-            Some(bot) => drop(self.bots.insert(pod.clone(), bot.clone())),
-            None => drop(self.bots.remove(pod)),
-        }
+    /// Notes that a pod has registered: its newest lease was not granted yet.
+    pub(super) fn joined(&mut self, pod: &PodId) {
         self.not_ready.remove(pod);
         let live = self.pods.entry(pod.clone()).or_default();
         (live.joined, live.leaving) = (true, false);
@@ -104,7 +100,7 @@ impl Fleet {
         let mut turns = Vec::new();
         for record in model.pods() {
             let live = self.pods.entry(record.info.pod.clone()).or_default();
-            let state = state(live, record.lease_id, now, &self.terms);
+            let state = state(live, record, now, &self.terms);
             if live.told.is_none_or(|(before, _)| before != state) {
                 live.told = Some((state, now));
                 turns.push((record.info.pod.clone(), state));
@@ -126,7 +122,7 @@ impl Fleet {
             Candidate {
                 pod: record.info.pod.clone(),
                 capacity: record.info.capacity,
-                ready: state(&live, record.lease_id, now, &self.terms) == PodState::Ready,
+                ready: state(&live, record, now, &self.terms) == PodState::Ready,
                 targets: model.targets_of(&record.info.pod),
                 load: live.load,
             }
@@ -145,7 +141,7 @@ impl Fleet {
     pub(super) fn status(&self, record: &PodRecord, model: &Model, now: Mono) -> PodStatus {
         let live = self.live(&record.info.pod);
         let granted = live.granted.filter(|(id, _)| *id == record.lease_id);
-        let state = state(&live, record.lease_id, now, &self.terms);
+        let state = state(&live, record, now, &self.terms);
         let told = live.told.filter(|(told, _)| *told == state);
         PodStatus {
             info: record.info.clone(),
@@ -159,7 +155,7 @@ impl Fleet {
             seen_revision: live.seen,
             version: record.version.clone(),
             schema: record.schema,
-            bot: self.bots.get(&record.info.pod).cloned(),
+            bot: record.bot.clone(),
             not_ready: self.not_ready.get(&record.info.pod).cloned(),
         }
     }
@@ -173,8 +169,11 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn state(live: &Liveness, lease: LeaseId, now: Mono, terms: &LeaseTerms) -> PodState {
-    match live.granted.filter(|(id, _)| *id == lease) {
+fn state(live: &Liveness, record: &PodRecord, now: Mono, terms: &LeaseTerms) -> PodState {
+    if record.buried {
+        return PodState::Dead;
+    }
+    match live.granted.filter(|(id, _)| *id == record.lease_id) {
         Some((_, at)) if terms.over_at(at) <= now => PodState::Expired,
         Some(_) if live.leaving => PodState::Restarting,
         Some((_, at)) if now.since(at) <= terms.heartbeat * MISSED => PodState::Ready,

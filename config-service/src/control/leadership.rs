@@ -76,6 +76,12 @@ impl Campaign {
                     match ended {
                         Ok(Ended::Stopping) => break,
                         Ok(Ended::Fenced) => tracing::warn!(%term, "the term is over, another leads"),
+                        Ok(Ended::Generation(generation)) => {
+                            tracing::warn!(
+                                generation,
+                                "a new generation begins: every pod registers anew and reports what it holds"
+                            );
+                        }
                         Ok(Ended::Unsure(why)) => tracing::warn!(%term, error = %why, "reading everything anew"),
                         Err(StoreError::Unusable(why)) => return Err(StoreError::Unusable(why)),
                         Err(why) => tracing::warn!(%term, error = %why, "cannot read the database"),

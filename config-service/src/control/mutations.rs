@@ -2,13 +2,14 @@
 //! tokens or settings or only stand in the audit. They wait for the next transaction, ride in it, and are answered by its
 //! outcome.
 
-use super::{ControlError, Errand, Reply, errand, fleet::Fleet, registration::admit};
+use super::{ControlError, Errand, Reply, burial::Burial, errand, fleet::Fleet, registration::admit};
 use crate::{
-    domain::{Batch, By, Model, PodRecord, Write},
+    domain::{Batch, By, Fencing, Model, PodRecord, Write},
     metrics::Metrics,
 };
+use shared::wire::Hello;
 use shared::wire::admin::DataLossAccepted;
-use shared::wire::{Hello, control::AssignmentState, control::Register, control::Registered};
+use shared::wire::control::{Assignment, AssignmentState, Register, Registered};
 use shared::{Epoch, Mono, PodId, Revision, TargetId, lease::LeaseTerms};
 use std::collections::{HashSet, VecDeque};
 
@@ -29,6 +30,7 @@ pub(super) struct Mutations {
 enum Mutation {
     Register(Register, Reply<Registered>),
     AcceptLoss(Loss),
+    Bury(Burial, u64),
     Errand(Errand, Reply<Revision>),
 }
 
@@ -49,6 +51,7 @@ impl Mutation {
         match self {
             Self::Register(register, _) => register.pod.as_str(),
             Self::AcceptLoss(loss) => loss.pod.as_str(),
+            Self::Bury(burial, _) => burial.pod.as_str(),
             Self::Errand(errand, _) => &errand.subject,
         }
     }
@@ -58,6 +61,7 @@ impl Mutation {
         match self {
             Self::Register(_, reply) => drop(reply.send(Err(why))),
             Self::AcceptLoss(loss) => drop(loss.reply.send(Err(why))),
+            Self::Bury(burial, _) => drop(burial.reply.send(Err(why))),
             Self::Errand(_, reply) => drop(reply.send(Err(why))),
         }
     }
@@ -77,6 +81,11 @@ impl Mutations {
     /// Takes an operator's word.
     pub(super) fn accept_loss(&mut self, pod: PodId, by: By, reply: Reply<DataLossAccepted>) {
         self.waiting.push_back(Mutation::AcceptLoss(Loss { pod, by, left: None, done: 0, reply }));
+    }
+
+    /// Takes somebody's proof that a pod is dead.
+    pub(super) fn bury(&mut self, burial: Burial) {
+        self.waiting.push_back(Mutation::Bury(burial, 0));
     }
 
     /// Takes an errand.
@@ -104,6 +113,10 @@ impl Mutations {
                 Mutation::AcceptLoss(mut loss) => match lose(&mut loss, model, fleet, now, batch) {
                     Ok(()) => Ok(Mutation::AcceptLoss(loss)),
                     Err(why) => Err((Mutation::AcceptLoss(loss), why)),
+                },
+                Mutation::Bury(burial, _) => match burial.board(model, fleet, now, batch) {
+                    Ok(targets) => Ok(Mutation::Bury(burial, targets)),
+                    Err(why) => Err((Mutation::Bury(burial, 0), why)),
                 },
                 Mutation::Errand(errand, reply) => match errand::check(&errand, model, batch, self.max_tokens) {
                     Ok(()) => {
@@ -139,6 +152,7 @@ impl Mutations {
                     tracing::warn!(%pod, targets, actor, request_id, "the loss of a pod's data was accepted by an operator");
                     let _ = reply.send(Ok(DataLossAccepted { pod, targets, revision, dry_run: false }));
                 }
+                Mutation::Bury(burial, targets) => burial.done(targets, revision),
                 Mutation::Errand(Errand { action, subject, by, .. }, reply) => {
                     let By { actor, request_id, .. } = &by;
                     tracing::info!(action, subject, actor, request_id, "an operator made a change");
@@ -158,7 +172,7 @@ impl Mutations {
     fn registered(&self, register: &Register, reply: Reply<Registered>, model: &Model, fleet: &mut Fleet) {
         let pod = &register.pod;
         let Some(record) = model.pod(pod) else { return };
-        fleet.joined(pod, register.bot.as_ref());
+        fleet.joined(pod);
         self.metrics.registration("ok");
         let (lease, targets) = (record.lease_id, model.targets_of(pod));
         tracing::info!(
@@ -172,8 +186,8 @@ impl Mutations {
             generation: model.epoch().generation(),
             heartbeat_ms: millis(self.terms.heartbeat),
             lease_ms: millis(self.terms.duration),
-            fenced: Vec::new(),
-            report: false,
+            fenced: model.fencing().map(Fencing::mark).collect(),
+            report: record.report,
         }));
     }
 }
@@ -183,9 +197,7 @@ impl Mutations {
 fn lose(loss: &mut Loss, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Batch) -> Result<(), ControlError> {
     let pod = &loss.pod;
     let record = may_lose(pod, model, fleet, now)?;
-    let left = loss
-        .left
-        .get_or_insert_with(|| model.assignments_of(pod, None).map(|assignment| assignment.target.clone()).collect());
+    let left = loss.left.get_or_insert_with(|| lost(pod, model).map(|assignment| assignment.target.clone()).collect());
     for target in left.drain(..left.len().min(LOSS_CHUNK)) {
         let Some(assignment) = model.assignment(&target) else { continue };
         batch.writes.push(Write::Assign {
@@ -218,8 +230,14 @@ pub(super) fn would_lose(
     now: Mono,
 ) -> Result<DataLossAccepted, ControlError> {
     may_lose(pod, model, fleet, now)?;
-    let (targets, revision) = (model.targets_of(pod), model.revision());
+    let (targets, revision) = (lost(pod, model).count() as u64, model.revision());
     Ok(DataLossAccepted { pod: pod.clone(), targets, revision, dry_run: true })
+}
+
+/// Returns the targets whose data is lost with a pod's: those it serves, and those that wait for its copy elsewhere.
+fn lost<'a>(pod: &'a PodId, model: &'a Model) -> impl Iterator<Item = &'a Assignment> {
+    let own = model.assignments_of(pod, None).filter(|one| one.state == AssignmentState::Serving);
+    own.chain(model.quarantined(None).filter(|one| one.data.as_ref().is_some_and(|data| data.pod == *pod)))
 }
 
 fn may_lose<'a>(pod: &PodId, model: &'a Model, fleet: &Fleet, now: Mono) -> Result<&'a PodRecord, ControlError> {

@@ -33,7 +33,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// What is to be known of registering.
 pub(super) fn register_doc() -> Doc {
-    let refused = ["generation-ahead", "incarnation-mismatch", "invalid", "lease-held", "version-mismatch"];
+    let refused = [
+        "generation-ahead",
+        "revision-ahead",
+        "incarnation-buried",
+        "incarnation-mismatch",
+        "invalid",
+        "lease-held",
+        "version-mismatch",
+    ];
     Doc::new("Register a gateway pod")
         .text("Pods do this themselves. The lease is valid only once a heartbeat has been granted.")
         .answers::<Registered>()
@@ -46,7 +54,14 @@ pub(super) fn heartbeat_doc() -> Doc {
     Doc::new("Renew a pod's lease")
         .text("Pods do this themselves, every second.")
         .answers::<Grant>()
-        .fails(&["unknown-pod", "incarnation-mismatch", "lease-superseded", "revision-ahead"])
+        .fails(&[
+            "unknown-pod",
+            "incarnation-buried",
+            "incarnation-mismatch",
+            "lease-superseded",
+            "report-first",
+            "revision-ahead",
+        ])
         .asks_leader()
 }
 

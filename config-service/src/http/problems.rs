@@ -36,7 +36,6 @@ pub(super) const CODES: &[Code] = &[
     code(409, "lease-held", "A lease of the pod may still be valid; try again later."),
     code(409, "lease-superseded", "The pod has registered again since."),
     code(409, "read-only", "An operator has made the cluster read-only."),
-    code(409, "revision-ahead", "The pod has seen a revision that this database has not reached."),
     code(409, "token-exists", "A token of this name is in force."),
     code(409, "too-many-tokens", "As many tokens are in force as there may be."),
     code(409, "version-mismatch", "No version of the protocol in common."),
@@ -50,7 +49,7 @@ pub(super) const CODES: &[Code] = &[
         "Everything has its form, but not together: an address that is none, a parent that cannot be one.",
     ),
     code(422, "idempotency-mismatch", "The Idempotency-Key was used for another request."),
-    code(422, "not-confirmed", "`confirm` is not the target's name; nothing was erased."),
+    code(422, "not-confirmed", "`confirm` is not the target's name, or `i_know` is not true; nothing was done."),
     code(500, "internal", "An error of Berth; the log has the cause."),
     code(501, "not-yet", "Berth does not do this yet."),
     code(503, "generation-unsettled", "A new cluster generation: not every pod has reported yet what it holds."),
@@ -61,6 +60,7 @@ pub(super) const CODES: &[Code] = &[
     code(503, "owner-unreachable", "The target's pod does not answer."),
     code(503, "place-queue-full", "Too many first contacts wait; try again in a moment."),
     code(503, "report-first", "The pod has to report what it holds before it is granted anything."),
+    code(503, "revision-ahead", "A pod has seen a revision that this database has not reached: it is an older copy."),
     code(503, "store-unavailable", "The database does not answer; nothing was promised."),
     code(503, "too-many-exports", "The pod writes as many exports as it may; try again later."),
     code(503, "too-many-watchers", "No more watchers are taken."),
@@ -118,11 +118,17 @@ impl From<ControlError> for Problem {
             E::LeaseSuperseded(_) => Self::conflict("lease-superseded", format!("{text}; register anew")),
             E::GenerationAhead { .. } => Self::conflict(
                 "generation-ahead",
-                format!("{text}: this is an older copy of the database; bring back the newest one"),
+                format!(
+                    "{text}: this is an older copy of the database; bring back the newest one, or begin a new generation with berth generation new"
+                ),
             ),
-            E::RevisionAhead { .. } => Self::conflict(
+            // No pod gives its lease up because of it: it goes on by what the others promise.
+            E::RevisionAhead { .. } => Self::unavailable(
                 "revision-ahead",
-                format!("{text}: this is an older copy of the database, or another one; bring back the newest one"),
+                format!(
+                    "{text}: this is an older copy of the database, or another one; bring back the newest one, or begin a \
+                     new generation with berth generation new"
+                ),
             ),
             E::Version => Self::conflict("version-mismatch", format!("{text}; update the older side first")),
             E::Invalid(_) => unprocessable("invalid", &text),

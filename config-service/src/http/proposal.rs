@@ -176,7 +176,7 @@ async fn health(State(api): State<Api>, _: Reader) -> Json<Health> {
     let leading = api.control.read(|view| {
         let ready = view.pods().filter(|pod| pod.state == PodState::Ready).count();
         Health {
-            status: if ready > 0 { "ok" } else { "degraded" }.to_owned(),
+            status: if ready > 0 && view.stopped().is_none() { "ok" } else { "degraded" }.to_owned(),
             leader: true,
             leader_address: None,
             term: view.term,
@@ -184,6 +184,8 @@ async fn health(State(api): State<Api>, _: Reader) -> Json<Health> {
             pods: view.model.pods().len() as u64,
             ready_pods: ready as u64,
             targets: view.model.len() as u64,
+            quarantined: view.model.quarantined_len() as u64,
+            stopped: view.stopped(),
         }
     });
     Json(leading.await.unwrap_or_else(|_| Health {
@@ -195,6 +197,8 @@ async fn health(State(api): State<Api>, _: Reader) -> Json<Health> {
         pods: 0,
         ready_pods: 0,
         targets: 0,
+        quarantined: 0,
+        stopped: None,
     }))
 }
 

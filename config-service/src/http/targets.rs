@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use shared::wire::admin::TargetList;
-use shared::wire::control::{Assignment, Place, PlaceTarget, Placed, TargetState};
+use shared::wire::control::{Assignment, AssignmentState, Place, PlaceTarget, Placed, TargetState};
 use shared::{Kind, Platform, PodId, Problem, TargetId};
 
 /// Adds the routes.
@@ -23,7 +23,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let place_doc = Doc::new("Say where targets are, and give those a home that have none")
         .text("Routers do this on first contact. At most 5000 targets; what cannot be placed is in `refused` with its reason.")
         .answers::<Placed>()
-        .fails(&["invalid", "place-queue-full"])
+        .fails(&["invalid", "place-queue-full", "generation-unsettled", "revision-ahead"])
         .example(json!({ "targets": [{ "target": "discord:guild:81384788765712384" }] }))
         .asks_leader();
     let list_doc = Doc::new("List targets with their owners").text("Ordered by target.").answers::<TargetList>();
@@ -62,6 +62,8 @@ struct Filter {
     platform: Option<Platform>,
     /// Only this pod's.
     pod: Option<PodId>,
+    /// Only those that are served, or only those whose data is not reachable.
+    state: Option<AssignmentState>,
     /// Most targets of the page; 100 when it is left out.
     limit: Option<Limit>,
     /// Where the page before ended.
@@ -75,12 +77,18 @@ async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -
             return Err(ControlError::UnknownPod(unknown.clone()));
         }
         let (mut targets, after) = (Vec::new(), after.as_deref());
-        let of = |assignment: &&Assignment| page.platform.is_none_or(|one| assignment.target.platform() == one);
+        let of = |assignment: &&Assignment| {
+            page.platform.is_none_or(|one| assignment.target.platform() == one)
+                && page.state.is_none_or(|one| assignment.state == one)
+        };
         match &page.pod {
+            None if page.state == Some(AssignmentState::Quarantined) => {
+                targets.extend(view.model.quarantined(after).filter(of).take(size + 1).cloned());
+            }
             Some(pod) => {
                 targets.extend(view.model.assignments_of(pod, after).filter(of).take(size + 1).cloned());
             }
-            None => targets.extend(view.model.assignments_on(page.platform, after).take(size + 1).cloned()),
+            None => targets.extend(view.model.assignments_on(page.platform, after).filter(of).take(size + 1).cloned()),
         }
         let next = cut(&mut targets, size, |last: &Assignment| last.target.clone());
         Ok(TargetList { revision: view.model.revision(), targets, next })

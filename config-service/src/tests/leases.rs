@@ -1,5 +1,5 @@
 use super::harness::*;
-use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, Instances, PodStatus, PodsHealth};
+use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, Health, Instances, PodStatus, PodsHealth};
 use shared::wire::control::PodState;
 use shared::{Epoch, LeaseId, Revision};
 use std::time::Duration;
@@ -23,7 +23,6 @@ async fn a_grant_answers_exactly_the_heartbeat_that_asked() {
     for (beat, refusal) in [
         (wrong(&|beat| beat.incarnation = incarnation(9)), "incarnation-mismatch"),
         (wrong(&|beat| beat.lease_id = LeaseId(pod.lease.0 + 1)), "lease-superseded"),
-        (wrong(&|beat| beat.revision = Revision(1_000)), "revision-ahead"),
     ] {
         assert_eq!(code(pod.send(&node, &beat).await), refusal);
     }
@@ -31,6 +30,23 @@ async fn a_grant_answers_exactly_the_heartbeat_that_asked() {
     stranger.lease_id = LeaseId(1);
     let unknown = node.service().post::<serde_json::Value>("/v1/pods/gateway-9/heartbeat", &stranger).await;
     assert_eq!(code(unknown), "unknown-pod");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_whose_database_is_older_than_what_a_pod_has_seen_grants_and_places_nothing_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let (pod, other) = (node.ready("gateway-0", 0).await, node.ready("gateway-1", 1).await);
+    let mut ahead = pod.heartbeat();
+    ahead.revision = Revision(1_000);
+    assert_eq!(code(pod.send(&node, &ahead).await), "revision-ahead");
+    assert_eq!(code(other.beat(&node).await), "revision-ahead");
+    assert_eq!(code(node.registered("gateway-2", 2).await), "revision-ahead");
+    assert_eq!(code(node.place(&["discord:guild:1"]).await), "revision-ahead");
+    let health: Health = node.admin().get("/health").await.expect("answers");
+    assert_eq!(health.status, "degraded");
+    assert!(health.stopped.expect("said").contains("revision 1000"));
     node.stop().await;
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod events;
+mod fleet;
 mod proposal;
 
 pub use access::{
@@ -10,6 +11,7 @@ pub use access::{
     TokenRevoked,
 };
 pub use events::{Candidate, Event, EventList, Explanation, History, Ownership};
+pub use fleet::{DeadDeclared, DeclareDead, GenerationBegun, NewGeneration, Reaped};
 pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
 
 use super::control::{Assignment, BotInfo, Load, PodInfo, PodState};
@@ -100,6 +102,12 @@ pub struct Health {
     pub ready_pods: u64,
     /// Assigned targets.
     pub targets: u64,
+    /// Those whose data is not reachable: nobody serves them.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// Why nothing is placed nor granted although this process leads; none when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// `POST /v1/pods/{pod}/accept-data-loss`.

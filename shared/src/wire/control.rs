@@ -88,6 +88,13 @@ pub struct Holdings {
     pub more: bool,
 }
 
+/// The answer to [`Holdings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldingsKept {
+    /// How many targets of this report are known now, over all of its parts; 0 when none was asked for.
+    pub kept: u64,
+}
+
 /// A target whose rows a pod's database holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Holding {

@@ -60,14 +60,10 @@ impl Settings {
                 bail!("{} is missing; build it first: cargo build --workspace --bins", program.display());
             }
         }
-        let preload = plan.preloaded.then(|| preload::build(folder)).transpose()?;
-        if let Some(library) = &preload {
-            preload::prove(library, folder)?;
-        }
         Ok(Self {
             berth: plan.berth.clone(),
             bot,
-            preload,
+            preload: plan.preloaded.then(|| preload::build(folder)).transpose()?,
             proxied: plan.proxied,
             folder: folder.to_owned(),
             store: store.to_owned(),

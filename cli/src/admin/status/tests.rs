@@ -42,6 +42,8 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
             pods: 1,
             ready_pods,
             targets: 4,
+            quarantined: 0,
+            stopped: None,
         },
         pods: PodList { revision: Revision(9), pods: vec![pod] },
         http_service: Some(Probe {

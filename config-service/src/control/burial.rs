@@ -1,0 +1,114 @@
+//! The proof that a pod is dead, by somebody who knows (OWNERSHIP.md, Leases 9): an operator who says so in so many words, or
+//! the supervisor that reaped the process. It takes no witness. Pure.
+
+use super::{ControlError, Reply, fleet::Fleet};
+use crate::domain::{Batch, By, Model, PodRecord, Write};
+use shared::wire::admin::DeadDeclared;
+use shared::{Incarnation, Mono, PodId, Revision};
+
+/// A proof, while it is being carried out.
+#[derive(Debug)]
+pub(super) struct Burial {
+    /// Who is dead.
+    pub(super) pod: PodId,
+    /// Who says so.
+    pub(super) proof: Proof,
+    /// Whoever waits for the answer.
+    pub(super) reply: Reply<DeadDeclared>,
+}
+
+/// Who says that a pod is dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// An operator.
+    Declared(By),
+    /// The supervisor that waited for the process of this life of the pod.
+    Reaped(Incarnation),
+}
+
+impl Burial {
+    /// Adds what is to be written; returns how many targets get other owners.
+    pub(super) fn board(
+        &self,
+        model: &Model,
+        fleet: &Fleet,
+        now: Mono,
+        batch: &mut Batch,
+    ) -> Result<u64, ControlError> {
+        let record = may_bury(&self.pod, &self.proof, model, fleet, now)?;
+        let targets = model.targets_of(&self.pod);
+        if !record.buried {
+            batch.writes.push(Write::Bury(record.clone()));
+        }
+        match &self.proof {
+            Proof::Declared(by) => {
+                batch.audits.push(by.audit("declare-dead", self.pod.as_str()));
+                let answer = DeadDeclared { pod: self.pod.clone(), targets, revision: Revision(0), dry_run: false };
+                batch.kept.extend(by.keep(&answer));
+            }
+            Proof::Reaped(_) => batch.audits.push(reaped(&self.pod)),
+        }
+        Ok(targets)
+    }
+
+    /// It is committed: answers.
+    pub(super) fn done(self, targets: u64, revision: Revision) {
+        let pod = self.pod;
+        match &self.proof {
+            Proof::Declared(By { actor, request_id, .. }) => {
+                tracing::warn!(%pod, targets, actor, request_id, "an operator declared a pod dead");
+            }
+            Proof::Reaped(incarnation) => {
+                tracing::warn!(%pod, targets, %incarnation, "a pod's process was reaped for good")
+            }
+        }
+        // Whoever asked may be gone.
+        let _ = self.reply.send(Ok(DeadDeclared { pod, targets, revision, dry_run: false }));
+    }
+}
+
+fn reaped(pod: &PodId) -> crate::domain::Audit {
+    crate::domain::Audit {
+        actor: "supervisor".to_owned(),
+        action: "reaped",
+        subject: pod.to_string(),
+        reason: "its process has ended and is not started again".to_owned(),
+        request_id: String::new(),
+    }
+}
+
+/// Says what the death of a pod would mean, and changes nothing.
+pub(super) fn would_bury(
+    pod: &PodId,
+    proof: &Proof,
+    model: &Model,
+    fleet: &Fleet,
+    now: Mono,
+) -> Result<DeadDeclared, ControlError> {
+    may_bury(pod, proof, model, fleet, now)?;
+    let (targets, revision) = (model.targets_of(pod), model.revision());
+    Ok(DeadDeclared { pod: pod.clone(), targets, revision, dry_run: true })
+}
+
+/// An operator's word does not count while the pod's own heartbeats say otherwise.
+fn may_bury<'a>(
+    pod: &PodId,
+    proof: &Proof,
+    model: &'a Model,
+    fleet: &Fleet,
+    now: Mono,
+) -> Result<&'a PodRecord, ControlError> {
+    let record = model.pod(pod).ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
+    match proof {
+        _ if record.buried => Ok(record),
+        Proof::Reaped(incarnation) if record.info.incarnation != *incarnation => {
+            Err(ControlError::WrongIncarnation(pod.clone()))
+        }
+        Proof::Reaped(_) => Ok(record),
+        Proof::Declared(_) => {
+            let remaining = fleet.may_act_for(pod, now);
+            let held = ControlError::LeaseHeld { pod: pod.clone(), remaining };
+            if remaining.is_zero() { Ok(record) } else { Err(held) }
+        }
+    }
+}
