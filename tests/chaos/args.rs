@@ -31,6 +31,9 @@ pub(crate) enum Command {
         /// The port on the same node it passes everything on to.
         to: u16,
     },
+    /// Says what the clocks show; the harness asks whether they can be turned.
+    #[command(hide = true)]
+    Clock,
     /// Remove what an earlier run left behind: namespaces, bridge, mounts, processes
     Clean,
 }
@@ -56,6 +59,9 @@ pub(crate) struct Run {
     /// Measure the numbers of docs/reliability.md instead of making random faults
     #[arg(long)]
     pub(crate) numbers: bool,
+    /// Try the harness: spoil what a run has left behind, and check that all of it is found
+    #[arg(long, conflicts_with = "numbers")]
+    pub(crate) self_test: bool,
     /// Only these numbers, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAMES", requires = "numbers")]
     pub(crate) only: Vec<String>,

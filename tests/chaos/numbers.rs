@@ -123,7 +123,7 @@ impl Bench {
 
     /// Ends all and counts what is lost or doubled.
     async fn reckon(mut self) -> anyhow::Result<Figure> {
-        let (verdict, acknowledged) = crate::reckoning::reckon(&mut self.world, &mut self.load).await?;
+        let (verdict, acknowledged) = crate::reckoning::reckon(&mut self.world, &mut self.load, false).await?;
         for finding in verdict.findings() {
             eprintln!("FOUND {finding}");
         }

@@ -2,6 +2,7 @@
 //! told, so that a time that the process wrote down can be turned back into the machine's own.
 
 use crate::command::run;
+use anyhow::{Context, ensure};
 use rustix::fs::{Mode, OFlags};
 use shared::clock::{BootClock, Clock};
 use std::{
@@ -14,6 +15,7 @@ const SOURCE: &str = include_str!("preload.c");
 /// The setting that names the page.
 pub(crate) const SETTING: &str = "BERTH_CHAOS_CONTROL";
 const EIO: i64 = 5;
+const HOUR: i64 = 3_600_000_000_000;
 
 /// Builds the library in `folder` and returns where it is.
 pub(crate) fn build(folder: &Path) -> anyhow::Result<PathBuf> {
@@ -22,6 +24,18 @@ pub(crate) fn build(folder: &Path) -> anyhow::Result<PathBuf> {
     let (source, built) = (source.display().to_string(), library.display().to_string());
     run(&["cc", "-O2", "-shared", "-fPIC", "-o", &built, &source, "-ldl"])?;
     Ok(library)
+}
+
+/// Checks that a process of this build sees its clocks turned: one that asks the kernel past the C library would not.
+pub(crate) fn prove(library: &Path, folder: &Path) -> anyhow::Result<()> {
+    let mut control = Control::new(&folder.join("proof.control"))?;
+    control.pieces = vec![Piece { base: 0, shift: HOUR, rate: 0 }];
+    control.tell()?;
+    let own = std::env::current_exe()?.display().to_string();
+    let (load, page) = (format!("LD_PRELOAD={}", library.display()), format!("{SETTING}={}", control.path().display()));
+    let said: i64 = run(&["env", &load, &page, &own, "clock"])?.trim().parse().context("a time")?;
+    ensure!(said - now() > HOUR / 2, "clocks cannot be turned: this build asks the kernel past the C library");
+    Ok(())
 }
 
 /// From a moment of the machine's clock on, how far a process's clocks are ahead and how much faster they run.

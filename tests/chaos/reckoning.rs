@@ -5,6 +5,7 @@ use crate::{
     evidence::Evidence,
     load::{self, Load},
     node::Node,
+    spoil::spoil,
     verdict::Verdict,
     world::World,
 };
@@ -24,7 +25,8 @@ const STOP: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Ends the load and the gateways; returns the verdict, and how many events were acknowledged.
-pub(crate) async fn reckon(world: &mut World, load: &mut Load) -> anyhow::Result<(Verdict, u64)> {
+/// With `spoilt`, what is left is spoilt before it is judged.
+pub(crate) async fn reckon(world: &mut World, load: &mut Load, spoilt: bool) -> anyhow::Result<(Verdict, u64)> {
     load.finish(FINISH).await;
     let ledger = &load.ledger;
     let promised: Vec<u64> = (0..ledger.targets()).map(|i| ledger.promised(i)).collect();
@@ -34,7 +36,12 @@ pub(crate) async fn reckon(world: &mut World, load: &mut Load) -> anyhow::Result
         if !world.gateways[n].stop(STOP).await {
             eprintln!("{} did not stop in order", world.gateways[n].name());
         }
-        evidence.read_pod(world.gateways[n].name(), &world.data(n))?;
+    }
+    if spoilt {
+        spoil(world)?;
+    }
+    for (n, gateway) in world.gateways.iter().enumerate() {
+        evidence.read_pod(gateway.name(), &world.data(n))?;
     }
     evidence.add_calls(&world.outside.calls());
     let mut verdict = Verdict::default();

@@ -22,15 +22,14 @@ impl Figure {
     pub(crate) fn times(name: &str, mut all: Vec<Duration>, most: Duration) -> Self {
         all.sort_unstable();
         let ms = |share: f64| percentile(&all, share).as_secs_f64() * 1e3;
+        let measured = if let [only] = all.as_slice() {
+            said(only.as_secs_f64() * 1e3)
+        } else {
+            format!("median {}, p99 {}, worst {} of {}", said(ms(0.5)), said(ms(0.99)), said(ms(1.0)), all.len())
+        };
         Self {
             name: name.to_owned(),
-            measured: format!(
-                "median {}, p99 {}, worst {} of {}",
-                said(ms(0.5)),
-                said(ms(0.99)),
-                said(ms(1.0)),
-                all.len()
-            ),
+            measured,
             promised: format!("p99 ≤ {}", said(most.as_secs_f64() * 1e3)),
             kept: Some(!all.is_empty() && percentile(&all, 0.99) <= most),
         }

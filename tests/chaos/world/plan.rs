@@ -60,10 +60,14 @@ impl Settings {
                 bail!("{} is missing; build it first: cargo build --workspace --bins", program.display());
             }
         }
+        let preload = plan.preloaded.then(|| preload::build(folder)).transpose()?;
+        if let Some(library) = &preload {
+            preload::prove(library, folder)?;
+        }
         Ok(Self {
             berth: plan.berth.clone(),
             bot,
-            preload: plan.preloaded.then(|| preload::build(folder)).transpose()?,
+            preload,
             proxied: plan.proxied,
             folder: folder.to_owned(),
             store: store.to_owned(),
