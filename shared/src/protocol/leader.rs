@@ -1,0 +1,506 @@
+//! The leader (OWNERSHIP.md, Leases 2, 5 to 7, 9, 10, 13 and 14): whom it grants a lease, whom it fences, and whom it buries.
+//! Knows no database, no network and no targets: what has to be written it asks for, and goes on when it is told that it
+//! stands there. Its shell keeps the term; a commit whose outcome is unknown ends this leader, and a new one begins from
+//! what is in the database.
+//!
+//! ```text
+//!  Beat ─▶ Check ─▶ Checked ─▶ Grant                    silent 3 s ─▶ Write(Fencing) ─▶ Fence to all witnesses ─▶ Fenced …
+//!  QF of this round in every config, grants and promises over, leader old enough ─▶ Write(Bury) ─▶ the shell moves targets
+//!  pods came, went, acknowledged ─▶ Write(Members)
+//! ```
+
+mod chains;
+mod checks;
+mod look;
+mod pod;
+
+use super::members::Members;
+use super::silence::{Pace, Silence, Turn};
+use crate::lease::LeaseTerms;
+use crate::wire::control::Heartbeat;
+use crate::wire::peers::{Fence, Fenced, Mark};
+use crate::{Incarnation, LeaseId, Mono, PodId, Term};
+use chains::Verdict;
+use checks::{Checks, Waiting};
+use pod::{Life, Pod};
+use std::{collections::BTreeMap, time::Duration};
+
+pub use look::Blocked;
+
+/// A pod as the database knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its name.
+    pub pod: PodId,
+    /// Its newest lease.
+    pub lease_id: LeaseId,
+    /// Its newest incarnation.
+    pub incarnation: Incarnation,
+    /// Whether that incarnation was failed over.
+    pub buried: bool,
+    /// The newest witness config it is known to have on disk. 0 is always safe: the next heartbeat says it.
+    pub acknowledged: u64,
+    /// The highest lease that is, or ever was, being fenced, and the highest round.
+    pub fenced: Option<(LeaseId, u64)>,
+}
+
+/// How long the leader waits for what the protocol's constants do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Patience {
+    /// Least time between the starts of two checks of the term.
+    pub check: Duration,
+    /// How long a pod that said goodbye may be away before it is fenced.
+    pub restart: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { check: Duration::from_millis(100), restart: Duration::from_secs(60) }
+    }
+}
+
+/// How it is known that a pod is dead (OWNERSHIP.md, Leases 9). The shell sees to it that it is about the newest incarnation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// The supervisor has reaped its process, and starts no other in its folder.
+    Reaped,
+    /// Its container is reported terminated, for that pod UID.
+    Terminated,
+    /// Its node has the out-of-service taint.
+    OutOfService,
+    /// An operator says so.
+    Declared,
+    /// It said goodbye after it was drained.
+    Goodbye,
+}
+
+impl Proof {
+    /// Whether the process is certainly gone. The others are somebody's word: its lease is waited out all the same, and the
+    /// witnesses are told.
+    const fn is_certain(self) -> bool {
+        matches!(self, Self::Reaped | Self::Terminated | Self::Goodbye)
+    }
+}
+
+/// What is to be written, each under `WHERE term = mine`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Intent {
+    /// This lease is being fenced. Nobody is asked before it is committed; `Registered.fenced` tells it from then on.
+    Fencing {
+        /// Whose.
+        pod: PodId,
+        /// The lease; it and all before it.
+        lease_id: LeaseId,
+        /// The round.
+        round: u64,
+    },
+    /// The incarnation is over for good. Only while `lease_id` is the pod's newest; a registration in between wins.
+    Bury {
+        /// Whose.
+        pod: PodId,
+        /// Its newest lease.
+        lease_id: LeaseId,
+        /// The incarnation.
+        incarnation: Incarnation,
+        /// How it is known; none: it was fenced.
+        proof: Option<Proof>,
+    },
+    /// The next witness config.
+    Members(Members),
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A heartbeat has arrived. Answered by [`Output::Grant`] or [`Output::Refuse`].
+    Beat {
+        /// Whose.
+        pod: PodId,
+        /// It.
+        heartbeat: Heartbeat,
+    },
+    /// A check of the term is over: any write under `WHERE term = mine` that was committed, or was not.
+    Checked {
+        /// When it was begun, by this process' clock.
+        began: Mono,
+        /// Whether it was committed.
+        ok: bool,
+    },
+    /// A registration was committed.
+    Registered {
+        /// Whose.
+        pod: PodId,
+        /// The incarnation it registered as.
+        incarnation: Incarnation,
+        /// Its new lease.
+        lease_id: LeaseId,
+    },
+    /// A witness has answered.
+    Fenced(Fenced),
+    /// A pod is dead.
+    Proof {
+        /// Which.
+        pod: PodId,
+        /// How that is known.
+        of: Proof,
+    },
+    /// This is committed.
+    Written(Intent),
+    /// This is certainly not committed, and will not be.
+    NotWritten(Intent),
+    /// Whether this node is too slow to tell silence (OWNERSHIP.md, Leases 14).
+    Degraded(bool),
+    /// The term is over.
+    Left,
+    /// Time passed.
+    Tick,
+}
+
+/// Why a heartbeat is not granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// Nobody knows the pod: it registers (404).
+    Unknown,
+    /// Its incarnation was failed over: it begins a new one (410).
+    Buried,
+    /// Another incarnation has its name: it registers (409).
+    WrongIncarnation,
+    /// It has a newer lease, or another process of it has: it registers (409).
+    Superseded,
+    /// Its lease is being fenced: it registers for a new one (409).
+    Fenced,
+    /// Two processes go on as this pod: both register anew (409).
+    Cloned,
+    /// Two processes went on as this pod, or it was declared dead: it waits (503).
+    Suspended,
+    /// It knows a newer witness config than this leader: the database is not the newest. The leader must stop (503).
+    Ahead,
+    /// The term could not be checked (503).
+    Unchecked,
+    /// This is not the leader any more (503).
+    NotLeader,
+}
+
+/// What to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Begin a check of the term now.
+    Check,
+    /// Answer this heartbeat with a grant.
+    Grant {
+        /// Whose.
+        pod: PodId,
+        /// Its nonce.
+        nonce: u64,
+        /// The version of the witness config: [`Leader::members`]`.now` without the pod itself.
+        witnesses: u64,
+    },
+    /// Answer this heartbeat with a refusal.
+    Refuse {
+        /// Whose.
+        pod: PodId,
+        /// Its nonce.
+        nonce: u64,
+        /// Why.
+        why: Why,
+    },
+    /// Write this, then say [`Input::Written`] or [`Input::NotWritten`].
+    Write(Intent),
+    /// Send this to a witness.
+    Fence {
+        /// Which.
+        to: PodId,
+        /// What.
+        fence: Fence,
+    },
+    /// For logs and metrics.
+    Note(Note),
+}
+
+/// What is worth a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Most pods are silent, or not any more.
+    Silence(Turn),
+    /// A pod is being fenced.
+    Fencing(PodId),
+    /// An answer of a witness does not count: it is of another round.
+    Stale(PodId),
+    /// Two processes go on as this pod.
+    Cloned(PodId),
+    /// Only one of them is left, and may be granted again.
+    Single(PodId),
+}
+
+/// The state machine. Its owner calls [`Leader::handle`] with everything that happens and not later than
+/// [`Leader::wake_at`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leader {
+    term: Term,
+    terms: LeaseTerms,
+    patience: Patience,
+    /// When its takeover had been committed.
+    since: Mono,
+    pods: BTreeMap<PodId, Pod>,
+    members: Members,
+    /// The config being written.
+    stepping: Option<Members>,
+    checks: Checks,
+    silence: Silence,
+    /// The paces of fencing and of burying.
+    pace: (Pace, Pace),
+    degraded: bool,
+    left: bool,
+    /// When it has to look at all pods.
+    look_at: Mono,
+}
+
+impl Leader {
+    /// Makes the leader of `term`, whose takeover was committed before `now`, with what the database says.
+    pub fn new(
+        term: Term,
+        terms: LeaseTerms,
+        now: Mono,
+        pods: impl IntoIterator<Item = Known>,
+        members: Members,
+    ) -> Self {
+        let pods = pods.into_iter().map(|known| (known.pod.clone(), Pod::known(&known, now))).collect();
+        Self {
+            term,
+            terms,
+            patience: Patience::default(),
+            since: now,
+            pods,
+            members,
+            stepping: None,
+            checks: Checks::default(),
+            silence: Silence::new(now),
+            pace: Default::default(),
+            degraded: false,
+            left: false,
+            look_at: now,
+        }
+    }
+
+    /// Takes other bounds than the defaults.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Returns the witness config in force.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Returns every lease that is, or ever was, being fenced, as far as it is committed: for `Registered.fenced`.
+    pub fn marks(&self) -> impl Iterator<Item = Mark> + '_ {
+        let marked = self.pods.iter().filter(|(_, pod)| pod.marked > LeaseId(0));
+        marked.map(|(name, pod)| Mark { pod: name.clone(), lease_id: pod.marked })
+    }
+
+    /// Returns for how long a lease that a leader granted to the pod may still be valid, promises aside.
+    pub fn may_act_for(&self, pod: &PodId, now: Mono) -> Duration {
+        let granted = self.pods.get(pod).and_then(|pod| pod.granted);
+        granted.map_or(Duration::ZERO, |granted| self.terms.over_at(granted).since(now))
+    }
+
+    /// Says whether a pod may register as this incarnation now.
+    ///
+    /// # Errors
+    /// [`Why::Buried`]: it has to begin a new one. [`Why::Superseded`]: the incarnation before it is not buried yet.
+    /// [`Why::Suspended`]: a pod may still take the one before it for its witness; in a moment.
+    pub fn admits(&self, pod: &PodId, incarnation: &Incarnation) -> Result<(), Why> {
+        let Some(known) = self.pods.get(pod) else { return Ok(()) };
+        let others = self.pods.iter().any(|(name, other)| name != pod && !other.is_buried());
+        match (known.is_buried(), known.incarnation == *incarnation) {
+            (true, true) => Err(Why::Buried),
+            (false, false) => Err(Why::Superseded),
+            (true, false) if others && self.members.names(pod) => Err(Why::Suspended),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns when something is due next; none while only an input can change anything.
+    pub fn wake_at(&self) -> Option<Mono> {
+        let check = if self.members.now.is_empty() { None } else { self.checks.due_at() };
+        (!self.left).then(|| check.map_or(self.look_at, |check| check.min(self.look_at)))
+    }
+
+    /// Takes in what happened at `now` and returns what to do, in order.
+    pub fn handle(&mut self, now: Mono, input: Input) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        match input {
+            Input::Beat { pod, heartbeat } => self.beat(now, pod, heartbeat, &mut outputs),
+            Input::Checked { began, ok } => self.checked(now, began, ok, &mut outputs),
+            Input::Registered { pod, incarnation, lease_id } => self.registered(now, pod, incarnation, lease_id),
+            Input::Fenced(fenced) => self.fenced(now, &fenced, &mut outputs),
+            Input::Proof { pod, of } => self.proof(now, &pod, of),
+            Input::Written(intent) => self.written(now, intent),
+            Input::NotWritten(intent) => self.not_written(now, &intent),
+            Input::Degraded(degraded) => {
+                if std::mem::replace(&mut self.degraded, degraded) {
+                    self.silence.restart(now);
+                }
+                self.look_at = now;
+            }
+            Input::Left => self.leave(&mut outputs),
+            Input::Tick => {}
+        }
+        if !self.left {
+            if self.look_at <= now {
+                self.look(now, &mut outputs);
+            }
+            if !self.members.now.is_empty() && self.checks.begin(now, self.patience.check) {
+                outputs.push(Output::Check);
+            }
+        }
+        outputs
+    }
+
+    fn beat(&mut self, now: Mono, pod: PodId, heartbeat: Heartbeat, outputs: &mut Vec<Output>) {
+        match self.hear(now, &pod, &heartbeat, outputs) {
+            Ok(()) => self.checks.push(Waiting { pod, heartbeat, arrived: now }),
+            Err(why) => outputs.push(Output::Refuse { pod, nonce: heartbeat.nonce, why }),
+        }
+    }
+
+    fn hear(&mut self, now: Mono, name: &PodId, heartbeat: &Heartbeat, outputs: &mut Vec<Output>) -> Result<(), Why> {
+        if self.left {
+            return Err(Why::NotLeader);
+        }
+        let pod = self.pods.get_mut(name).ok_or(Why::Unknown)?;
+        let judged = pod.judge(heartbeat, &self.members);
+        if matches!(judged, Err(Why::WrongIncarnation | Why::Buried)) {
+            return judged;
+        }
+        match pod.chains.heard(heartbeat.chain, heartbeat.nonce) {
+            Verdict::Newest => {}
+            Verdict::Replaced => return Err(Why::Superseded),
+            Verdict::Cloned => {
+                if pod.cloned.replace(now).is_none() {
+                    outputs.push(Output::Note(Note::Cloned(name.clone())));
+                }
+                self.look_at = now;
+                return Err(Why::Cloned);
+            }
+        }
+        if matches!(judged, Ok(()) | Err(Why::Suspended)) {
+            if pod.silent_at(&self.terms, &self.patience) <= now {
+                self.look_at = now;
+            }
+            (pod.heard, pod.leaving) = (now, heartbeat.leaving);
+        }
+        judged
+    }
+
+    fn checked(&mut self, now: Mono, began: Mono, ok: bool, outputs: &mut Vec<Output>) {
+        if !ok {
+            let failed = self.checks.failed(began);
+            outputs.extend(failed.into_iter().map(|waiting| refuse(waiting, Why::Unchecked)));
+            return;
+        }
+        if self.members.now.is_empty() {
+            return;
+        }
+        for waiting in self.checks.succeeded(began) {
+            // It may have registered anew, or been fenced, while it waited.
+            let judged = match self.pods.get(&waiting.pod) {
+                Some(pod) => pod.judge(&waiting.heartbeat, &self.members),
+                None => Err(Why::Unknown),
+            };
+            match (judged, self.pods.get_mut(&waiting.pod)) {
+                (Ok(()), Some(pod)) => {
+                    if waiting.heartbeat.witnesses > pod.acknowledged {
+                        self.look_at = now;
+                    }
+                    pod.grant(now, &waiting.heartbeat);
+                    let (nonce, witnesses) = (waiting.heartbeat.nonce, self.members.version);
+                    outputs.push(Output::Grant { pod: waiting.pod, nonce, witnesses });
+                }
+                (judged, _) => outputs.push(refuse(waiting, judged.err().unwrap_or(Why::Unknown))),
+            }
+        }
+    }
+
+    fn registered(&mut self, now: Mono, name: PodId, incarnation: Incarnation, lease_id: LeaseId) {
+        match self.pods.get_mut(&name) {
+            Some(pod) => pod.registered(now, incarnation, lease_id, &self.members),
+            None => drop(self.pods.insert(name, Pod::new(lease_id, incarnation, now, self.members.version))),
+        }
+        self.look_at = now;
+    }
+
+    fn fenced(&mut self, now: Mono, answer: &Fenced, outputs: &mut Vec<Output>) {
+        let fencing = self.pods.get_mut(&answer.pod).and_then(|pod| pod.fencing.as_mut());
+        if fencing.is_some_and(|fencing| fencing.round.answered(now, answer)) {
+            self.look_at = now;
+        } else {
+            outputs.push(Output::Note(Note::Stale(answer.by.clone())));
+        }
+    }
+
+    fn proof(&mut self, now: Mono, name: &PodId, of: Proof) {
+        if let Some(pod) = self.pods.get_mut(name).filter(|pod| !pod.is_buried()) {
+            pod.proof = Some(of);
+            self.look_at = now;
+        }
+    }
+
+    fn written(&mut self, now: Mono, intent: Intent) {
+        match intent {
+            Intent::Fencing { pod: name, lease_id, round } => {
+                let Some(pod) = self.pods.get_mut(&name) else { return };
+                pod.marked = pod.marked.max(lease_id);
+                pod.fenced = pod.fenced.max(lease_id);
+                if let Some(fencing) = pod.fencing.as_mut().filter(|fencing| fencing.round.round == round) {
+                    (fencing.written, fencing.ask_at) = (true, now);
+                }
+            }
+            Intent::Bury { pod: name, incarnation, proof, .. } => {
+                let Some(pod) = self.pods.get_mut(&name).filter(|pod| pod.incarnation == incarnation) else { return };
+                pod.life = Life::Buried(now);
+                if proof.is_none_or(Proof::is_certain) {
+                    pod.fencing = None;
+                }
+            }
+            Intent::Members(members) => {
+                self.members = members;
+                self.stepping = None;
+            }
+        }
+        self.look_at = now;
+    }
+
+    fn not_written(&mut self, now: Mono, intent: &Intent) {
+        match intent {
+            Intent::Fencing { pod: name, round, .. } => {
+                let Some(pod) = self.pods.get_mut(name) else { return };
+                if pod.fencing.take_if(|fencing| fencing.round.round == *round).is_some() {
+                    // Nobody was asked: the lease may go on.
+                    pod.fenced = pod.marked;
+                }
+            }
+            Intent::Bury { pod: name, .. } => {
+                if let Some(pod) = self.pods.get_mut(name).filter(|pod| pod.life == Life::Burying) {
+                    pod.life = Life::Alive;
+                }
+            }
+            Intent::Members(_) => self.stepping = None,
+        }
+        // Not at once: what refused it may last.
+        self.look_at = self.look_at.min(now.after(self.patience.check));
+    }
+
+    fn leave(&mut self, outputs: &mut Vec<Output>) {
+        self.left = true;
+        outputs.extend(self.checks.drain().into_iter().map(|waiting| refuse(waiting, Why::NotLeader)));
+    }
+}
+
+fn refuse(waiting: Waiting, why: Why) -> Output {
+    Output::Refuse { pod: waiting.pod, nonce: waiting.heartbeat.nonce, why }
+}
+
+#[cfg(test)]
+mod tests;
