@@ -1,21 +1,32 @@
 //! The pod's side of the control plane: keeps the lease ([`heart`]) and follows the assignments ([`stream`]). Decides in
 //! which order the two begin and end.
 
-pub(crate) mod heart;
+pub(crate) mod card;
+mod heart;
+mod keeper;
 pub(crate) mod moves;
 mod nag;
+pub(crate) mod peers;
 mod register;
 mod stream;
+mod vitals;
+pub(crate) mod witness;
 
+use crate::folder::kept::Kept;
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
-use heart::{Card, Heart};
+use card::Card;
+use heart::Heart;
+use keeper::Keeper;
 use moves::MovesSink;
+use peers::{Courier, Peers};
 use shared::http::{Client, ClientError, Latch};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
 use std::{sync::Arc, time::Duration};
 use stream::Stream;
 use tokio::{sync::watch, task::JoinHandle};
+use vitals::Vitals;
+use witness::Witnessing;
 
 /// How long a call to config-service may take. Heartbeats have their own, shorter bound.
 const CALL: Duration = Duration::from_secs(3);
@@ -27,6 +38,10 @@ pub(crate) struct Agent {
     stream: JoinHandle<()>,
     leave: Shutdown,
     stop: Shutdown,
+    /// Ends what serves both.
+    everything: Shutdown,
+    witness: Witnessing,
+    courier: Courier,
     /// Cancelled as soon as one of them has ended, however it ended.
     ended: Shutdown,
 }
@@ -46,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: GatewayMetrics,
     /// Who carries out moves.
     pub(crate) moves: Arc<dyn MovesSink>,
+    /// What the folder keeps of the lease and of what this pod has fenced.
+    pub(crate) kept: Kept,
 }
 
 impl Agent {
@@ -54,10 +71,10 @@ impl Agent {
     /// # Errors
     /// When config-service's URL is none.
     pub(crate) fn start(options: &Options, token: Secret, card: Card, parts: Parts) -> Result<Self, ClientError> {
-        let client = Client::new(&options.config_url, Some(token), CALL)?;
+        let client = Client::new(&options.config_url, Some(token.clone()), CALL)?;
         let (leave, stop) = (Shutdown::new(), Shutdown::new());
         let (known, heard) = watch::channel(false);
-        let Parts { ownership, engine, registered, readiness, metrics, moves } = parts;
+        let Parts { ownership, engine, registered, readiness, metrics, moves, kept } = parts;
         let stream = Stream {
             client: client.clone(),
             ownership: ownership.clone(),
@@ -66,10 +83,32 @@ impl Agent {
             moves,
             readiness: readiness.clone(),
             silence: options.watch_silence,
+            generation: None,
             stop: stop.clone(),
         };
-        let heart =
-            Heart { client, card, ownership, engine, registered, known, readiness, metrics, leave: leave.clone() };
+        let (clock, everything) = (ownership.clock().clone(), Shutdown::new());
+        let pod = ownership.pod().clone();
+        let witness =
+            Witnessing::start(pod, clock.clone(), kept.clone(), options.peer_requests, everything.child_token());
+        // Without its marks the pod must register, to read them back: it goes on with nothing else either.
+        let remembered = kept.marks().and_then(|_| kept.remembered(ownership.generation()));
+        let courier = Courier::new(&client);
+        let heart = Heart {
+            client,
+            peers: Peers::new(token),
+            witness: witness.clone(),
+            keeper: Keeper::start(kept),
+            remembered,
+            vitals: Vitals::start(clock, engine.clone(), everything.child_token()),
+            card,
+            ownership,
+            engine,
+            registered,
+            known,
+            readiness,
+            metrics,
+            leave: leave.clone(),
+        };
         let ended = Shutdown::new();
         let (heart_ended, stream_ended) = (ended.clone().drop_guard(), ended.clone().drop_guard());
         let heart = shared::shutdown::spawn(async move {
@@ -80,7 +119,17 @@ impl Agent {
             let _ended = stream_ended;
             stream.run().await;
         });
-        Ok(Self { heart, stream, leave, stop, ended })
+        Ok(Self { heart, stream, leave, stop, everything, ended, witness, courier })
+    }
+
+    /// Returns this pod as a witness of the others.
+    pub(crate) fn witness(&self) -> &Witnessing {
+        &self.witness
+    }
+
+    /// Returns who passes the others' heartbeats on.
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.courier
     }
 
     /// Stops taking targets over. The lease is still kept, for what runs.
@@ -109,5 +158,6 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.leave.cancel();
         self.stop.cancel();
+        self.everything.cancel();
     }
 }

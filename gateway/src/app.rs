@@ -7,8 +7,8 @@
 
 mod handler;
 
-use crate::agent::{Agent, Parts, heart::Card, moves::NoMoves};
-use crate::http::{App, Bounds, Door, Links, routes};
+use crate::agent::{Agent, Parts, card::Card, moves::NoMoves};
+use crate::http::{App, Bounds, Door, Links, Peers, routes};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
     Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
@@ -40,7 +40,7 @@ pub async fn serve(options: Options, bot: impl Into<Bot>, shutdown: Shutdown) ->
 /// The same by a clock of the caller's.
 async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: Shutdown) -> anyhow::Result<()> {
     let (tokens, token) = tokens(&options)?;
-    let folder = Folder::take(&options.data, &options.pod)?;
+    let folder = Folder::take(&options.data, &options.pod, options.pod_uid.as_deref())?;
     let bound = bind(options.listen, "--listen (BERTH_GATEWAY_LISTEN)").await?;
     let card = Card::new(&options, bound.address)?;
     tracing::info!(pod = %options.pod, listen = %bound.address, address = card.address, data = %folder.path().display(), same_boot = folder.same_boot(), "gateway starts");
@@ -68,6 +68,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         readiness: readiness.clone(),
         metrics: own_metrics.clone(),
         moves: Arc::new(NoMoves),
+        kept: folder.kept().clone(),
     };
     let agent = Agent::start(&options, token, card, parts)?;
 
@@ -76,7 +77,8 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     shared::shutdown::spawn(web.clone().watch(engine_stop.clone()));
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);
-    let app = App { tokens: Arc::new(tokens), door, links: links.clone(), web: web.clone() };
+    let peers = Peers::new(agent.witness().clone(), agent.courier().clone(), options.peer_requests);
+    let app = App { tokens: Arc::new(tokens), door, links: links.clone(), web: web.clone(), peers };
     let router = routes(app, &probes, metrics, readiness);
     let running = Running { agent, engine, engine_stop, links, web, probes, options };
     let ended = running.run(bound, router, attached, shutdown).await;

@@ -364,6 +364,11 @@ impl Engine {
         self.0.ended.cancelled().await;
     }
 
+    /// Returns whether the disk is, or was lately, too slow for the pod's word about others to count.
+    pub(crate) fn is_disk_slow(&self) -> bool {
+        self.0.shared.is_disk_slow(self.0.ownership.clock().now())
+    }
+
     /// Returns for how long the writer has been at one thing, when that is too long for anything but a fault.
     pub fn stuck(&self) -> Option<Duration> {
         self.0.shared.stuck(self.0.ownership.clock().now())

@@ -1,6 +1,10 @@
 //! The pod's data folder: one process at a time, one pod's name for life. Decides who may use the folder; knows nothing
 //! of what is kept in it.
 
+pub(crate) mod kept;
+mod note;
+
+use kept::{Identity, Kept};
 use serde::{Deserialize, Serialize};
 use shared::PodId;
 use std::{
@@ -61,6 +65,7 @@ pub(crate) enum FolderError {
 pub(crate) struct Folder {
     path: PathBuf,
     same_boot: bool,
+    kept: Kept,
     _lock: File,
 }
 
@@ -72,11 +77,11 @@ struct Owner {
 }
 
 impl Folder {
-    /// Takes the folder for `pod`, making it when there is none.
+    /// Takes the folder for `pod`, making it when there is none. `uid` is the UID the orchestrator has given the pod.
     ///
     /// # Errors
     /// [`FolderError`].
-    pub(crate) fn take(path: &Path, pod: &PodId) -> Result<Self, FolderError> {
+    pub(crate) fn take(path: &Path, pod: &PodId, uid: Option<&str>) -> Result<Self, FolderError> {
         make_private(path)?;
         let lock = lock(path, pod)?;
         let (file, boot_id) = (path.join(OWNER), boot_id());
@@ -87,14 +92,22 @@ impl Folder {
         }
         let same_boot = known.as_ref().is_some_and(|owner| owner.boot_id == boot_id && !boot_id.is_empty());
         if !same_boot {
-            write_owner(path, &file, &Owner { pod: pod.clone(), boot_id })?;
+            let text = serde_json::to_vec(&Owner { pod: pod.clone(), boot_id: boot_id.clone() });
+            let written = text.map_err(io::Error::from).and_then(|text| note::replace(&file, &text));
+            written.map_err(failed(&file))?;
         }
-        Ok(Self { path: path.to_owned(), same_boot, _lock: lock })
+        let kept = Kept::new(path, Identity { pod: pod.clone(), uid: uid.map(str::to_owned), boot_id });
+        Ok(Self { path: path.to_owned(), same_boot, kept, _lock: lock })
     }
 
     /// Returns the folder's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns what is kept in it of the pod's lease and of what it has fenced.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Returns whether the folder was last used under the same boot of this machine's kernel: a restart in place.
@@ -144,20 +157,6 @@ fn read_owner(file: &Path) -> Result<Option<Owner>, FolderError> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(failed(file)(why)),
     }
-}
-
-/// Replaces the note in one step: a crash leaves the old one or the new one.
-fn write_owner(folder: &Path, file: &Path, owner: &Owner) -> Result<(), FolderError> {
-    let new = file.with_extension("json.new");
-    let text = serde_json::to_vec(owner).map_err(|why| failed(file)(why.into()))?;
-    let written = || {
-        let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        out.write_all(&text)?;
-        out.sync_all()?;
-        fs::rename(&new, file)?;
-        File::open(folder)?.sync_all()
-    };
-    written().map_err(failed(file))
 }
 
 /// The kernel's boot id; empty where there is none.

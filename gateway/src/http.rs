@@ -7,11 +7,13 @@ mod link;
 mod listing;
 pub(crate) mod local;
 mod owned;
+mod peers;
 mod state;
 mod web;
 
 pub(crate) use door::Door;
 pub(crate) use link::{Bounds, Links};
+pub(crate) use peers::Peers;
 
 use crate::{readiness::Readiness, web::Web};
 use axum::{
@@ -42,6 +44,8 @@ pub(crate) struct App {
     pub(crate) links: Links,
     /// The targets' web traffic.
     pub(crate) web: Web,
+    /// What the other pods ask.
+    pub(crate) peers: Peers,
 }
 
 /// Another service of the cluster, by its token. A route that takes this cannot be called without one.
@@ -66,6 +70,12 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
     // A link lasts for days; what comes over it has spans of its own.
     let links = Router::new().route(PATH, get(link::open)).with_state(app.clone());
     let pages = Router::new().route("/g/{*rest}", any(web::pass)).with_state(app.clone());
+    // Several times a second, like heartbeats: not worth a span each.
+    let among_pods = Router::new()
+        .route("/v1/peers/extend", post(peers::extend))
+        .route("/v1/peers/fence", post(peers::fence))
+        .route("/v1/peers/relay", post(peers::relay))
+        .with_state(app.clone());
     let tracer = app.door.engine().tracer().clone();
     let local = Router::new()
         .route("/v1/local/targets/{target}/state", get(state::get))
@@ -79,6 +89,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
     traced(local, &tracer, Trust::Caller)
         .merge(traced_as(WEB_ROUTE, pages, &tracer, Trust::Caller))
         .merge(links)
+        .merge(among_pods)
         .merge(probes)
         .fallback(|| async { Problem::not_found("there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

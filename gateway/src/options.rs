@@ -26,6 +26,9 @@ pub struct Options {
     /// The pod's name
     #[arg(long, env = "BERTH_POD", value_name = "NAME")]
     pub pod: PodId,
+    /// The UID that the orchestrator has given this pod: a pod with another one is another owner, and goes on with nothing
+    #[arg(long, env = "BERTH_POD_UID", value_name = "UID")]
+    pub pod_uid: Option<String>,
     /// The zone the pod runs in
     #[arg(long, env = "BERTH_ZONE", value_name = "NAME")]
     pub zone: Option<String>,
@@ -86,6 +89,9 @@ pub struct Options {
     /// Most links of routers at once
     #[arg(long, env = "BERTH_LINKS", default_value_t = 1_024, value_name = "N", help_heading = "Limits")]
     pub links: usize,
+    /// Most questions of other pods, and of config-service about them, that are answered at once
+    #[arg(long, env = "BERTH_PEER_REQUESTS", default_value_t = 256, value_name = "N", help_heading = "Limits")]
+    pub peer_requests: usize,
     /// How long a router may be silent on its link, or take nothing from it, before the link is cut
     #[arg(long, env = "BERTH_LINK_SILENCE", default_value = "10s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub link_silence: Duration,

@@ -1,17 +1,23 @@
-//! The task that keeps the lease: carries out what [`Holder`] decides and puts grants into the pod's ownership. Decides
-//! nothing about leases itself.
+//! The task that keeps the lease: carries out what [`Holder`] decides, asks the witnesses, and puts what was granted or
+//! promised into the pod's ownership. Decides nothing about leases itself.
 
+use super::card::Card;
+use super::keeper::Keeper;
 use super::nag::Nag;
+use super::peers::Peers;
 use super::register::{failure, is_buried, register};
-use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
-use shared::LeaseId;
+use super::vitals::Vitals;
+use super::witness::Witnessing;
+use crate::{Engine, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
 use shared::clock::DriftGuard;
 use shared::http::{Client, Latch};
-use shared::lease::LeaseTerms;
-use shared::protocol::holder::{Failure, Holder, Input, Output};
+use shared::protocol::holder::{Failure, Holder, Input, Output, Remembered};
+use shared::protocol::witness;
 use shared::shutdown::Shutdown;
 use shared::wire::control::{Chain, Heartbeat};
-use std::{net::SocketAddr, time::Duration};
+use shared::wire::peers::Relay;
+use shared::{LeaseId, PodId};
+use std::time::Duration;
 use tokio::{sync::watch, task::JoinSet};
 
 /// How far wall clock and boot clock may drift apart (OWNERSHIP.md, Clocks).
@@ -19,108 +25,124 @@ const DRIFT: Duration = Duration::from_secs(1);
 
 /// Everything the task works with.
 #[derive(Debug)]
-pub(crate) struct Heart {
+pub(super) struct Heart {
     /// config-service.
-    pub(crate) client: Client,
+    pub(super) client: Client,
+    /// The other pods.
+    pub(super) peers: Peers,
+    /// This pod as a witness of theirs.
+    pub(super) witness: Witnessing,
+    /// Who writes the lease down.
+    pub(super) keeper: Keeper,
+    /// The lease of the process before this one, when it may be gone on with.
+    pub(super) remembered: Option<Remembered>,
+    /// How well this process keeps up.
+    pub(super) vitals: Vitals,
     /// How the pod introduces itself.
-    pub(crate) card: Card,
+    pub(super) card: Card,
     /// Where grants go.
-    pub(crate) ownership: Ownership,
+    pub(super) ownership: Ownership,
     /// Whose load is reported.
-    pub(crate) engine: Engine,
+    pub(super) engine: Engine,
     /// Open while the pod is registered.
-    pub(crate) registered: Latch,
+    pub(super) registered: Latch,
     /// Told when the pod is registered for the first time, and when config-service answers again: the assignment stream
     /// waits for it.
-    pub(crate) known: watch::Sender<bool>,
+    pub(super) known: watch::Sender<bool>,
     /// What else readiness hangs on.
-    pub(crate) readiness: Readiness,
+    pub(super) readiness: Readiness,
     /// The counters.
-    pub(crate) metrics: GatewayMetrics,
+    pub(super) metrics: GatewayMetrics,
     /// The pod stops in order: say goodbye.
-    pub(crate) leave: Shutdown,
+    pub(super) leave: Shutdown,
 }
 
-/// How a pod introduces itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Card {
-    /// Where others reach it, `host:port`.
-    pub(crate) address: String,
-    /// Its zone.
-    pub(crate) zone: Option<String>,
-    /// Its relative capacity.
-    pub(crate) capacity: f64,
-}
-
-/// The pod does not know where others reach it.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "BERTH_GATEWAY_ADVERTISE is not set and the pod listens on every address; set it to the HOST:PORT others reach this pod at"
-)]
-pub(crate) struct NoAddress;
-
-impl Card {
-    /// Writes the card of a pod that listens on `bound`.
-    ///
-    /// # Errors
-    /// [`NoAddress`].
-    pub(crate) fn new(options: &Options, bound: SocketAddr) -> Result<Self, NoAddress> {
-        let address = match &options.advertise {
-            Some(address) => address.clone(),
-            None if bound.ip().is_unspecified() => return Err(NoAddress),
-            None => bound.to_string(),
-        };
-        Ok(Self { address, zone: options.zone.clone(), capacity: options.capacity })
-    }
+/// What a call came to.
+#[derive(Debug)]
+struct Heard {
+    input: Input,
+    /// Whether it is config-service's own word, not one that a witness has passed on.
+    direct: bool,
 }
 
 impl Heart {
     /// Runs until the goodbye is said.
-    pub(crate) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let clock = self.ownership.clock().clone();
-        let seed = clock.now().as_nanos() ^ clock.wall_ms().rotate_left(32) ^ u64::from(std::process::id());
-        let incarnation = self.engine.incarnation();
-        // Nobody is asked for promises yet: a lease ends when config-service is silent.
-        let terms = LeaseTerms { extend_below: Duration::ZERO, ..*self.ownership.terms() };
-        let mut holder = Holder::new(self.ownership.pod().clone(), incarnation, terms, seed, None);
+        if let Some(remembered) = &self.remembered {
+            tracing::info!(lease = %remembered.lease_id, witnesses = remembered.witnesses.pods.len(), "restarted in place, going on under the lease once it is granted or promised anew");
+        }
+        let remembered = self.remembered.take();
+        let mut holder = self.holder(remembered);
         let mut drift = DriftGuard::new(&*clock, DRIFT);
         let (mut calls, mut nag) = (JoinSet::new(), Nag::default());
-        let (mut input, mut leaving) = (Input::Tick, false);
+        let (mut heard, mut leaving, mut degraded) = (Heard { input: Input::Tick, direct: false }, false, false);
         loop {
             if drift.drifted(&*clock) {
                 drift = DriftGuard::new(&*clock, DRIFT);
                 calls.abort_all();
                 let outputs = holder.handle(clock.now(), Input::Drifted);
-                self.carry_out(outputs, &mut holder, &mut calls);
+                self.carry_out(outputs, &mut calls);
             }
-            self.tell(&input, &mut nag);
-            if is_buried(&input) && self.begin_anew().await {
+            self.tell(&heard.input, &mut nag);
+            self.tell_witness(&heard, &mut degraded).await;
+            if is_buried(&heard.input) && self.begin_anew().await {
                 calls.abort_all();
-                holder = Holder::new(self.ownership.pod().clone(), self.engine.incarnation(), terms, seed, None);
-                input = Input::Tick;
+                holder = self.holder(None);
+                heard.input = Input::Tick;
             }
-            let outputs = holder.handle(clock.now(), input);
+            if leaving && matches!(heard.input, Input::Granted(_)) {
+                // The goodbye was heard: whoever comes next in this folder registers anew.
+                self.keeper.drop_lease();
+            }
+            let outputs = holder.handle(clock.now(), heard.input);
             if outputs.contains(&Output::Gone) {
                 break;
             }
-            self.carry_out(outputs, &mut holder, &mut calls);
+            self.carry_out(outputs, &mut calls);
             self.note(holder.is_registered());
             let wait = holder.wake_at().map(|at| at.since(clock.now()));
-            input = tokio::select! {
-                () = self.leave.cancelled(), if !leaving => { leaving = true; Input::Leave }
-                Some(answer) = calls.join_next() => answer.unwrap_or(Input::Tick),
+            heard = tokio::select! {
+                () = self.leave.cancelled(), if !leaving => { leaving = true; Input::Leave.into() }
+                Some(answer) = calls.join_next() => answer.unwrap_or(Input::Tick.into()),
+                version = self.keeper.kept() => Input::Kept(version).into(),
                 // A wall clock that jumps is noticed within a heartbeat also while a call is under way.
-                () = tokio::time::sleep(wait.unwrap_or(self.ownership.terms().heartbeat)) => Input::Tick,
+                () = tokio::time::sleep(wait.unwrap_or(self.ownership.terms().heartbeat)) => Input::Tick.into(),
             };
         }
         self.ownership.drop_lease();
         tracing::info!("said goodbye to config-service");
     }
 
+    fn holder(&self, remembered: Option<Remembered>) -> Holder {
+        let clock = self.ownership.clock();
+        let seed = clock.now().as_nanos() ^ clock.wall_ms().rotate_left(32) ^ u64::from(std::process::id());
+        let (pod, incarnation) = (self.ownership.pod().clone(), self.engine.incarnation());
+        Holder::new(pod, incarnation, *self.ownership.terms(), seed, remembered)
+    }
+
+    /// Tells this pod's own witness what it has to know: the marks it made, whether config-service answers, and whether it
+    /// is too slow for its word to count.
+    async fn tell_witness(&self, heard: &Heard, degraded: &mut bool) {
+        let is_bad = self.vitals.are_bad();
+        if std::mem::replace(degraded, is_bad) != is_bad {
+            tracing::warn!(degraded = is_bad, "whether this pod is too slow for its word about others to count");
+            self.witness.said(witness::Input::Degraded(is_bad)).await;
+        }
+        match &heard.input {
+            Input::Registered(registered) => {
+                self.witness.said(witness::Input::MarksRead(registered.fenced.clone())).await;
+            }
+            Input::Granted(_) if heard.direct => self.witness.said(witness::Input::Granted).await,
+            _ => {}
+        }
+    }
+
     /// Begins another life in the same folder: this one was failed over. Returns whether it has begun.
     async fn begin_anew(&self) -> bool {
         match self.engine.begin_anew().await {
             Ok(incarnation) => {
+                self.keeper.drop_lease();
                 tracing::warn!(%incarnation, "this pod was failed over, it begins anew; its rows are kept and not served until they are given back");
                 true
             }
@@ -131,32 +153,29 @@ impl Heart {
         }
     }
 
-    fn carry_out(&self, outputs: Vec<Output>, holder: &mut Holder, calls: &mut JoinSet<Input>) {
+    fn carry_out(&mut self, outputs: Vec<Output>, calls: &mut JoinSet<Heard>) {
         for output in outputs {
             match output {
                 Output::Register => {
-                    calls.spawn(register(
-                        self.client.clone(),
-                        self.card.clone(),
-                        self.ownership.clone(),
-                        self.engine.clone(),
-                    ));
+                    let (client, card) = (self.client.clone(), self.card.clone());
+                    let registered = register(client, card, self.ownership.clone(), self.engine.clone());
+                    calls.spawn(async { Heard { input: registered.await, direct: true } });
                 }
-                Output::Beat { lease_id, nonce, chain, leaving, give_up, .. } => {
-                    let beat = self.heartbeat(lease_id, nonce, chain, leaving);
-                    calls.spawn(send(self.client.clone(), self.ownership.pod().to_string(), beat, give_up));
+                Output::Beat { lease_id, nonce, chain, witnesses, leaving, give_up, via } => {
+                    let beat = self.heartbeat(lease_id, nonce, chain, witnesses, leaving);
+                    self.beat(beat, give_up, via.as_ref(), calls);
                 }
+                Output::Extend { to, question } => {
+                    let asked = self.peers.extend(to, question);
+                    calls.spawn(async { asked.await.into() });
+                }
+                Output::Keep(remembered) => self.keeper.keep(remembered, self.ownership.generation()),
                 Output::Hold { lease, not_before } => {
-                    self.metrics.heartbeat("granted");
+                    self.metrics.heartbeat(if not_before.is_some() { "granted" } else { "promised" });
                     if self.ownership.lease().is_none_or(|(held, _)| held.id != lease.id) {
                         tracing::info!(lease = %lease.id, "holding a lease");
                     }
                     self.ownership.hold(lease, not_before);
-                }
-                Output::Keep(remembered) => {
-                    let kept = Input::Kept(remembered.witnesses.version);
-                    let outputs = holder.handle(self.ownership.clock().now(), kept);
-                    self.carry_out(outputs, holder, calls);
                 }
                 Output::Drop(why) => {
                     calls.abort_all();
@@ -164,18 +183,43 @@ impl Heart {
                         tracing::warn!(reason = why, "lease dropped, registering anew");
                     }
                     self.ownership.drop_lease();
+                    self.keeper.drop_lease();
                 }
                 Output::RanOut => tracing::warn!("the lease ran out without an answer, no target is served"),
                 Output::Ignored(why) => {
                     self.metrics.heartbeat("ignored");
                     tracing::warn!(reason = why, "an answer of config-service was ignored");
                 }
-                Output::Extend { .. } | Output::Gone => {}
+                Output::Gone => {}
             }
         }
     }
 
-    fn heartbeat(&self, lease_id: LeaseId, nonce: u64, chain: Chain, leaving: bool) -> Heartbeat {
+    /// Sends a heartbeat, to config-service itself or through a witness.
+    fn beat(&mut self, beat: Heartbeat, give_up: Duration, via: Option<&PodId>, calls: &mut JoinSet<Heard>) {
+        let (nonce, pod) = (beat.nonce, self.ownership.pod().clone());
+        let late = move || {
+            let failure = Failure::Unreachable("no answer in time".to_owned());
+            Input::NotGranted { nonce, failure }
+        };
+        if let Some(via) = via {
+            let relayed = self.peers.relay(via, Relay { pod, heartbeat: beat });
+            calls.spawn(async move { tokio::time::timeout(give_up, relayed).await.unwrap_or_else(|_| late()).into() });
+            return;
+        }
+        let client = self.client.clone();
+        calls.spawn(async move {
+            let path = format!("/v1/pods/{pod}/heartbeat");
+            let input = match tokio::time::timeout(give_up, client.post(&path, &beat)).await {
+                Ok(Ok(grant)) => Input::Granted(grant),
+                Ok(Err(why)) => Input::NotGranted { nonce, failure: failure(why) },
+                Err(_) => late(),
+            };
+            Heard { input, direct: true }
+        });
+    }
+
+    fn heartbeat(&self, lease_id: LeaseId, nonce: u64, chain: Chain, witnesses: u64, leaving: bool) -> Heartbeat {
         Heartbeat {
             incarnation: self.engine.incarnation(),
             lease_id,
@@ -184,8 +228,8 @@ impl Heart {
             revision: self.ownership.revision(),
             leaving,
             not_ready: self.readiness.complaint(),
-            witnesses: 0,
-            degraded: false,
+            witnesses,
+            degraded: self.vitals.are_bad(),
             chain,
         }
     }
@@ -241,14 +285,8 @@ impl Heart {
     }
 }
 
-async fn send(client: Client, pod: String, beat: Heartbeat, give_up: Duration) -> Input {
-    let path = format!("/v1/pods/{pod}/heartbeat");
-    match tokio::time::timeout(give_up, client.post(&path, &beat)).await {
-        Ok(Ok(grant)) => Input::Granted(grant),
-        Ok(Err(why)) => Input::NotGranted { nonce: beat.nonce, failure: failure(why) },
-        Err(_) => {
-            let failure = Failure::Unreachable("no answer in time".to_owned());
-            Input::NotGranted { nonce: beat.nonce, failure }
-        }
+impl From<Input> for Heard {
+    fn from(input: Input) -> Self {
+        Self { input, direct: false }
     }
 }

@@ -1,7 +1,7 @@
 //! How a pod makes itself known: one registration, and what its database holds when it is asked for that. Decides nothing
 //! about leases.
 
-use super::heart::Card;
+use super::card::Card;
 use crate::{Engine, EngineError, ownership::Ownership};
 use shared::http::{Client, ClientError};
 use shared::protocol::holder::{Failure, Input};

@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     pub(crate) readiness: Readiness,
     /// How long the stream may be silent before it counts as dead.
     pub(crate) silence: Duration,
+    /// The cluster generation whose assignments the database has heard of since this process began; none yet.
+    pub(crate) generation: Option<u32>,
     /// Ends the task.
     pub(crate) stop: Shutdown,
 }
@@ -153,8 +155,11 @@ impl Stream {
                 }
                 let staged = self.ownership.stage(message);
                 let mut unfit = Vec::new();
-                if !staged.changes().is_empty() {
-                    unfit = self.get_ready(&staged).await;
+                let generation = self.ownership.generation();
+                let first_of_it = staged.completes().is_some() && self.generation != Some(generation);
+                if first_of_it || !staged.changes().is_empty() {
+                    unfit = self.get_ready(&staged, generation).await;
+                    self.generation = staged.completes().map(|_| generation).or(self.generation);
                     announcer.changed();
                 }
                 self.ownership.admit(staged, &unfit);
@@ -175,9 +180,8 @@ impl Stream {
     }
 
     /// Has the engine ready for what is about to be served. There is no way around it, so it is tried until it works.
-    async fn get_ready(&self, staged: &Staged) -> Vec<TargetId> {
+    async fn get_ready(&self, staged: &Staged, generation: u32) -> Vec<TargetId> {
         let changes = staged.changes();
-        let generation = self.ownership.generation();
         let known = staged.completes().map(|revision| Known { revision, generation });
         let unfit = loop {
             match self.engine.follow(changes.clone(), known).await {

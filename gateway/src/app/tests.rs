@@ -405,7 +405,7 @@ async fn a_gateway_that_cannot_start_says_what_to_do() {
     assert!(text.contains("BERTH_SERVICE_TOKENS is not set"), "{text}");
 
     let tokens = ["--service-tokens", "secret"];
-    let held = Folder::take(data.path(), &"gateway-0".parse().expect("valid")).expect("free");
+    let held = Folder::take(data.path(), &"gateway-0".parse().expect("valid"), None).expect("free");
     let text = refused(options(&data, &tokens)).await;
     assert!(text.contains("in use by process") && text.contains("--data"), "{text}");
     drop(held);

@@ -221,8 +221,10 @@ impl Writer {
         let others = group.handled.len();
         let traced = group.handled.iter().filter(|_| self.tracer.is_on());
         let _spans: Vec<_> = traced.map(|handled| handled.waiting.trace.commit(&self.tracer, others)).collect();
-        self.store.commit()?;
-        Ok(())
+        self.shared.flush_began(self.clock.now());
+        let flushed = self.store.commit();
+        self.shared.flush_ended(self.clock.now());
+        Ok(flushed?)
     }
 
     fn committed(&mut self, group: Group, begun: Mono) {

@@ -15,19 +15,29 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long the writer may be at one thing. It sleeps for a second at most, and a handler has milliseconds.
 const STUCK: Duration = Duration::from_secs(5);
 
+/// A flush that takes longer than this says that the disk is slow (OWNERSHIP.md, Leases 14).
+const SLOW: Duration = Duration::from_secs(1);
+/// How long that is held against it.
+const SLOW_FOR: Duration = Duration::from_secs(5);
+
 /// What others may read.
 #[derive(Debug)]
 pub(crate) struct Shared {
     writable: AtomicBool,
     rate: AtomicU64,
     turned: AtomicU64,
+    /// Since when the disk is at a commit, in nanoseconds; 0 when it is at none.
+    flushing: AtomicU64,
+    /// Until when the disk counts as slow.
+    slow_until: AtomicU64,
 }
 
 impl Shared {
     /// Makes what is told of a writer that begins now and can write.
     pub(crate) fn new(now: Mono) -> Self {
         let turned = AtomicU64::new(now.as_nanos());
-        Self { writable: AtomicBool::new(true), rate: AtomicU64::new(0), turned }
+        let (flushing, slow_until) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { writable: AtomicBool::new(true), rate: AtomicU64::new(0), turned, flushing, slow_until }
     }
 
     /// Notes that the writer begins something new.
@@ -40,6 +50,27 @@ impl Shared {
     pub(crate) fn stuck(&self, now: Mono) -> Option<Duration> {
         let at_it = now.since(Mono::from_nanos(self.turned.load(Ordering::Relaxed)));
         (at_it >= STUCK).then_some(at_it)
+    }
+
+    /// Notes that the disk begins a commit.
+    pub(crate) fn flush_began(&self, now: Mono) {
+        self.flushing.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Notes that the disk has ended it.
+    pub(crate) fn flush_ended(&self, now: Mono) {
+        let began = Mono::from_nanos(self.flushing.swap(0, Ordering::Relaxed));
+        if now.since(began) > SLOW {
+            self.slow_until.store(now.after(SLOW_FOR).as_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether the disk is, or was lately, too slow for the pod's word about others to count (OWNERSHIP.md,
+    /// Leases 14).
+    pub(crate) fn is_disk_slow(&self, now: Mono) -> bool {
+        let began = self.flushing.load(Ordering::Relaxed);
+        let at_it = if began == 0 { Duration::ZERO } else { now.since(Mono::from_nanos(began)) };
+        at_it > SLOW || now.as_nanos() < self.slow_until.load(Ordering::Relaxed)
     }
 
     /// Notes whether the last commit succeeded. Returns what was noted before.

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use shared::http::{ServeLimits, bind, serve};
 use shared::shutdown::Shutdown;
-use shared::wire::control::{Assignment, Grant, Heartbeat, Register, Registered, Watch, Witnesses};
+use shared::wire::control::{Assignment, Grant, Heartbeat, Peer, Register, Registered, Watch, Witnesses};
 use shared::wire::sse;
 use shared::{Epoch, LeaseId, Problem, Revision, Term};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +46,7 @@ pub(super) struct Control {
     seen: Arc<Mutex<Seen>>,
     changed: watch::Sender<u64>,
     mood: watch::Sender<Mood>,
+    witnesses: watch::Sender<Witnesses>,
     pub(super) url: String,
     stop: Shutdown,
 }
@@ -56,8 +57,10 @@ impl Control {
     pub(super) async fn start() -> Self {
         let bound = bind("127.0.0.1:0".parse().expect("valid"), "--listen").await.expect("a port");
         let (changed, mood) = (watch::Sender::new(0), watch::Sender::new(Mood::Grant));
+        // Somebody who is never there: a pod without witnesses would serve on for ever.
+        let witnesses = watch::Sender::new(witnesses(1, &[("gateway-9", "127.0.0.1:1")]));
         let url = format!("http://{}", bound.address);
-        let control = Self { seen: Arc::default(), changed, mood, url, stop: Shutdown::new() };
+        let control = Self { seen: Arc::default(), changed, mood, witnesses, url, stop: Shutdown::new() };
         let router = Router::new()
             .route("/v1/pods/register", post(register))
             .route("/v1/pods/{pod}/heartbeat", post(heartbeat))
@@ -69,6 +72,11 @@ impl Control {
 
     pub(super) fn mood(&self, mood: Mood) {
         self.mood.send_replace(mood);
+    }
+
+    /// Names the witnesses in every grant from now on.
+    pub(super) fn name_witnesses(&self, version: u64, pods: &[(&str, &str)]) {
+        self.witnesses.send_replace(witnesses(version, pods));
     }
 
     /// Gives a target to a pod and tells everybody.
@@ -155,6 +163,12 @@ impl Control {
     }
 }
 
+fn witnesses(version: u64, pods: &[(&str, &str)]) -> Witnesses {
+    let peer =
+        |(pod, address): &(&str, &str)| Peer { pod: pod.parse().expect("valid"), address: (*address).to_owned() };
+    Witnesses { version, pods: pods.iter().map(peer).collect() }
+}
+
 fn written(message: &Watch) -> String {
     let data = serde_json::to_string(message).expect("plain");
     sse::write(message.name(), message.completes().map(|revision| revision.0), &data)
@@ -182,7 +196,7 @@ async fn heartbeat(State(control): State<Control>, Json(beat): Json<Heartbeat>) 
             term: Term(1),
             lease_ms: u64::try_from(LEASE.as_millis()).expect("small"),
             revision: Revision(control.with(|seen| seen.revision)),
-            witnesses: Witnesses::default(),
+            witnesses: control.witnesses.borrow().clone(),
         })
         .into_response(),
     }

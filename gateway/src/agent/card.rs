@@ -1,0 +1,37 @@
+//! How a pod introduces itself: what others need to reach it and to judge how much it can carry. Knows no protocol.
+
+use crate::Options;
+use std::net::SocketAddr;
+
+/// How a pod introduces itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Card {
+    /// Where others reach it, `host:port`.
+    pub(crate) address: String,
+    /// Its zone.
+    pub(crate) zone: Option<String>,
+    /// Its relative capacity.
+    pub(crate) capacity: f64,
+}
+
+/// The pod does not know where others reach it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "BERTH_GATEWAY_ADVERTISE is not set and the pod listens on every address; set it to the HOST:PORT others reach this pod at"
+)]
+pub(crate) struct NoAddress;
+
+impl Card {
+    /// Writes the card of a pod that listens on `bound`.
+    ///
+    /// # Errors
+    /// [`NoAddress`].
+    pub(crate) fn new(options: &Options, bound: SocketAddr) -> Result<Self, NoAddress> {
+        let address = match &options.advertise {
+            Some(address) => address.clone(),
+            None if bound.ip().is_unspecified() => return Err(NoAddress),
+            None => bound.to_string(),
+        };
+        Ok(Self { address, zone: options.zone.clone(), capacity: options.capacity })
+    }
+}
