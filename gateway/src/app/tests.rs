@@ -8,6 +8,7 @@ use shared::event::EventKind;
 use shared::wire::Hello;
 use shared::wire::control::{TargetState, Watch};
 use shared::wire::link::{Frame, Outcome, Request, decode, encode};
+use shared::wire::peers::{Extend, Extended, Fence, Fenced};
 use shared::{Epoch, Mono, Problem, Revision};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{net::SocketAddr, time::Duration};
@@ -421,4 +422,72 @@ async fn a_gateway_that_cannot_start_says_what_to_do() {
     let url = Options { config_url: "ftp://x".to_owned(), ..options(&data, &tokens) };
     let text = refused(url).await;
     assert!(text.contains("is not an http:// URL"), "{text}");
+}
+
+#[tokio::test]
+async fn a_pod_alone_in_its_cluster_serves_on_without_a_control_plane() {
+    let control = Control::start().await;
+    control.name_witnesses(2, &[]);
+    control.assign(GUILD, "gateway-0", 7);
+    let pod = Pod::start(&control, &[]).await;
+    pod.ready().await;
+    let mut link = pod.link().await;
+    assert!(committed(&link.ask("a", 7).await));
+    control.mood(Mood::Silent);
+    // Longer than what was granted lasts.
+    let until = BootClock.now().after(Duration::from_millis(3_500));
+    for n in 0.. {
+        assert!(committed(&link.ask(&format!("b{n}"), 7).await));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if BootClock.now() > until {
+            break;
+        }
+    }
+    assert!(pod.get("/metrics", "").await.1.contains("berth_heartbeats_total{result=\"promised\"}"));
+}
+
+#[tokio::test]
+async fn what_pods_ask_each_other_is_answered_to_services_only() {
+    let control = Control::start().await;
+    control.assign(GUILD, "gateway-0", 7);
+    let pod = Pod::start(&control, &[]).await;
+    pod.ready().await;
+    assert!(committed(&pod.link().await.ask("a", 7).await));
+    for path in ["/v1/local/owned", "/v1/local/owned?state=quarantined"] {
+        assert_eq!(pod.get(path, "").await.0, 401);
+    }
+    let token = "authorization: Bearer secret\r\n";
+    let (status, body) = pod.get("/v1/local/owned", token).await;
+    let mut lines = body.lines().filter(|line| line.starts_with('{'));
+    let first: shared::wire::control::Assignment =
+        serde_json::from_str(lines.next().expect("a line")).expect("an assignment");
+    assert_eq!((status, first.target.as_str(), first.epoch), (200, GUILD, Epoch(7)));
+    assert_eq!((lines.next(), lines.next()), (Some("{\"end\":true}"), None));
+    let (status, body) = pod.get("/v1/local/owned?state=quarantined", token).await;
+    assert_eq!((status, body.lines().filter(|line| line.starts_with('{')).count()), (200, 1), "{body}");
+
+    let client = |token: &str| {
+        let token = shared::settings::Secret::new(token.to_owned());
+        shared::http::Client::new(&format!("http://{}", pod.address), Some(token), PATIENCE).expect("an address")
+    };
+    let question = Extend {
+        pod: "gateway-1".parse().expect("valid"),
+        incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
+        lease_id: shared::LeaseId(3),
+        nonce: 9,
+    };
+    let refused = client("wrong").post::<Extended>("/v1/peers/extend", &question).await.expect_err("refused");
+    assert_eq!(refused.problem().map(|problem| problem.status), Some(401));
+    let answer: Extended = client("secret").post("/v1/peers/extend", &question).await.expect("answered");
+    assert_eq!(answer, Extended::Relay { nonce: 9 }, "config-service answers this one");
+    let fence = Fence {
+        pod: "gateway-1".parse().expect("valid"),
+        lease_id: shared::LeaseId(3),
+        term: shared::Term(1),
+        round: 2,
+    };
+    let fenced: Fenced = client("secret").post("/v1/peers/fence", &fence).await.expect("answered");
+    assert_eq!((fenced.by.as_str(), fenced.round, fenced.lease_id), ("gateway-0", 2, shared::LeaseId(3)));
+    let answer: Extended = client("secret").post("/v1/peers/extend", &question).await.expect("answered");
+    assert_eq!(answer, Extended::Fenced { nonce: 9, lease_id: shared::LeaseId(3) });
 }
