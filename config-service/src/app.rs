@@ -81,9 +81,10 @@ pub(crate) async fn start(
         erase_wait: options.erase_wait,
         max_body: options.max_body_bytes,
         patience: options.body_timeout,
+        pass_on: options.pass_on,
+        leader_lease: options.leader_lease,
     };
-    let pages =
-        Pages { api: api.clone(), probes: probes.clone(), address: advertised, leader_lease: options.leader_lease };
+    let pages = Pages { api: api.clone(), probes: probes.clone(), address: advertised };
     let pages = traced_without(&STEADY, routes(api).merge(page_routes(pages)), &tracing.tracer(), Trust::Caller);
     let router = with_request_ids(pages.merge(probes.routes(registry)));
     let ended = shared::shutdown::spawn(async move {
@@ -123,7 +124,8 @@ pub(crate) fn open(options: &Options) -> anyhow::Result<Arc<dyn Store>> {
         return Ok(Arc::new(Sqlite::open(Path::new(path), SQLITE_QUEUE)?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Arc::new(Postgres::new(url, options.store_connections, options.store_timeout)?));
+        let store = Postgres::new(url, options.store_connections, options.store_timeout)?;
+        return Ok(Arc::new(store.shared_by(options.replicas)));
     }
     anyhow::bail!("--store (BERTH_CONFIG_STORE) is sqlite:PATH or postgres://USER@HOST/DATABASE")
 }

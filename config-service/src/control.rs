@@ -1,5 +1,6 @@
-//! The leader's work: one task owns the model and decides; everybody else asks it through [`Control`]. Knows the store by
-//! its trait and no HTTP.
+//! The leader's work: one task owns the model and decides; everybody else asks it through [`Control`]. A process that does
+//! not lead follows: it reads along, and answers from its copy what does not take the leader. Knows the store by its trait
+//! and no HTTP.
 
 mod beats;
 mod burial;
@@ -9,10 +10,12 @@ mod errand;
 mod error;
 mod feed;
 mod fleet;
+mod gate;
 mod generation;
 mod heirs;
 mod hub;
 mod leadership;
+mod mirror;
 mod mutations;
 mod queue;
 mod registration;
@@ -30,14 +33,15 @@ use crate::{
     domain::{Batch, By, Change, Model, Snapshot},
     options::Options,
     planner::{self, Policy, Wanted},
-    store::{EventFilter, KeptAnswer, Log, Store, StoreError},
+    store::{EventFilter, KeptAnswer, Log, Reign, Store, StoreError},
 };
 use burial::Burial;
 use fleet::Fleet;
 use hub::Hub;
+use mirror::{Ask, Following};
 use shared::wire::admin::{DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodStatus};
 use shared::wire::control::{Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered};
-use shared::{Mono, PodId, Revision, TargetId, Term, lease::LeaseTerms};
+use shared::{Mono, PodId, Revision, TargetId, Term, lease::LeaseTerms, shutdown::Shutdown};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -68,6 +72,10 @@ pub(crate) struct Settings {
     pub(crate) max_tokens: usize,
     /// Most targets of one pod's report on what it holds.
     pub(crate) max_holdings: usize,
+    /// How often a follower looks.
+    pub(crate) follower_poll: Duration,
+    /// How old what it knows may be.
+    pub(crate) follower_age: Duration,
 }
 
 impl Settings {
@@ -92,6 +100,8 @@ impl Settings {
             change_keep: options.change_keep,
             max_tokens: options.max_tokens,
             max_holdings: options.max_holdings,
+            follower_poll: options.follower_poll,
+            follower_age: options.follower_age,
         }
     }
 }
@@ -100,6 +110,7 @@ impl Settings {
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     role: watch::Receiver<Role>,
+    following: watch::Receiver<Option<Following>>,
     store: Arc<dyn Store>,
     bookmark: Duration,
 }
@@ -107,7 +118,9 @@ pub(crate) struct Control {
 /// What this process is.
 #[derive(Debug, Clone)]
 enum Role {
-    /// Another leads, or nobody yet.
+    /// Nobody knows yet who leads, or the term of this process has just ended.
+    Idle,
+    /// Another leads, or is about to.
     Follower {
         /// Where the leader is, if known.
         leader: Option<String>,
@@ -123,6 +136,9 @@ struct Leading {
     commands: mpsc::Sender<Command>,
     hub: Hub,
     standing: watch::Receiver<Arc<Standing>>,
+    term: Term,
+    /// Ends the term.
+    leave: Shutdown,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, ControlError>>;
@@ -260,11 +276,69 @@ impl Control {
         self.ask(|reply| Command::Errand(errand, reply)).await
     }
 
-    /// Returns what requests are judged by; none when this process does not lead.
+    /// Returns what requests are judged by; none when this process neither leads nor follows closely.
     pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
-        match &*self.role.borrow() {
-            Role::Follower { .. } => None,
-            Role::Leader(leading) => Some(Arc::clone(&leading.standing.borrow())),
+        if let Role::Leader(leading) = &*self.role.borrow() {
+            return Some(Arc::clone(&leading.standing.borrow()));
+        }
+        self.following.borrow().as_ref().map(|following| Arc::clone(&following.standing.borrow()))
+    }
+
+    /// Returns whether this process leads.
+    pub(crate) fn leads(&self) -> bool {
+        matches!(*self.role.borrow(), Role::Leader(_))
+    }
+
+    /// Returns whether this process follows closely enough to answer for itself.
+    pub(crate) fn follows(&self) -> bool {
+        self.following.borrow().is_some()
+    }
+
+    /// Returns who leads as far as this process knows, with the newest revision it has.
+    pub(crate) fn reign(&self, own: &str, lease: Duration) -> (Reign, Revision) {
+        if let Role::Leader(leading) = &*self.role.borrow() {
+            let reign = Reign { term: leading.term, address: own.to_owned(), remaining: lease };
+            return (reign, leading.hub.newest());
+        }
+        match &*self.following.borrow() {
+            Some(following) => (following.reign.borrow().clone(), following.hub.newest()),
+            None => (Reign::default(), Revision(0)),
+        }
+    }
+
+    /// Ends the term of this process: another one takes over. Nothing happens when it does not lead.
+    pub(crate) fn step_down(&self) {
+        if let Role::Leader(leading) = &*self.role.borrow() {
+            leading.leave.cancel();
+        }
+    }
+
+    /// Returns when another than `leader` leads, or this process itself, as far as it knows.
+    pub(crate) async fn succeeded(&self, leader: &str) {
+        let (mut role, mut following) = (self.role.clone(), self.following.clone());
+        while self.leader().as_deref() == Some(leader) {
+            let mut reign = following.borrow_and_update().as_ref().map(|following| following.reign.clone());
+            let changed = async {
+                match &mut reign {
+                    Some(reign) => reign.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            // What ends by itself ends with the service.
+            let _ = tokio::select! {
+                changed = role.changed() => changed,
+                changed = following.changed() => changed,
+                changed = changed => changed,
+            };
+        }
+    }
+
+    /// Returns when all is known here that was committed before; at once when this process leads.
+    pub(crate) async fn catch_up(&self) {
+        let following = self.following.borrow().clone();
+        if let Some(following) = following.filter(|_| !self.leads()) {
+            // Who cannot catch up says so to the next question.
+            let _ = following.ask(Ask::CatchUp).await;
         }
     }
 
@@ -309,6 +383,28 @@ impl Control {
         .await
     }
 
+    /// Reads pods, assignments, tokens and settings as this process has them: as they are when it leads, as they were a
+    /// moment ago when it follows.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Model) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let following = self.following.borrow().clone();
+        match following.filter(|_| !self.leads()) {
+            None => self.read(move |view| look(view.model)).await,
+            Some(following) => {
+                following
+                    .ask(|reply| {
+                        Ask::Look(Box::new(move |model| {
+                            // Nobody waits any more when the request was cut off.
+                            let _ = reply.send(Ok(look(model)));
+                        }))
+                    })
+                    .await
+            }
+        }
+    }
+
     /// Reads at most `limit` changes up to `newest` from the log, in order; none when the log does not go back so far.
     pub(crate) async fn changes_up_to(&self, newest: Revision, limit: usize) -> Result<Vec<Change>, ControlError> {
         let after = Revision(newest.0.saturating_sub(limit as u64));
@@ -324,11 +420,16 @@ impl Control {
 
     /// Begins a watch. `pod` limits the assignments to that pod's.
     pub(crate) async fn watch(&self, from: From, pod: Option<PodId>) -> Result<Feed, ControlError> {
-        let hub = self.leading()?.hub;
+        let following = self.following.borrow().clone().filter(|_| !self.leads());
+        let hub = match &following {
+            Some(following) => following.hub.clone(),
+            None => self.leading()?.hub,
+        };
         let seat = hub.seat().ok_or(ControlError::TooManyWatchers)?;
-        let start = match from {
-            From::Start => feed::Start::Snapshot(self.ask(Command::Snapshot).await?),
-            From::After(position) => feed::Start::After(position),
+        let start = match (from, &following) {
+            (From::Start, None) => feed::Start::Snapshot(self.ask(Command::Snapshot).await?),
+            (From::Start, Some(following)) => feed::Start::Snapshot(following.ask(Ask::Snapshot).await?),
+            (From::After(position), _) => feed::Start::After(position),
         };
         Ok(Feed::new(hub, Arc::clone(&self.store), seat, start, pod, self.bookmark))
     }
@@ -336,15 +437,19 @@ impl Control {
     /// Returns where the leader is, as far as this process knows; none when it leads itself or nobody is known.
     pub(crate) fn leader(&self) -> Option<String> {
         match &*self.role.borrow() {
-            Role::Follower { leader } => leader.clone(),
-            Role::Leader(_) => None,
+            Role::Leader(_) | Role::Idle => None,
+            Role::Follower { leader } => match &*self.following.borrow() {
+                // It has looked more lately.
+                Some(following) => following.reign.borrow().leader().map(ToOwned::to_owned),
+                None => leader.clone(),
+            },
         }
     }
 
     fn leading(&self) -> Result<Leading, ControlError> {
         match &*self.role.borrow() {
             Role::Leader(leading) => Ok(leading.clone()),
-            Role::Follower { leader } => Err(ControlError::NotLeader { leader: leader.clone() }),
+            Role::Follower { .. } | Role::Idle => Err(ControlError::NotLeader { leader: self.leader() }),
         }
     }
 

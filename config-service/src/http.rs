@@ -9,10 +9,12 @@ mod data;
 mod docs;
 mod events;
 mod gone;
+mod leader;
 mod openapi;
 mod owner;
 mod page;
 mod pages;
+mod pass_on;
 mod pods;
 mod problems;
 mod proposal;
@@ -59,6 +61,10 @@ pub(crate) struct Api {
     pub(crate) max_body: usize,
     /// How long a body may take, and a pod that is asked.
     pub(crate) patience: Duration,
+    /// Most requests passed on to the leader at once.
+    pub(crate) pass_on: usize,
+    /// How long a term lasts without being renewed.
+    pub(crate) leader_lease: Duration,
 }
 
 impl Api {
@@ -80,6 +86,7 @@ fn all() -> Routes {
         why::routes,
         data::routes,
         events::routes,
+        leader::routes,
         settings::routes,
         tokens::routes,
         watch::routes,
@@ -88,7 +95,7 @@ fn all() -> Routes {
     let routes = parts.into_iter().fold(Routes::new(), |all, routes| routes(all));
     routes
         .mention("/healthz", Doc::new("Say that the process runs").answers_as("text/plain"))
-        .mention("/readyz", Doc::new("Say whether this process leads").answers_as("text/plain"))
+        .mention("/readyz", Doc::new("Say whether this process leads, or follows closely").answers_as("text/plain"))
         .mention("/metrics", Doc::new("Give the metrics to Prometheus").answers_as("application/openmetrics-text"))
         .mention("/openapi.json", Doc::new("Describe this API").answers::<serde_json::Value>())
 }
@@ -105,7 +112,9 @@ pub(crate) fn routes(api: Api) -> Router {
     let limit = DefaultBodyLimit::max(api.max_body);
     let (router, docs) = all().into_parts();
     let description = Json(openapi::describe(&docs));
+    let way = pass_on::PassOn::new(api.clone(), &docs, api.pass_on);
     router
+        .route_layer(middleware::from_fn_with_state(way, pass_on::pass_on))
         .route("/openapi.json", axum::routing::get(async move || description))
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || {

@@ -32,9 +32,13 @@ pub struct Options {
     /// Let everybody who reaches the port read the admin API; writes always take a token
     #[arg(long, env = "BERTH_OPEN_READS")]
     pub open_reads: bool,
-    /// Most connections to PostgreSQL
+    /// Most connections to PostgreSQL, at least 4; each of the config-services has as many
     #[arg(long, env = "BERTH_STORE_CONNECTIONS", default_value_t = 8, value_name = "N", help_heading = "Limits")]
     pub store_connections: u32,
+    /// How many config-services share the database: at start their connections together are held against its
+    /// max_connections
+    #[arg(long, env = "BERTH_CONFIG_REPLICAS", default_value_t = 3, value_name = "N", help_heading = "Limits")]
+    pub replicas: u32,
     /// How long a statement of the store may take
     #[arg(long, env = "BERTH_STORE_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub store_timeout: Duration,
@@ -44,8 +48,8 @@ pub struct Options {
     /// How often pods renew it
     #[arg(long, env = "BERTH_HEARTBEAT", default_value = "1s", value_parser = duration, value_name = "TIME")]
     pub heartbeat: Duration,
-    /// How long the leader's term lasts without being renewed
-    #[arg(long, env = "BERTH_LEADER_LEASE", default_value = "3s", value_parser = duration, value_name = "TIME")]
+    /// How long the leader's term lasts without being renewed; another takes over when it has ended
+    #[arg(long, env = "BERTH_LEADER_LEASE", default_value = "2s", value_parser = duration, value_name = "TIME")]
     pub leader_lease: Duration,
     /// Most targets placed in one transaction
     #[arg(long, env = "BERTH_PLACE_BATCH", default_value_t = 5_000, value_name = "N", help_heading = "Limits")]
@@ -83,6 +87,15 @@ pub struct Options {
     /// Where the other config-services reach this one; the listening address when it is not set
     #[arg(long, env = "BERTH_CONFIG_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
+    /// How often a config-service that follows looks for what was committed; notifications make it quicker
+    #[arg(long, env = "BERTH_FOLLOWER_POLL", default_value = "250ms", value_parser = duration, value_name = "TIME")]
+    pub follower_poll: Duration,
+    /// How old what a follower knows may be; what is older is not served
+    #[arg(long, env = "BERTH_FOLLOWER_AGE", default_value = "5s", value_parser = duration, value_name = "TIME")]
+    pub follower_age: Duration,
+    /// Most requests that a follower passes on to the leader at once; more get 503
+    #[arg(long, env = "BERTH_PASS_ON", default_value_t = 1_024, value_name = "N", help_heading = "Limits")]
+    pub pass_on: usize,
     /// Most watchers at once
     #[arg(long, env = "BERTH_MAX_WATCHERS", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
     pub max_watchers: usize,

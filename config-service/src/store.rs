@@ -8,7 +8,7 @@ mod sqlite;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
-use crate::domain::{Batch, Change, Edit, Snapshot};
+use crate::domain::{Batch, Change, Edit, SettingRecord, Snapshot, TokenRecord};
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use shared::wire::admin::{Event, Ownership};
@@ -62,6 +62,74 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes what is older than it is to be kept, some thousand rows at most; returns how many.
     fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64>;
+
+    /// Reads everything as it stands at one moment, for whoever follows: it takes no term and waits for no commit.
+    fn view(&self) -> Answer<'_, View>;
+
+    /// Reads at most `limit` changes behind a follower's position, what was edited since, and who leads.
+    fn follow(&self, position: Position, limit: usize) -> Answer<'_, Followed>;
+
+    /// Returns when something may have been committed, or the leadership may have changed hands; maybe never. Only makes
+    /// followers quicker: what is true is what they read.
+    fn wake(&self) -> Answer<'_, ()>;
+}
+
+/// Everything at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Pods, assignments, tokens and settings.
+    pub snapshot: Snapshot,
+    /// How often tokens or settings were edited.
+    pub edits: u64,
+}
+
+/// Up to where a follower has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The last change.
+    pub revision: Revision,
+    /// How often tokens or settings had been edited.
+    pub edits: u64,
+}
+
+/// What a follower has missed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Followed {
+    /// The changes behind its position.
+    pub log: Log,
+    /// All tokens and settings, when any was edited since.
+    pub edited: Option<Edited>,
+    /// Who leads.
+    pub reign: Reign,
+}
+
+/// All tokens and settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edited {
+    /// How often they were edited, at least.
+    pub edits: u64,
+    /// The tokens.
+    pub tokens: Vec<TokenRecord>,
+    /// The settings that somebody has set.
+    pub settings: Vec<SettingRecord>,
+}
+
+/// Who leads, by the database's word.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reign {
+    /// The newest term.
+    pub term: Term,
+    /// Where its leader is reached.
+    pub address: String,
+    /// How long it lasts unless it is renewed; zero when nobody leads.
+    pub remaining: Duration,
+}
+
+impl Reign {
+    /// Returns where the leader is reached, while there is one.
+    pub fn leader(&self) -> Option<&str> {
+        (!self.remaining.is_zero() && !self.address.is_empty()).then_some(self.address.as_str())
+    }
 }
 
 /// Which entries of the audit are wanted; all when nothing is said.
@@ -183,6 +251,11 @@ impl StoreError {
             Self::Unusable(_) => "unusable",
         }
     }
+}
+
+/// Returns whether a batch edits what followers have to hear of; the uses of tokens are not among it.
+fn edits_for_followers(batch: &Batch) -> bool {
+    batch.edits.iter().any(|edit| !matches!(edit, Edit::TouchToken { .. }))
 }
 
 /// Refuses a batch with more rows than a transaction may have, and a new generation that comes with rows.

@@ -21,6 +21,7 @@ mod load;
 mod metrics;
 mod outbox;
 mod page;
+mod replicas;
 mod store_contract;
 mod tables;
 mod traces;

@@ -45,6 +45,22 @@ impl Reply {
     }
 }
 
+/// A body that is read piece by piece.
+#[derive(Debug)]
+pub struct Pieces(hyper::body::Incoming);
+
+impl Pieces {
+    /// Returns the next piece as text; none when there is no more.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            let frame = self.0.frame().await?.ok()?;
+            if let Some(piece) = frame.data_ref() {
+                return Some(String::from_utf8_lossy(piece).into_owned());
+            }
+        }
+    }
+}
+
 impl Client {
     /// Makes a client whose calls take at most `timeout`.
     pub fn new(timeout: Duration) -> Self {
@@ -88,6 +104,17 @@ impl Client {
             Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
         };
         tokio::time::timeout(self.timeout, whole).await.unwrap_or_else(|_| Err(format!("{url}: no answer in time")))
+    }
+
+    /// `GET url`, read piece by piece.
+    ///
+    /// # Errors
+    /// A sentence when no head came in time, or it was no 200.
+    pub async fn stream(&self, url: &str) -> Result<Pieces, String> {
+        let request = Request::get(url).body(Full::default()).map_err(|why| why.to_string())?;
+        let answer = tokio::time::timeout(self.timeout, self.inner.request(request)).await;
+        let answer = answer.map_err(|_| format!("{url}: no answer in time"))?.map_err(|why| format!("{why:?}"))?;
+        if answer.status() == 200 { Ok(Pieces(answer.into_body())) } else { Err(answer.status().to_string()) }
     }
 
     /// `GET url`.

@@ -168,8 +168,14 @@ impl Cluster {
     /// Returns which config-service says that it leads, and its term. One that does not answer within two seconds is
     /// passed over.
     pub async fn leader(&self) -> Option<(usize, u64)> {
-        for (n, role) in self.config_services().enumerate() {
-            let health = self.client.clone().within(Duration::from_secs(2)).get(&role.url("/health")).await;
+        self.leader_but(None).await
+    }
+
+    /// The same, without asking one of them.
+    pub async fn leader_but(&self, but: Option<usize>) -> Option<(usize, u64)> {
+        for (n, role) in self.config_services().enumerate().filter(|(n, _)| Some(*n) != but) {
+            let asking = self.admin_at(role, "/health");
+            let health = tokio::time::timeout(Duration::from_secs(2), asking).await.unwrap_or(Err(String::new()));
             let health: Option<Health> = health.ok().and_then(|reply| serde_json::from_slice(&reply.body).ok());
             if let Some(health) = health.filter(|health| health.leader) {
                 return Some((n, health.term.0));

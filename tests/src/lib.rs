@@ -7,6 +7,7 @@ pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod collector_double;
+pub mod cut_proxy;
 pub mod double;
 pub mod fixtures;
 pub mod handler_double;

@@ -101,6 +101,21 @@ impl Postgres {
         .await;
     }
 
+    /// Does what an SQL statement of the superuser says.
+    ///
+    /// # Panics
+    /// When the server does not do it.
+    pub async fn execute(&self, sql: &str) {
+        let mut server = self.connect("postgres").await.expect("the server answers");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut server).await.expect("the statement is done");
+        server.close().await.expect("closes");
+    }
+
+    /// Returns the path of the socket it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(".s.PGSQL.5432")
+    }
+
     async fn connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
         PgConnectOptions::new_without_pgpass()
             .socket(self.folder.path())

@@ -372,15 +372,7 @@ impl Desk {
         if let Some(snapshot) = self.snapshot.upgrade().filter(|snapshot| self.hub.continues(snapshot.revision)) {
             return snapshot;
         }
-        let snapshot = Arc::new(Snapshot {
-            revision: self.model.revision(),
-            epoch: self.model.epoch(),
-            pods: self.model.pods().cloned().collect(),
-            assignments: self.model.assignments(None).cloned().collect(),
-            moves: self.model.moves().cloned().collect(),
-            // Nobody who watches is to know the others.
-            ..Snapshot::default()
-        });
+        let snapshot = Arc::new(self.model.snapshot());
         self.snapshot = Arc::downgrade(&snapshot);
         snapshot
     }

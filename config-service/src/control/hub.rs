@@ -92,6 +92,11 @@ impl Hub {
         Tail::Changes(ring.changes.iter().skip(skip).take(limit).cloned().collect())
     }
 
+    /// Returns the newest revision.
+    pub(super) fn newest(&self) -> Revision {
+        *self.0.newest.borrow()
+    }
+
     /// Returns whether the ring still continues a position.
     pub(super) fn continues(&self, position: Revision) -> bool {
         matches!(self.after(position, 0), Tail::Changes(_))

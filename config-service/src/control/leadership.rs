@@ -1,9 +1,12 @@
 //! Follower or leader: bids for the term, reads the database, lets the desk work, and bids again when the term is over.
+//! Beside it, `mirror` follows whoever leads meanwhile.
 
 use super::{
     Control, Leading, Role, Settings,
     desk::{Desk, Ended},
+    gate::Gate,
     hub::Hub,
+    mirror::Mirror,
 };
 use crate::{
     domain::Snapshot,
@@ -13,7 +16,7 @@ use crate::{
 use shared::{Clock, Term, backoff::Backoff, http::Latch, shutdown::Shutdown};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::Instant,
 };
 
@@ -27,6 +30,9 @@ struct Campaign {
     clock: Arc<dyn Clock>,
     settings: Settings,
     metrics: Metrics,
+    /// Told when nobody leads.
+    vacant: Arc<Notify>,
+    gate: Gate,
     shutdown: Shutdown,
 }
 
@@ -40,10 +46,28 @@ pub(crate) fn lead(
     latch: Latch,
     shutdown: Shutdown,
 ) -> (Control, impl Future<Output = Result<(), StoreError>> + Send) {
-    let (role, seen) = watch::channel(Role::Follower { leader: None });
-    let control = Control { role: seen, store: Arc::clone(&store), bookmark: settings.watch_bookmark };
-    let campaign = Campaign { store, clock, settings, metrics, shutdown };
-    (control, campaign.run(role, latch))
+    let (role, seen) = watch::channel(Role::Idle);
+    let (shown, following) = watch::channel(None);
+    let bookmark = settings.watch_bookmark;
+    let control = Control { role: seen.clone(), following, store: Arc::clone(&store), bookmark };
+    let (gate, vacant) = (Gate::new(latch), Arc::new(Notify::new()));
+    let mirror = Mirror {
+        store: Arc::clone(&store),
+        settings: settings.clone(),
+        metrics: metrics.clone(),
+        role: seen,
+        shown,
+        vacant: Arc::clone(&vacant),
+        gate: gate.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let campaign = Campaign { store, clock, settings, metrics, vacant, gate, shutdown };
+    let both = async move {
+        // The mirror ends with the campaign: it sees nobody's role any more.
+        let (led, ()) = tokio::join!(campaign.run(role), mirror.run());
+        led
+    };
+    (control, both)
 }
 
 /// How often it is said again that the store cannot be reached.
@@ -59,7 +83,7 @@ fn complain(why: &StoreError, said: &mut Option<(String, Instant)>) {
 }
 
 impl Campaign {
-    async fn run(self, role: watch::Sender<Role>, latch: Latch) -> Result<(), StoreError> {
+    async fn run(self, role: watch::Sender<Role>) -> Result<(), StoreError> {
         // Spread by name: two processes that lost the same database do not ask it in step.
         let seed = self.settings.address.bytes().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(byte));
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2), seed);
@@ -69,12 +93,17 @@ impl Campaign {
             let wait = match bid {
                 Ok(Bid::Won(term)) => {
                     backoff.reset();
-                    let ended = self.term(term, &role, &latch).await;
-                    role.send_replace(Role::Follower { leader: None });
+                    let ended = self.term(term, &role).await;
+                    role.send_replace(Role::Idle);
                     self.metrics.leader(None);
-                    latch.close("this config-service does not lead");
+                    self.gate.stands_by("this config-service does not lead");
                     match ended {
-                        Ok(Ended::Stopping) => break,
+                        Ok(Ended::Stopping) if self.shutdown.is_cancelled() => break,
+                        Ok(Ended::Stopping) => {
+                            tracing::info!(%term, "stepped down");
+                            self.stand_back(&role).await;
+                            continue;
+                        }
                         Ok(Ended::Fenced) => tracing::warn!(%term, "the term is over, another leads"),
                         Ok(Ended::Generation(generation)) => {
                             tracing::warn!(
@@ -91,7 +120,7 @@ impl Campaign {
                 Ok(Bid::Held { address, remaining }) => {
                     backoff.reset();
                     let leader = (!address.is_empty()).then_some(address);
-                    latch.close(&format!("{} leads", leader.as_deref().unwrap_or("another config-service")));
+                    self.gate.stands_by(&format!("{} leads", leader.as_deref().unwrap_or("another config-service")));
                     role.send_if_modified(|role| {
                         let known = matches!(role, Role::Follower { leader: known } if *known == leader);
                         *role = Role::Follower { leader: leader.clone() };
@@ -103,16 +132,28 @@ impl Campaign {
                 Err(why) => {
                     self.metrics.store_error(&why);
                     complain(&why, &mut said);
-                    latch.close("the store cannot be reached");
+                    self.gate.stands_by("the store cannot be reached");
                     backoff.next_wait()
                 }
             };
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
+                () = self.vacant.notified() => {}
             }
         }
         Ok(())
+    }
+
+    /// Leaves the leadership to another for as long as a term lasts, and says who has it.
+    async fn stand_back(&self, role: &watch::Sender<Role>) {
+        let until = Instant::now() + self.settings.leader_lease;
+        // It follows meanwhile whoever takes it.
+        role.send_replace(Role::Follower { leader: None });
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
     }
 
     async fn bid(&self, prepared: &mut bool) -> Result<Bid, StoreError> {
@@ -124,8 +165,8 @@ impl Campaign {
     }
 
     /// Leads for one term, and gives it up in the end.
-    async fn term(&self, term: Term, role: &watch::Sender<Role>, latch: &Latch) -> Result<Ended, StoreError> {
-        let ended = self.serve(term, role, latch).await;
+    async fn term(&self, term: Term, role: &watch::Sender<Role>) -> Result<Ended, StoreError> {
+        let ended = self.serve(term, role).await;
         let fenced = matches!(ended, Ok(Ended::Fenced) | Err(StoreError::Fenced));
         if !fenced && let Err(why) = self.store.resign(term).await {
             tracing::debug!(error = %why, "cannot resign; the term ends by itself");
@@ -133,7 +174,7 @@ impl Campaign {
         ended
     }
 
-    async fn serve(&self, term: Term, role: &watch::Sender<Role>, latch: &Latch) -> Result<Ended, StoreError> {
+    async fn serve(&self, term: Term, role: &watch::Sender<Role>) -> Result<Ended, StoreError> {
         let Some(snapshot) = self.load(term).await? else { return Ok(Ended::Stopping) };
         let (pods, targets, revision) = (snapshot.pods.len(), snapshot.assignments.len(), snapshot.revision);
         let closed = self.shutdown.child_token();
@@ -150,11 +191,12 @@ impl Campaign {
             snapshot,
         );
         let standing = desk.standing();
-        role.send_replace(Role::Leader(Leading { commands, hub, standing }));
+        let leave = self.shutdown.child_token();
+        role.send_replace(Role::Leader(Leading { commands, hub, standing, term, leave: leave.clone() }));
         self.metrics.leader(Some(term));
-        latch.open();
+        self.gate.leads();
         tracing::info!(%term, %revision, pods, targets, "leading");
-        Ok(desk.run(waiting, &self.shutdown).await)
+        Ok(desk.run(waiting, &leave).await)
     }
 
     /// Reads everything, renewing the term meanwhile: a large database takes longer than a term lasts.

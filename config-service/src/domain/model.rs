@@ -98,8 +98,7 @@ impl Model {
             model.assign(assignment);
         }
         snapshot.moves.into_iter().for_each(|entry| model.moves.apply(entry));
-        model.tokens = snapshot.tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
-        model.settings = snapshot.settings.into_iter().map(|setting| (setting.name.clone(), setting)).collect();
+        model.replace_edits(snapshot.tokens, snapshot.settings);
         model.fencing = snapshot.fencing.into_iter().map(|fencing| (fencing.pod.clone(), fencing)).collect();
         (model.members, model.settled) = (snapshot.members, snapshot.settled);
         model
@@ -117,6 +116,24 @@ impl Model {
             }
             Edit::Set(setting) => drop(self.settings.insert(setting.name.clone(), setting)),
             Edit::Clear(name) => drop(self.settings.remove(&name)),
+        }
+    }
+
+    /// Takes all tokens and settings in place of those it had.
+    pub fn replace_edits(&mut self, tokens: Vec<TokenRecord>, settings: Vec<SettingRecord>) {
+        self.tokens = tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
+        self.settings = settings.into_iter().map(|setting| (setting.name.clone(), setting)).collect();
+    }
+
+    /// Returns what watchers may know of it all: no tokens, no settings.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            revision: self.revision,
+            epoch: self.epoch,
+            pods: self.pods().cloned().collect(),
+            assignments: self.assignments(None).cloned().collect(),
+            moves: self.moves().cloned().collect(),
+            ..Snapshot::default()
         }
     }
 

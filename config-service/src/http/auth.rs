@@ -1,6 +1,6 @@
 //! Who may do what, as extractors: a handler without one of them in its arguments is open to everybody, and documented so.
-//! Tokens of the settings count always; tokens of the database only while this process leads, since only the leader knows
-//! at once that one was revoked.
+//! Tokens of the settings count always; tokens of the database only while this process leads, or follows closely: only the
+//! leader knows at once that one was revoked, a follower when it has looked.
 
 use super::{Api, docs::Access};
 use crate::control::ControlError;

@@ -68,8 +68,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .example(json!({ "reason": "the guild asked for it", "confirm": "discord:guild:81384788765712384" }));
     letters::routes(routes)
         .post("/v1/dead-letters/{target}/{kind}/{seq}/{verb}", decide, decide_doc.asks_leader())
-        .get("/v1/targets/{target}/events", journal, journal_doc.fails(&asked).asks_leader())
-        .get("/v1/targets/{target}/export", export, export_doc.fails(&asked).asks_leader())
+        .get("/v1/targets/{target}/events", journal, journal_doc.fails(&asked).asks_replica())
+        .get("/v1/targets/{target}/export", export, export_doc.fails(&asked).asks_replica())
         .post("/v1/targets/{target}/erase", erase, erase_doc.fails(&asked).asks_leader())
 }
 

@@ -77,6 +77,19 @@ pub(super) struct Doc {
     pub(super) answer: Answer,
     /// Codes of the problems it may answer.
     pub(super) problems: BTreeSet<&'static str>,
+    /// Who can answer it.
+    pub(super) by: Answerer,
+}
+
+/// Who can answer a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answerer {
+    /// Every process, whatever it knows.
+    Anybody,
+    /// The leader, and whoever follows it closely.
+    Replica,
+    /// The leader only; a follower passes the request on.
+    Leader,
 }
 
 /// Where parameters stand.
@@ -117,6 +130,7 @@ impl Doc {
             status: 200,
             answer: Answer::Nothing,
             problems: BTreeSet::new(),
+            by: Answerer::Anybody,
         }
     }
 
@@ -144,9 +158,15 @@ impl Doc {
         self
     }
 
-    /// Says that it asks the leader.
-    pub(super) fn asks_leader(self) -> Self {
-        self.fails(&["not-leader", "store-unavailable"])
+    /// Says that it asks the leader. A follower passes it on.
+    pub(super) fn asks_leader(mut self) -> Self {
+        self.by = Answerer::Leader;
+        self.fails(&["leader-unreachable", "not-leader", "store-unavailable", "too-many-passed-on"])
+    }
+
+    /// Says that every replica answers it by itself: a follower from what it has read of the leader's commits.
+    pub(super) fn asks_replica(self) -> Self {
+        Self { by: Answerer::Replica, ..self.asks_leader() }
     }
 
     /// Adds an example of the body.

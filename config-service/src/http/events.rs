@@ -20,7 +20,7 @@ use shared::{
 pub(super) fn routes(routes: Routes) -> Routes {
     let text = "Newest first. Entries are kept for as long as the setting `audit-retention` says.";
     let doc = Doc::new("List what was done, by whom and why").text(text);
-    routes.get("/v1/events", list, doc.answers::<EventList>().fails(&["bad-cursor"]).asks_leader())
+    routes.get("/v1/events", list, doc.answers::<EventList>().fails(&["bad-cursor"]).asks_replica())
 }
 
 /// Which entries.

@@ -24,11 +24,11 @@ impl Owner {
     /// # Errors
     /// When nobody does, or nobody can say.
     pub(super) async fn of(api: &Api, target: &TargetId) -> Result<Self, Problem> {
-        let owner = api.control.read({
+        let owner = api.control.look({
             let target = target.clone();
-            move |view| {
-                let assignment = view.model.assignment(&target)?;
-                view.model.pod(&assignment.pod).map(|record| record.info.clone())
+            move |model| {
+                let assignment = model.assignment(&target)?;
+                model.pod(&assignment.pod).map(|record| record.info.clone())
             }
         });
         let owner = owner.await?.ok_or_else(|| ControlError::UnknownTarget(target.clone()))?;

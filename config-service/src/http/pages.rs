@@ -27,7 +27,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use maud::Markup;
 use serde::{Deserialize, de::DeserializeOwned};
 use shared::{PodId, TargetId, http::Probes};
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 /// Changes on the first page.
 const CHANGES: usize = 12;
@@ -49,8 +49,6 @@ pub(crate) struct Pages {
     pub(crate) probes: Probes,
     /// Where this process is reached.
     pub(crate) address: String,
-    /// How long a term lasts without being renewed.
-    pub(crate) leader_lease: Duration,
 }
 
 /// Returns the routes of the page.
@@ -173,7 +171,7 @@ impl Pages {
     }
 
     async fn standing(&self, asked: String) -> Standing {
-        let (address, late_after) = (self.address.clone(), self.leader_lease);
+        let (address, late_after) = (self.address.clone(), self.api.leader_lease);
         let facts = self.read(move |view| Facts {
             address,
             term: view.term,

@@ -53,6 +53,7 @@ pub(super) const CODES: &[Code] = &[
     code(500, "internal", "An error of Berth; the log has the cause."),
     code(501, "not-yet", "Berth does not do this yet."),
     code(503, "generation-unsettled", "A new cluster generation: not every pod has reported yet what it holds."),
+    code(503, "leader-unreachable", "The leader did not answer what was passed on to it; look whether it was done."),
     code(503, "mailbox-full", "As many events wait for the target as may; try again later."),
     code(503, "not-committed", "The pod could not commit it; look whether it was done, then try again."),
     code(503, "not-leader", "This config-service does not lead; `detail` says who does, if known."),
@@ -63,6 +64,7 @@ pub(super) const CODES: &[Code] = &[
     code(503, "revision-ahead", "A pod has seen a revision that this database has not reached: it is an older copy."),
     code(503, "store-unavailable", "The database does not answer; nothing was promised."),
     code(503, "too-many-exports", "The pod writes as many exports as it may; try again later."),
+    code(503, "too-many-passed-on", "As many requests as may be wait for the leader; try again."),
     code(503, "too-many-watchers", "No more watchers are taken."),
 ];
 

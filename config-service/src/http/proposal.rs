@@ -38,8 +38,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     );
     routes
         .get("/health", health, health_doc.answers::<Health>())
-        .get("/guild-assignments", guild_assignments, guilds_doc.answers::<BTreeMap<String, PodId>>().asks_leader())
-        .get("/guild/{id}/assignment", guild_assignment, guild_doc.asks_leader())
+        .get("/guild-assignments", guild_assignments, guilds_doc.answers::<BTreeMap<String, PodId>>().asks_replica())
+        .get("/guild/{id}/assignment", guild_assignment, guild_doc.asks_replica())
         .post("/guild/{id}/reassign", reassign, reassign_doc.asks_leader())
         .get("/pods/health", pods_health, pods_doc.asks_leader())
         .post("/pod/register", pods::register, pods::register_doc())
@@ -78,11 +78,11 @@ async fn guild_assignment(
     _: Reader,
     Name(Guild(target)): Name<Guild>,
 ) -> Result<Json<GuildAssignment>, Problem> {
-    let found = api.control.read({
+    let found = api.control.look({
         let target = target.clone();
-        move |view| {
-            let found = view.model.assignment(&target)?;
-            let address = view.model.pod(&found.pod).map(|record| record.info.address.clone());
+        move |model| {
+            let found = model.assignment(&target)?;
+            let address = model.pod(&found.pod).map(|record| record.info.address.clone());
             Some(GuildAssignment {
                 guild_id: target.id().to_owned(),
                 target: target.clone(),
@@ -211,9 +211,9 @@ async fn guild_assignments(State(api): State<Api>, _: Reader) -> Result<Json<BTr
     let (mut guilds, mut after) = (BTreeMap::new(), None::<TargetId>);
     loop {
         let from = after.take();
-        let piece = api.control.read(move |view| {
+        let piece = api.control.look(move |model| {
             let from = from.as_ref().map(|target| target.as_str());
-            let piece = view.model.assignments(from).take(CHUNK);
+            let piece = model.assignments(from).take(CHUNK);
             piece.map(|assignment| (assignment.target.clone(), assignment.pod.clone())).collect::<Vec<_>>()
         });
         let piece = piece.await?;

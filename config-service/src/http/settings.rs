@@ -32,8 +32,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .example(json!({ "value": true, "reason": "audit of the month" }));
     let clear_doc = Doc::new("Set a setting back to its default").text("Times take role admin.");
     routes
-        .get("/v1/settings", list, list_doc.answers::<SettingList>().asks_leader())
-        .get("/v1/settings/{name}", get, get_doc.asks_leader())
+        .get("/v1/settings", list, list_doc.answers::<SettingList>().asks_replica())
+        .get("/v1/settings/{name}", get, get_doc.asks_replica())
         .put("/v1/settings/{name}", set, set_doc.asks_leader())
         .delete("/v1/settings/{name}", clear, clear_doc.answers::<SettingChanged>().fails(&["not-found"]).asks_leader())
 }
@@ -68,8 +68,8 @@ impl SettingName {
 }
 
 async fn list(State(api): State<Api>, _: Reader) -> Result<Json<SettingList>, Problem> {
-    let settings = api.control.read(|view| {
-        let status = |setting: Setting| setting.status(view.model.setting(setting.name));
+    let settings = api.control.look(|model| {
+        let status = |setting: Setting| setting.status(model.setting(setting.name));
         SETTINGS.into_iter().map(status).collect()
     });
     Ok(Json(SettingList { settings: settings.await? }))
@@ -77,7 +77,7 @@ async fn list(State(api): State<Api>, _: Reader) -> Result<Json<SettingList>, Pr
 
 async fn get(State(api): State<Api>, _: Reader, Name(name): Name<SettingName>) -> Result<Json<SettingStatus>, Problem> {
     let setting = name.setting()?;
-    Ok(Json(api.control.read(move |view| setting.status(view.model.setting(setting.name))).await?))
+    Ok(Json(api.control.look(move |model| setting.status(model.setting(setting.name))).await?))
 }
 
 async fn set(

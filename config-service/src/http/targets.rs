@@ -27,13 +27,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .example(json!({ "targets": [{ "target": "discord:guild:81384788765712384" }] }))
         .asks_leader();
     let list_doc = Doc::new("List targets with their owners").text("Ordered by target.").answers::<TargetList>();
-    let get_doc = Doc::new("Say who owns a target").answers::<Assignment>().fails(&["not-found"]).asks_leader();
+    let get_doc = Doc::new("Say who owns a target").answers::<Assignment>().fails(&["not-found"]).asks_replica();
     let state_doc = Doc::new("Ask a target's owner for its state").answers::<TargetState>();
     routes
         .post("/v1/targets/place", place, place_doc)
-        .get("/v1/targets", list, list_doc.fails(&["bad-cursor", "unknown-pod"]).asks_leader())
+        .get("/v1/targets", list, list_doc.fails(&["bad-cursor", "unknown-pod"]).asks_replica())
         .get("/v1/targets/{target}", get, get_doc)
-        .get("/v1/targets/{target}/state", state, state_doc.fails(&["not-found", "owner-unreachable"]).asks_leader())
+        .get("/v1/targets/{target}/state", state, state_doc.fails(&["not-found", "owner-unreachable"]).asks_replica())
 }
 
 async fn place(State(api): State<Api>, _: Service, Body(place): Body<Place>) -> Result<Json<Placed>, Problem> {
@@ -72,8 +72,8 @@ struct Filter {
 
 async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -> Result<Json<TargetList>, Problem> {
     let (size, after) = (size(page.limit), position::<String>(page.cursor.as_ref())?);
-    let list = api.control.read(move |view| {
-        if let Some(unknown) = page.pod.as_ref().filter(|pod| view.model.pod(pod).is_none()) {
+    let list = api.control.look(move |model| {
+        if let Some(unknown) = page.pod.as_ref().filter(|pod| model.pod(pod).is_none()) {
             return Err(ControlError::UnknownPod(unknown.clone()));
         }
         let (mut targets, after) = (Vec::new(), after.as_deref());
@@ -83,23 +83,23 @@ async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -
         };
         match &page.pod {
             None if page.state == Some(AssignmentState::Quarantined) => {
-                targets.extend(view.model.quarantined(after).filter(of).take(size + 1).cloned());
+                targets.extend(model.quarantined(after).filter(of).take(size + 1).cloned());
             }
             Some(pod) => {
-                targets.extend(view.model.assignments_of(pod, after).filter(of).take(size + 1).cloned());
+                targets.extend(model.assignments_of(pod, after).filter(of).take(size + 1).cloned());
             }
-            None => targets.extend(view.model.assignments_on(page.platform, after).filter(of).take(size + 1).cloned()),
+            None => targets.extend(model.assignments_on(page.platform, after).filter(of).take(size + 1).cloned()),
         }
         let next = cut(&mut targets, size, |last: &Assignment| last.target.clone());
-        Ok(TargetList { revision: view.model.revision(), targets, next })
+        Ok(TargetList { revision: model.revision(), targets, next })
     });
     Ok(Json(list.await??))
 }
 
 async fn get(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) -> Result<Json<Assignment>, Problem> {
-    let found = api.control.read({
+    let found = api.control.look({
         let target = target.clone();
-        move |view| view.model.assignment(&target).cloned()
+        move |model| model.assignment(&target).cloned()
     });
     Ok(Json(found.await?.ok_or(ControlError::UnknownTarget(target))?))
 }

@@ -23,9 +23,9 @@ use std::convert::Infallible;
 /// Adds the route.
 pub(super) fn routes(routes: Routes) -> Routes {
     let text = "Server-sent events: `snapshot` in parts, then `delta` and `bookmark`; `Last-Event-ID` resumes from a \
-        revision, `resync` says to begin without one. The stream ends when this config-service no longer leads.";
+        revision, `resync` says to begin without one. The stream ends when this config-service begins or ceases to lead; it goes on at any other.";
     let doc = Doc::new("Follow assignments and pods").text(text).answers_as("text/event-stream");
-    routes.get("/v1/watch", watch, doc.fails(&["bad-request", "too-many-watchers"]).asks_leader())
+    routes.get("/v1/watch", watch, doc.fails(&["bad-request", "too-many-watchers"]).asks_replica())
 }
 
 /// What is followed.

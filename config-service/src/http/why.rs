@@ -27,7 +27,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get(
             "/v1/targets/{target}/history",
             history,
-            history_doc.answers::<History>().fails(&["not-found", "bad-cursor"]).asks_leader(),
+            history_doc.answers::<History>().fails(&["not-found", "bad-cursor"]).asks_replica(),
         )
         .get("/v1/targets/{target}/explain", explain, explain_doc.answers::<Explanation>().asks_leader())
 }

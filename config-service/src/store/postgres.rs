@@ -6,10 +6,11 @@ mod ledger;
 mod moves;
 mod rows;
 mod session;
+mod wake;
 
 use super::{
-    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, MoveFilter, Store, StoreError, TRIM_ROWS, check_size,
-    generation, millis, schema, signed, unsigned,
+    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, Position, Store,
+    StoreError, TRIM_ROWS, View, check_size, edits_for_followers, generation, millis, schema, signed, unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use session::{Failure, session};
@@ -20,7 +21,7 @@ use shared::wire::{
 use shared::{Epoch, Revision, TargetId, Term};
 use sqlx::{
     ConnectOptions, PgConnection, PgPool, Row,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 use std::{str::FromStr, time::Duration};
 use tokio::sync::Semaphore;
@@ -28,8 +29,8 @@ use tokio::sync::Semaphore;
 /// The key of the advisory lock under which migrations are applied: `berth` in ASCII.
 const MIGRATION_LOCK: i64 = 0x62_6572_7468;
 
-/// A commit, a renewal and a reader of the log may be under way at once.
-const MIN_CONNECTIONS: u32 = 3;
+/// A commit, a renewal and a reader of the log may be under way at once, and one connection listens.
+const MIN_CONNECTIONS: u32 = 4;
 
 /// How many times longer than an ordinary call reading everything may take.
 const LOAD_PATIENCE: u32 = 60;
@@ -42,8 +43,13 @@ const NOW_MS: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 pub struct Postgres {
     pool: PgPool,
     timeout: Duration,
+    /// The bound of the pool.
+    connections: u32,
+    /// How many processes have a pool like this one.
+    replicas: u32,
     /// Bounds those who read the log, so that a crowd of returning watchers leaves connections to the leader.
     log_readers: Semaphore,
+    listener: wake::Listener,
 }
 
 impl Postgres {
@@ -68,12 +74,38 @@ impl Postgres {
                 ("synchronous_commit", "on"),
             ])
             .disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(connections.max(MIN_CONNECTIONS))
-            .acquire_timeout(timeout)
-            .connect_lazy_with(options);
+        let connections = connections.max(MIN_CONNECTIONS);
+        let pool =
+            PgPoolOptions::new().max_connections(connections).acquire_timeout(timeout).connect_lazy_with(options);
         let log_readers = Semaphore::new((connections / 2).max(1) as usize);
-        Ok(Self { pool, timeout, log_readers })
+        let listener = wake::Listener::default();
+        Ok(Self { pool, timeout, connections, replicas: 1, log_readers, listener })
+    }
+
+    /// Says how many processes share the database, this one among them: together they must fit into its `max_connections`.
+    #[must_use]
+    pub fn shared_by(self, replicas: u32) -> Self {
+        Self { replicas: replicas.max(1), ..self }
+    }
+
+    /// Refuses a server that cannot take the connections of all processes at once.
+    async fn fits(&self, db: &mut PgConnection) -> Result<(), Failure> {
+        let room: i32 = sqlx::query_scalar(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                    - coalesce(current_setting('reserved_connections', true)::int, 0)",
+        )
+        .fetch_one(db)
+        .await?;
+        let (each, replicas) = (self.connections, self.replicas);
+        if i64::from(each) * i64::from(replicas) <= i64::from(room) {
+            return Ok(());
+        }
+        let text = format!(
+            "{replicas} config-services (--replicas) with {each} connections each (--store-connections) take {}, and \
+             PostgreSQL has {room} for them; lower one of the two, or raise its max_connections",
+            u64::from(each) * u64::from(replicas)
+        );
+        Err(StoreError::Unusable(text).into())
     }
 
     /// Reads something that others than the leader's task ask for: in their turn.
@@ -83,14 +115,25 @@ impl Postgres {
     ) -> Result<T, StoreError> {
         let turn = self.log_readers.acquire().await;
         let _turn = turn.map_err(|_| StoreError::Rejected("the store is closed".to_owned()))?;
-        session(&self.pool, self.timeout, work).await
+        session(&self.pool, self.timeout, async |db| {
+            writable(db).await?;
+            work(db).await
+        })
+        .await
     }
+}
+
+/// Refuses a server that takes no changes: what it holds may be older than what the primary has.
+async fn writable(db: &mut PgConnection) -> Result<(), Failure> {
+    let read_only = sqlx::query_scalar("SELECT current_setting('transaction_read_only') = 'on'").fetch_one(db).await?;
+    if read_only { Err(StoreError::Rejected(session::READ_ONLY.to_owned()).into()) } else { Ok(()) }
 }
 
 impl Store for Postgres {
     fn prepare(&self) -> Answer<'_, ()> {
         Box::pin(async move {
             session(&self.pool, self.timeout, async |db| {
+                self.fits(db).await?;
                 sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *db).await?;
                 sqlx::raw_sql(
                     "CREATE TABLE IF NOT EXISTS schema_migration
@@ -144,6 +187,7 @@ impl Store for Postgres {
             };
             // Waits for a transaction that the term before may still have under way, and fences all later ones.
             sqlx::query("UPDATE leader SET term = $1").bind(term).execute(&mut *db).await?;
+            wake::all(db).await?;
             Ok(Bid::Won(Term(unsigned(term)?)))
         }))
     }
@@ -167,7 +211,7 @@ impl Store for Postgres {
                 .bind(signed(term.0)?)
                 .execute(&mut *db)
                 .await?;
-            Ok(())
+            wake::all(db).await
         }))
     }
 
@@ -180,18 +224,7 @@ impl Store for Postgres {
                 .fetch_optional(&mut *db)
                 .await?
                 .ok_or(StoreError::Fenced)?;
-            Ok(Snapshot {
-                revision: Revision(unsigned(leader.try_get(0)?)?),
-                epoch: Epoch(unsigned(leader.try_get(1)?)?),
-                pods: rows::pods(db).await?,
-                assignments: rows::assignments(db).await?,
-                moves: moves::running(db).await?,
-                tokens: ledger::tokens(db).await?,
-                settings: ledger::settings(db).await?,
-                members: fleet::members(db).await?,
-                fencing: fleet::fencing(db).await?,
-                settled: generation(leader.try_get(2)?),
-            })
+            everything(db, &leader).await
         }))
     }
 
@@ -243,6 +276,49 @@ impl Store for Postgres {
             Ok(trimmed.rows_affected())
         }))
     }
+
+    fn view(&self) -> Answer<'_, View> {
+        Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| {
+            sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *db).await?;
+            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *db).await?;
+            writable(db).await?;
+            let leader = sqlx::query("SELECT revision, epoch, settled, edits FROM leader").fetch_one(&mut *db).await?;
+            let edits = unsigned(leader.try_get(3)?)?;
+            Ok(View { snapshot: everything(db, &leader).await?, edits })
+        }))
+    }
+
+    fn follow(&self, position: Position, limit: usize) -> Answer<'_, Followed> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            let (log, edits, reign) = rows::follow(db, position.revision, limit).await?;
+            let edited = if edits == position.edits {
+                None
+            } else {
+                Some(Edited { edits, tokens: ledger::tokens(db).await?, settings: ledger::settings(db).await? })
+            };
+            Ok(Followed { log, edited, reign })
+        }))
+    }
+
+    fn wake(&self) -> Answer<'_, ()> {
+        Box::pin(self.listener.heard(&self.pool))
+    }
+}
+
+/// Reads all tables. `leader` begins with revision, epoch and settled generation, read in the same transaction.
+async fn everything(db: &mut PgConnection, leader: &PgRow) -> Result<Snapshot, Failure> {
+    Ok(Snapshot {
+        revision: Revision(unsigned(leader.try_get(0)?)?),
+        epoch: Epoch(unsigned(leader.try_get(1)?)?),
+        pods: rows::pods(db).await?,
+        assignments: rows::assignments(db).await?,
+        moves: moves::running(db).await?,
+        tokens: ledger::tokens(db).await?,
+        settings: ledger::settings(db).await?,
+        members: fleet::members(db).await?,
+        fencing: fleet::fencing(db).await?,
+        settled: generation(leader.try_get(2)?),
+    })
 }
 
 /// Checks the term and takes `revisions` and `epochs` from the counters. Its row lock is held until the transaction ends.
@@ -278,6 +354,13 @@ async fn write(db: &mut PgConnection, term: Term, batch: &Batch) -> Result<Commi
     ledger::audit(db, batch, revision, now_ms).await?;
     if batch.generation {
         fleet::begin_generation(db, epoch.generation() + 1).await?;
+    }
+    let edited = edits_for_followers(batch);
+    if edited {
+        sqlx::query("UPDATE leader SET edits = edits + 1").execute(&mut *db).await?;
+    }
+    if edited || batch.generation || !changes.is_empty() {
+        wake::all(db).await?;
     }
     Ok(Committed { revision, epoch, changes, edits })
 }

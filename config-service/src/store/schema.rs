@@ -29,6 +29,11 @@ pub(super) const POSTGRES: &[Migration] = &[
     },
     Migration { version: 3, name: "fleet", sql: include_str!("../../../migrations/config/postgres/0003_fleet.sql") },
     Migration { version: 4, name: "moves", sql: include_str!("../../../migrations/config/postgres/0004_moves.sql") },
+    Migration {
+        version: 5,
+        name: "replicas",
+        sql: include_str!("../../../migrations/config/postgres/0005_replicas.sql"),
+    },
 ];
 
 /// The steps for SQLite.
@@ -45,6 +50,11 @@ pub(super) const SQLITE: &[Migration] = &[
     },
     Migration { version: 3, name: "fleet", sql: include_str!("../../../migrations/config/sqlite/0003_fleet.sql") },
     Migration { version: 4, name: "moves", sql: include_str!("../../../migrations/config/sqlite/0004_moves.sql") },
+    Migration {
+        version: 5,
+        name: "replicas",
+        sql: include_str!("../../../migrations/config/sqlite/0005_replicas.sql"),
+    },
 ];
 
 impl Migration {

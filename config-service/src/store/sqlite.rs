@@ -8,8 +8,9 @@ mod rows;
 mod thread;
 
 use super::{
-    Answer, Bid, Committed, EventFilter, Keep, KeptAnswer, Log, MoveFilter, Store, StoreError, TRIM_ROWS, check_size,
-    covers, decode, generation, millis, schema, signed, unsigned,
+    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, Position, Reign, Store,
+    StoreError, TRIM_ROWS, View, check_size, covers, decode, edits_for_followers, generation, millis, schema, signed,
+    unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -176,18 +177,7 @@ impl Store for Sqlite {
                 .optional()
                 .map_err(rejected)?
                 .ok_or(StoreError::Fenced)?;
-            Ok(Snapshot {
-                revision: Revision(unsigned(revision)?),
-                epoch: Epoch(unsigned(epoch)?),
-                pods: rows::pods(db)?,
-                assignments: rows::assignments(db)?,
-                moves: moves::running(db)?,
-                tokens: ledger::tokens(db)?,
-                settings: ledger::settings(db)?,
-                members: fleet::members(db)?,
-                fencing: fleet::fencing(db)?,
-                settled: generation(settled),
-            })
+            everything(db, Revision(unsigned(revision)?), Epoch(unsigned(epoch)?), settled)
         })
     }
 
@@ -205,30 +195,15 @@ impl Store for Sqlite {
             if batch.generation {
                 fleet::begin_generation(db, epoch.generation() + 1)?;
             }
+            if edits_for_followers(&batch) {
+                db.execute("UPDATE leader SET edits = edits + 1", []).map_err(rejected)?;
+            }
             Ok(Committed { revision, epoch, changes, edits })
         })
     }
 
     fn changes(&self, after: Revision, limit: usize) -> Answer<'_, Log> {
-        self.transaction(move |db| {
-            let after = signed(after.0)?;
-            let (newest, oldest): (i64, Option<i64>) = db
-                .query_row("SELECT revision, (SELECT min(revision) FROM change) FROM leader", [], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
-                .map_err(rejected)?;
-            if !covers(newest, oldest, after) {
-                return Ok(Log::Gone);
-            }
-            let mut rows = db
-                .prepare_cached("SELECT body FROM change WHERE revision > ?1 ORDER BY revision LIMIT ?2")
-                .map_err(rejected)?;
-            let bodies = rows
-                .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get::<_, String>(0))
-                .map_err(rejected)?;
-            let changes = bodies.map(|body| decode(&body.map_err(rejected)?)).collect::<Result<Vec<_>, _>>()?;
-            Ok(Log::Changes(changes))
-        })
+        self.transaction(move |db| log(db, after, limit))
     }
 
     fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64> {
@@ -267,6 +242,82 @@ impl Store for Sqlite {
             ledger::forget(db, keep, signed(now_ms)?)
         })
     }
+
+    fn view(&self) -> Answer<'_, View> {
+        self.transaction(|db| {
+            let (revision, epoch, edits, settled): (i64, i64, i64, i64) = db
+                .query_row("SELECT revision, epoch, edits, settled FROM leader", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })
+                .map_err(rejected)?;
+            let snapshot = everything(db, Revision(unsigned(revision)?), Epoch(unsigned(epoch)?), settled)?;
+            Ok(View { snapshot, edits: unsigned(edits)? })
+        })
+    }
+
+    fn follow(&self, position: Position, limit: usize) -> Answer<'_, Followed> {
+        self.transaction(move |db| {
+            let (edits, term, address, remaining): (i64, i64, String, i64) = db
+                .query_row(
+                    &format!(
+                        "SELECT edits, e.term, address, max(expires_ms - {NOW_MS}, 0) FROM leader, leader_lease e"
+                    ),
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+                )
+                .map_err(rejected)?;
+            let (edits, remaining) = (unsigned(edits)?, Duration::from_millis(unsigned(remaining)?));
+            let edited = if edits == position.edits {
+                None
+            } else {
+                Some(Edited { edits, tokens: ledger::tokens(db)?, settings: ledger::settings(db)? })
+            };
+            let reign = Reign { term: Term(unsigned(term)?), address, remaining };
+            Ok(Followed { log: log(db, position.revision, limit)?, edited, reign })
+        })
+    }
+
+    /// One process: whoever follows it polls.
+    fn wake(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Reads all tables.
+fn everything(db: &Transaction<'_>, revision: Revision, epoch: Epoch, settled: i64) -> Result<Snapshot, StoreError> {
+    Ok(Snapshot {
+        revision,
+        epoch,
+        pods: rows::pods(db)?,
+        assignments: rows::assignments(db)?,
+        moves: moves::running(db)?,
+        tokens: ledger::tokens(db)?,
+        settings: ledger::settings(db)?,
+        members: fleet::members(db)?,
+        fencing: fleet::fencing(db)?,
+        settled: generation(settled),
+    })
+}
+
+/// Reads a piece of the log.
+fn log(db: &Transaction<'_>, after: Revision, limit: usize) -> Result<Log, StoreError> {
+    let after = signed(after.0)?;
+    let (newest, oldest): (i64, Option<i64>) = db
+        .query_row("SELECT revision, (SELECT min(revision) FROM change) FROM leader", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .map_err(rejected)?;
+    if !covers(newest, oldest, after) {
+        return Ok(Log::Gone);
+    }
+    let mut rows = db
+        .prepare_cached("SELECT body FROM change WHERE revision > ?1 ORDER BY revision LIMIT ?2")
+        .map_err(rejected)?;
+    let bodies = rows
+        .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get::<_, String>(0))
+        .map_err(rejected)?;
+    let changes = bodies.map(|body| decode(&body.map_err(rejected)?)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Log::Changes(changes))
 }
 
 /// Checks the term and takes `revisions` and `epochs` from the counters.

@@ -4,6 +4,7 @@
 mod access;
 mod events;
 mod fleet;
+mod leader;
 mod proposal;
 
 pub use access::{
@@ -12,6 +13,7 @@ pub use access::{
 };
 pub use events::{Candidate, Event, EventList, Explanation, History, Ownership};
 pub use fleet::{DeadDeclared, DeclareDead, GenerationBegun, NewGeneration, Reaped};
+pub use leader::{LeaderStatus, StepDown, SteppedDown};
 pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
 
 use super::control::{Assignment, BotInfo, Load, PodInfo, PodState};

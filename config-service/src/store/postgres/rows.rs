@@ -1,13 +1,18 @@
 //! The rows of PostgreSQL's tables: writing a batch, with what each write expects, and reading everything. Whole columns
 //! travel as arrays, so that a batch of thousands is a handful of statements.
 
-use super::super::{Log, covers, data_of, decode, encode, json, json_of, name, state_of};
-use super::{StoreError, fleet, moves, session::Failure, signed, unsigned};
+use super::super::{Log, Reign, covers, data_of, decode, encode, json, json_of, name, state_of};
+use super::{
+    StoreError, fleet, moves,
+    session::{Failure, READ_ONLY},
+    signed, unsigned,
+};
 use crate::domain::{Batch, Change, Marks, PodRecord, Write};
 use futures_util::TryStreamExt;
 use shared::wire::control::{Assignment, PodInfo};
-use shared::{Epoch, Incarnation, LeaseId, Revision};
+use shared::{Epoch, Incarnation, LeaseId, Revision, Term};
 use sqlx::{PgConnection, Row, postgres::PgRow};
+use std::time::Duration;
 
 pub(super) async fn pods(db: &mut PgConnection) -> Result<Vec<PodRecord>, Failure> {
     let rows = sqlx::query(
@@ -253,12 +258,21 @@ pub(super) async fn log(db: &mut PgConnection, changes: &[Change], now_ms: u64) 
     Ok(())
 }
 
-/// Reads a piece of the log. One statement, one snapshot of the database: the bounds and the rows belong together.
+/// Reads a piece of the log.
 pub(super) async fn changes(db: &mut PgConnection, after: Revision, limit: usize) -> Result<Log, Failure> {
+    follow(db, after, limit).await.map(|(log, ..)| log)
+}
+
+/// Reads a piece of the log, how often tokens or settings were edited, and who leads. One statement, one snapshot of the
+/// database: the bounds and the rows belong together. A database that takes no changes is refused: it may be a copy that
+/// lags behind, or an old primary.
+pub(super) async fn follow(db: &mut PgConnection, after: Revision, limit: usize) -> Result<(Log, u64, Reign), Failure> {
     let after = signed(after.0)?;
     let found = sqlx::query(
-        "SELECT l.revision, (SELECT min(revision) FROM change), c.body
-         FROM leader l LEFT JOIN
+        "SELECT l.revision, (SELECT min(revision) FROM change), c.body, l.edits, e.term, e.address,
+                greatest(extract(epoch FROM e.expires_at - clock_timestamp()), 0)::double precision,
+                current_setting('transaction_read_only') = 'on'
+         FROM leader l CROSS JOIN leader_lease e LEFT JOIN
               (SELECT revision, body FROM change WHERE revision > $1 ORDER BY revision LIMIT $2) c ON true
          ORDER BY c.revision",
     )
@@ -266,14 +280,23 @@ pub(super) async fn changes(db: &mut PgConnection, after: Revision, limit: usize
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(db)
     .await?;
+    let Some(first) = found.first() else {
+        return Err(StoreError::Unusable("the database has lost its row of the leader".to_owned()).into());
+    };
+    if first.try_get(7)? {
+        return Err(StoreError::Rejected(READ_ONLY.to_owned()).into());
+    }
+    let remaining = Duration::try_from_secs_f64(first.try_get(6)?).unwrap_or_default();
+    let reign = Reign { term: Term(unsigned(first.try_get(4)?)?), address: first.try_get(5)?, remaining };
+    let edits = unsigned(first.try_get(3)?)?;
+    if !covers(first.try_get(0)?, first.try_get(1)?, after) {
+        return Ok((Log::Gone, edits, reign));
+    }
     let mut changes = Vec::with_capacity(found.len());
     for row in found {
-        if !covers(row.try_get(0)?, row.try_get(1)?, after) {
-            return Ok(Log::Gone);
-        }
         if let Some(body) = row.try_get::<Option<String>, _>(2)? {
             changes.push(decode(&body)?);
         }
     }
-    Ok(Log::Changes(changes))
+    Ok((Log::Changes(changes), edits, reign))
 }

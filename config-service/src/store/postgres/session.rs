@@ -32,7 +32,7 @@ pub(super) async fn session<T>(
     timeout: Duration,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
 ) -> Result<T, StoreError> {
-    let mut connection = pool.acquire().await.map_err(|why| StoreError::Rejected(text(&why)))?;
+    let mut connection = pool.acquire().await.map_err(|why| classify(Failure::Sql(why), false))?;
     let mut committing = false;
     let outcome = tokio::time::timeout(timeout, async {
         let mut transaction = connection.begin().await?;
@@ -56,11 +56,25 @@ pub(super) async fn session<T>(
     Err(failure)
 }
 
+/// What is said of a server that takes no changes.
+pub(super) const READ_ONLY: &str = "this PostgreSQL is read-only: it is not the primary, or not any more; connecting anew until the URL leads to the primary";
+
 fn classify(failure: Failure, committing: bool) -> StoreError {
     let why = match failure {
         Failure::Store(why) => return why,
         Failure::Sql(why) => why,
     };
+    let code = why.as_database_error().and_then(|why| why.code());
+    match code.as_deref() {
+        // A failover: nothing can be written here, so nothing was.
+        Some("25006") => return StoreError::Rejected(READ_ONLY.to_owned()),
+        Some("53300") => {
+            let text =
+                "PostgreSQL has no connection left (max_connections); lower --store-connections or raise it there";
+            return StoreError::Rejected(text.to_owned());
+        }
+        _ => {}
+    }
     let class = why.as_database_error().and_then(|why| why.code()).map(|code| code.chars().take(2).collect::<String>());
     match class.as_deref() {
         // Integrity constraints; serialization failures and deadlocks: the server says itself that it rolled back.
@@ -73,7 +87,9 @@ fn classify(failure: Failure, committing: bool) -> StoreError {
 
 fn text(why: &sqlx::Error) -> String {
     match why {
-        sqlx::Error::PoolTimedOut => "no connection to PostgreSQL in time".to_owned(),
+        sqlx::Error::PoolTimedOut => {
+            "no connection to PostgreSQL in time: it is not reached, or has none left (max_connections)".to_owned()
+        }
         why => why.to_string(),
     }
 }
