@@ -2,7 +2,7 @@
 
 use berth_tests::{
     Cluster, Setup,
-    cluster::ADMIN_TOKEN,
+    cluster::{ADMIN_TOKEN, SERVICE_TOKEN},
     eventually,
     senders::telegram,
     wait::holds_for,
@@ -24,16 +24,21 @@ fn chat(n: i64) -> String {
     format!("telegram:channel:{n}")
 }
 
-/// Places targets through the config-service `at`.
+/// Gives a target its home through the config-service `at`. Returns the status; 0 when no answer came, 1 when there is no
+/// home to be had.
 async fn place(cluster: &Cluster, at: usize, target: &str) -> u16 {
     let role = cluster.config_services().nth(at).expect("one of them");
     let headers = vec![
-        ("authorization".to_owned(), format!("Bearer {}", berth_tests::cluster::SERVICE_TOKEN)),
+        ("authorization".to_owned(), format!("Bearer {SERVICE_TOKEN}")),
         ("content-type".to_owned(), "application/json".to_owned()),
     ];
     let body = json!({ "targets": [{ "target": target }] }).to_string();
-    let reply = cluster.client.clone().within(10 * SECOND);
-    reply.call(http::Method::POST, &role.url("/v1/targets/place"), &headers, body).await.map_or(0, |reply| reply.status)
+    let client = cluster.client.clone().within(10 * SECOND);
+    match client.call(http::Method::POST, &role.url("/v1/targets/place"), &headers, body).await {
+        Ok(reply) if reply.status == 200 && reply.json()["assignments"][0].is_null() => 1,
+        Ok(reply) => reply.status,
+        Err(_) => 0,
+    }
 }
 
 /// Reads from the config-service `at`.

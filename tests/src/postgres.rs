@@ -111,6 +111,15 @@ impl Postgres {
         server.close().await.expect("closes");
     }
 
+    /// Opens a connection as `user` and returns it, to hold it.
+    ///
+    /// # Errors
+    /// When the server does not let it in.
+    pub async fn hold(&self, database: &str, user: &str) -> Result<impl Sized + use<>, sqlx::Error> {
+        let options = PgConnectOptions::new_without_pgpass().socket(self.folder.path());
+        options.username(user).database(database).connect().await
+    }
+
     /// Returns the path of the socket it listens on.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join(".s.PGSQL.5432")
