@@ -10,7 +10,8 @@ use berth_tests::{
 };
 use serde_json::{Value, json};
 use shared::wire::admin::LeaderStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 mod database;
 
@@ -192,7 +193,7 @@ async fn a_leader_that_was_paused_changes_nothing_when_it_wakes_up() {
     })
     .await;
     // It sleeps past every bound of its own.
-    tokio::time::sleep_until(tokio::time::Instant::from_std(paused) + 10 * SECOND).await;
+    tokio::time::sleep_until(paused + 10 * SECOND).await;
     let url = cluster.config_services().nth(old).expect("it").url("/v1/watch");
     cluster.config_service(old).resume();
     // Asked at once, while it may still believe that it leads.
