@@ -7,7 +7,8 @@
 
 mod handler;
 
-use crate::agent::{Agent, Parts, card::Card, moves::NoMoves};
+use crate::agent::{Agent, Parts, card::Card};
+use crate::handoff::{self, Handoffs};
 use crate::http::{App, Bounds, Door, Links, Peers, routes};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
@@ -17,7 +18,7 @@ use anyhow::Context;
 use handler::{Attached, Working};
 use shared::clock::{BootClock, Clock};
 use shared::http::relay::{FlowBounds, SenderBounds};
-use shared::http::{BoundListener, Probes, Tokens, bind};
+use shared::http::{BoundListener, Client, Probes, Tokens, bind};
 use shared::lease::LeaseTerms;
 use shared::settings::{Secret, SettingError, value_or_file};
 use shared::shutdown::Shutdown;
@@ -27,6 +28,9 @@ use std::{sync::Arc, time::Duration};
 
 /// How long a connection to the bot's application may take to open.
 const APPLICATION_CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a call about moves may take.
+const HANDOFF_CALL: Duration = Duration::from_secs(3);
 
 /// Runs the gateway role with a bot until `shutdown`. Logs are the caller's.
 ///
@@ -61,13 +65,22 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     engine.take_up().await.context("cannot take up what the pod's database says it owned")?;
     let registered = probes.latch("registered", "not registered with config-service yet");
     let readiness = Readiness::new(&probes, ownership.clone(), engine.clone(), attached.as_ref().map(Attached::remote));
+    let client = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
+    let moves = handoff::Parts {
+        ownership: ownership.clone(),
+        engine: engine.clone(),
+        client,
+        token: token.clone(),
+        limits: move_limits(&options),
+    };
+    let handoffs = Handoffs::start(moves, engine_stop.clone());
     let parts = Parts {
         ownership: ownership.clone(),
         engine: engine.clone(),
         registered,
         readiness: readiness.clone(),
         metrics: own_metrics.clone(),
-        moves: Arc::new(NoMoves),
+        moves: Arc::new(handoffs.clone()),
         kept: folder.kept().clone(),
     };
     let agent = Agent::start(&options, token, card, parts)?;
@@ -78,7 +91,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);
     let peers = Peers::new(agent.witness().clone(), agent.courier().clone(), options.peer_requests);
-    let app = App { tokens: Arc::new(tokens), door, links: links.clone(), web: web.clone(), peers };
+    let app = App { tokens: Arc::new(tokens), door, links: links.clone(), web: web.clone(), peers, handoffs };
     let router = routes(app, &probes, metrics, readiness);
     let running = Running { agent, engine, engine_stop, links, web, probes, options };
     let ended = running.run(bound, router, attached, shutdown).await;
@@ -103,6 +116,15 @@ fn bounds(options: &Options) -> Bounds {
         window: Window { requests: options.link_requests, bytes: options.link_bytes },
         max_frame: options.max_frame,
         silence: options.link_silence,
+    }
+}
+
+fn move_limits(options: &Options) -> handoff::Limits {
+    handoff::Limits {
+        copying: options.moves_copying,
+        frozen: options.moves_frozen,
+        taking: options.moves_taking,
+        small: options.moves_small,
     }
 }
 

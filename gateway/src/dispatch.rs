@@ -15,6 +15,7 @@ pub(crate) mod erasure;
 mod group;
 mod jobs;
 pub(crate) mod mailbox;
+pub(crate) mod moving;
 mod serving;
 pub(crate) mod settings;
 mod sweeper;
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Erase { target: TargetId, done: erasure::Done },
     /// An asynchronous handler has answered.
     Returned(Box<asking::Returned>),
+    /// A step of a move.
+    Move(moving::MoveCommand),
     /// Time may have passed: look at everything once, then say so.
     Wake { done: oneshot::Sender<()> },
     /// End as a crash would, with nothing finished and nobody answered.

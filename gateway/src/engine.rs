@@ -3,6 +3,7 @@
 
 mod data;
 mod load;
+mod moving;
 
 pub(crate) use crate::dispatch::erasure::Erasure;
 pub(crate) use data::{NotDone, Wanted};
@@ -23,7 +24,11 @@ use crate::{
     outbox::{Allowed, Note, Outbox},
     ownership::{Acquired, Changes, Guard, Ownership},
     schema::Tables,
-    store::{KeptRow, Reader, Remembered, SqlLimits, Store, StoreError, checkpoint::Checkpointer},
+    store::{
+        KeptRow, Reader, Remembered, SqlLimits, Store, StoreError,
+        checkpoint::Checkpointer,
+        transfer::{Importer, Snapshots},
+    },
 };
 use shared::{
     Epoch, Incarnation, Mono, TargetId,
@@ -95,6 +100,7 @@ struct Inner {
     admission: Admission,
     reader: Arc<Reader>,
     exports: data::Exports,
+    transfers: moving::Transfers,
     shared: Arc<Shared>,
     meters: Meters,
     notes: UnboundedSender<Note>,
@@ -139,9 +145,10 @@ impl Engine {
             let store = Store::open(&folder, clock, &tables, limits)?;
             let kept = (store.incarnation()?, store.remembered()?);
             let readers = (Reader::open(&folder, &store)?, Reader::open(&folder, &store)?);
-            Ok::<_, StoreError>((store, kept, readers, Checkpointer::start(&folder)?))
+            let importer = Importer::open(&folder, Arc::clone(store.plan()))?;
+            Ok::<_, StoreError>((store, importer, kept, readers, Checkpointer::start(&folder)?))
         });
-        let (store, (incarnation, remembered), (reader, handlers_reader), checkpoints) =
+        let (store, importer, (incarnation, remembered), (reader, handlers_reader), checkpoints) =
             opened.await.map_err(|_| EngineError::Stopped)??;
         let meters = Meters::register(metrics);
         let allowed = Arc::new(Allowed::new(&options.outbox_hosts, &options.discord_api, options.outbox_private));
@@ -167,8 +174,10 @@ impl Engine {
                 commands.clone(),
             )),
         };
+        let plan = Arc::clone(store.plan());
         let writer = Writer::new(
             store,
+            importer,
             checkpoints,
             bot,
             asker.as_ref().map(|task| Asking::new(task.orders())),
@@ -201,6 +210,7 @@ impl Engine {
                 stall: options.export_stall,
                 timeout: options.export_timeout,
             },
+            transfers: moving::Transfers { plan, snapshots: Snapshots::new(options.data.clone()) },
             shared,
             meters,
             notes,

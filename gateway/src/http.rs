@@ -3,6 +3,7 @@
 
 mod data;
 mod door;
+mod handoff;
 mod link;
 mod listing;
 pub(crate) mod local;
@@ -15,9 +16,10 @@ pub(crate) use door::Door;
 pub(crate) use link::{Bounds, Links};
 pub(crate) use peers::Peers;
 
-use crate::{readiness::Readiness, web::Web};
+use crate::{handoff::Handoffs, readiness::Readiness, web::Web};
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     extract::FromRequestParts,
     extract::Request,
     extract::State,
@@ -46,6 +48,8 @@ pub(crate) struct App {
     pub(crate) web: Web,
     /// What the other pods ask.
     pub(crate) peers: Peers,
+    /// Moves from and to this pod.
+    pub(crate) handoffs: Handoffs,
 }
 
 /// Another service of the cluster, by its token. A route that takes this cannot be called without one.
@@ -69,6 +73,10 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
     let probes = probes.routes(metrics).layer(middleware::map_request_with_state(readiness, look_first));
     // A link lasts for days; what comes over it has spans of its own.
     let links = Router::new().route(PATH, get(link::open)).with_state(app.clone());
+    let parcels = Router::new()
+        .route("/v1/handoff/{move}/parcels", post(handoff::parcels))
+        .layer(DefaultBodyLimit::max(handoff::LARGEST))
+        .with_state(app.clone());
     let pages = Router::new().route("/g/{*rest}", any(web::pass)).with_state(app.clone());
     // Several times a second, like heartbeats: not worth a span each.
     let among_pods = Router::new()
@@ -90,6 +98,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .merge(traced_as(WEB_ROUTE, pages, &tracer, Trust::Caller))
         .merge(links)
         .merge(among_pods)
+        .merge(parcels)
         .merge(probes)
         .fallback(|| async { Problem::not_found("there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

@@ -6,6 +6,7 @@ mod dispatch;
 pub mod engine;
 mod folder;
 pub mod handlers;
+mod handoff;
 mod http;
 mod meters;
 mod metrics;

@@ -135,6 +135,21 @@ pub struct Options {
     /// takes about a second for each 200 MB, during which nothing is committed
     #[arg(long, env = "BERTH_ERASE_COMPACT", default_value_t = 128 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub erase_compact: u64,
+    /// How long a handler or a call that runs when its target is frozen for a move may go on before it is cut off
+    #[arg(long, env = "BERTH_FREEZE_GRACE", default_value = "200ms", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub freeze_grace: Duration,
+    /// Most targets of this pod that are frozen at once for moves
+    #[arg(long, env = "BERTH_MOVES_FROZEN", default_value_t = 8, value_name = "N", help_heading = "Limits")]
+    pub moves_frozen: usize,
+    /// Most targets of this pod that are copied to other pods at once
+    #[arg(long, env = "BERTH_MOVES_COPYING", default_value_t = 4, value_name = "N", help_heading = "Limits")]
+    pub moves_copying: usize,
+    /// Most parcels of moved rows that are taken in at once; each holds about a megabyte
+    #[arg(long, env = "BERTH_MOVES_TAKING", default_value_t = 16, value_name = "N", help_heading = "Limits")]
+    pub moves_taking: usize,
+    /// Targets with at most so many bytes are not copied while they are served: all of it follows the freeze
+    #[arg(long, env = "BERTH_MOVES_SMALL", default_value_t = 256 << 10, value_name = "BYTES", help_heading = "Limits")]
+    pub moves_small: usize,
     /// Most exports at once
     #[arg(long, env = "BERTH_EXPORTS", default_value_t = 2, value_name = "N", help_heading = "Limits")]
     pub exports: usize,

@@ -35,6 +35,11 @@ pub(crate) enum Note {
         /// Its calls, in order.
         calls: Vec<OpenCall>,
     },
+    /// A target is about to be frozen: no call of it begins, one that is out may end.
+    Held {
+        /// The target.
+        target: TargetId,
+    },
     /// A target is another pod's now.
     Closed {
         /// The target.
@@ -138,6 +143,7 @@ impl Run {
                 let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
                 self.lanes.push(&target, calls.into_iter().map(|call| Queued::new(call, now, wall_ms)));
             }
+            Note::Held { target } => self.lanes.drop_target(&target),
             Note::Closed { target } => {
                 self.lanes.drop_target(&target);
                 if let Some((_, call)) = self.out.remove(&target) {

@@ -54,6 +54,9 @@ pub enum Denied {
          /v1/pods/POD/accept-data-loss"
     )]
     Quarantined,
+    /// The target is this pod's, and a move is taking it away: nothing new begins.
+    #[error("the target is being moved to another pod")]
+    Moving,
 }
 
 /// A message of the watch that was taken in and does not count yet.
@@ -119,8 +122,32 @@ impl Ownership {
         let state = self.read();
         self.lease_allows(&state, Use::Accept)?;
         match state.owned.get(target) {
+            Some(_) if state.moving.contains(target) => Err(Denied::Moving),
             Some(epoch) => Ok(Guard { target: target.clone(), epoch: *epoch }),
             None if state.withheld.contains_key(target) => Err(Denied::Quarantined),
+            None => Err(Denied::NotOwner { epoch: state.known(target).unwrap_or_default() }),
+        }
+    }
+
+    /// Lets nothing new begin for a target that is frozen. What runs may end: its guard holds for what it does.
+    pub fn freeze(&self, target: &TargetId) {
+        self.write().moving.insert(target.clone());
+    }
+
+    /// Lets new work begin again.
+    pub fn thaw(&self, target: &TargetId) {
+        self.write().moving.remove(target);
+    }
+
+    /// Returns the right to end what was begun for a target that is being frozen.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn finishing(&self, target: &TargetId) -> Result<Guard, Denied> {
+        let state = self.read();
+        self.lease_allows(&state, Use::Act)?;
+        match state.owned.get(target) {
+            Some(epoch) => Ok(Guard { target: target.clone(), epoch: *epoch }),
             None => Err(Denied::NotOwner { epoch: state.known(target).unwrap_or_default() }),
         }
     }

@@ -17,6 +17,7 @@ mod session;
 mod sweep;
 mod target;
 mod timer;
+pub(crate) mod transfer;
 mod volatile;
 
 pub(crate) use dead::Revived;
@@ -38,6 +39,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use transfer::{Changed, Follower, Plan};
 
 /// The oldest SQLite without the WAL-reset bug that an external checkpointer triggers.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -147,6 +149,10 @@ pub(crate) struct Store {
     scope: Scope,
     map: Arc<Map>,
     limits: SqlLimits,
+    /// What travels with a target.
+    plan: Arc<Plan>,
+    /// Notes what changes of targets that are copied.
+    follower: Follower,
 }
 
 impl Store {
@@ -179,9 +185,13 @@ impl Store {
         scope.install(&conn)?;
         let map = Arc::new(own::bring(&mut conn, &scope, tables, clock.wall_ms())?);
         scope.set_map(Arc::clone(&map));
+        let plan = Arc::new(Plan::new(&conn, Arc::clone(&map))?);
+        let word: Arc<str> = format!("berth_{}", uuid::Uuid::new_v4().simple()).into();
+        scope.set_notes(Arc::clone(&word));
+        let follower = Follower::new(&conn, Arc::clone(&plan), word)?;
         let limit = Arc::new(TimeLimit::new(clock));
         TimeLimit::watch(&limit, &conn)?;
-        Ok(Self { conn, limit, scope, map, limits })
+        Ok(Self { conn, limit, scope, map, limits, plan, follower })
     }
 
     /// Returns the life of this database.
@@ -203,6 +213,26 @@ impl Store {
     /// Returns whose the rows of the bot's own tables are.
     pub(crate) fn map(&self) -> &Arc<Map> {
         &self.map
+    }
+
+    /// Returns what travels with a target.
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Begins to note what changes of a target, for a copy that sees the database as it is now.
+    pub(crate) fn follow(&self, target: LocalId) -> Result<(), StoreError> {
+        self.follower.follow(&self.conn, target)
+    }
+
+    /// Returns what changed of a target since the last time.
+    pub(crate) fn changed(&self, target: LocalId) -> Result<Option<Changed>, StoreError> {
+        self.follower.follows(target).then(|| self.follower.take(&self.conn, target)).transpose()
+    }
+
+    /// Notes nothing of a target any more.
+    pub(crate) fn leave(&self, target: LocalId) {
+        self.follower.leave(&self.conn, target);
     }
 
     /// Begins a group commit and counts it.

@@ -36,13 +36,3 @@ pub(crate) trait MovesSink: fmt::Debug + Send + Sync {
     /// the same message count is on disk then.
     fn told(&self, told: Told) -> BoxFuture<'_, ()>;
 }
-
-/// For a pod that carries out none.
-#[derive(Debug)]
-pub(crate) struct NoMoves;
-
-impl MovesSink for NoMoves {
-    fn told(&self, _told: Told) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}

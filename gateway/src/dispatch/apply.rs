@@ -131,7 +131,9 @@ impl Writer {
         let slot = self.boxes.slot(no);
         let Some(guard) = &waiting.guard else {
             // It came from the database, and stays there: it runs when the pod may act for the target.
-            let guard = self.ownership.guard(&slot.target).ok().filter(|guard| guard.epoch() == slot.epoch);
+            let right =
+                if slot.freezing { self.ownership.finishing(&slot.target) } else { self.ownership.guard(&slot.target) };
+            let guard = right.ok().filter(|guard| guard.epoch() == slot.epoch);
             return guard.ok_or_else(|| {
                 waiting.not_before = now.after(PAUSE);
                 Tried::Waits
@@ -154,7 +156,9 @@ impl Writer {
                 self.meters.fenced();
                 Outcome::NotOwner { owner: self.ownership.owner(guard.target()), epoch: *epoch }
             }
-            Denied::NotServing(_) | Denied::Quarantined => Outcome::NotServing { detail: denied.to_string() },
+            Denied::NotServing(_) | Denied::Quarantined | Denied::Moving => {
+                Outcome::NotServing { detail: denied.to_string() }
+            }
         }
     }
 

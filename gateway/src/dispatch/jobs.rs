@@ -61,8 +61,8 @@ impl Writer {
         }
         let local = self.boxes.slot(*no).local;
         match job {
-            // A target that is being erased makes no more calls.
-            Job::Claim { .. } if !self.boxes.slot(*no).serving => {}
+            // A target that is being erased, or moves, makes no more calls.
+            Job::Claim { .. } if !self.boxes.slot(*no).serving || self.boxes.slot(*no).freezing => {}
             Job::Claim { seq, done, .. } => {
                 group.begin(&self.store)?;
                 group.jobs.push(JobDone::Claimed(done, self.store.outbox_claim(local, seq)?));

@@ -98,6 +98,8 @@ pub(crate) struct Slot {
     pub(crate) local: LocalId,
     pub(crate) epoch: Epoch,
     pub(crate) serving: bool,
+    /// It is about to be frozen: nothing new begins.
+    pub(crate) freezing: bool,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) journal_seq: u64,
     pub(crate) outbox_seq: u64,
@@ -169,6 +171,7 @@ impl Mailboxes {
                 local,
                 epoch,
                 serving: true,
+                freezing: false,
                 queue: VecDeque::new(),
                 journal_seq: 0,
                 outbox_seq: 0,

@@ -36,7 +36,10 @@ impl Writer {
         let mut unfit = Vec::new();
         for (Acquired { target, epoch, .. }, taken) in changes.acquired.into_iter().zip(taken?) {
             match taken {
-                Some(taken) => self.serve(target, epoch, taken)?,
+                Some(taken) => {
+                    self.serve(target.clone(), epoch, taken)?;
+                    self.switched(&target);
+                }
                 None => {
                     self.release(&target);
                     unfit.push(target);
@@ -50,6 +53,9 @@ impl Writer {
     /// Writes down what changed. Returns the rows of what was acquired, in order, where they may be served.
     fn remember(&self, changes: &Changes, known: Option<Known>) -> Result<Vec<Option<Taken>>, StoreError> {
         let open = |acquired: &Acquired| {
+            if let Some(id) = self.settled(&acquired.target) {
+                self.store.switch(id, &acquired.target, acquired.epoch)?;
+            }
             let opened = self.store.open_target(&acquired.target, acquired.epoch, acquired.kept)?;
             opened.map(|opened| Ok::<Taken, StoreError>((opened, self.store.volatile_take(opened.local)?))).transpose()
         };
@@ -74,6 +80,10 @@ impl Writer {
     fn serve(&mut self, target: TargetId, epoch: Epoch, (opened, kept): Taken) -> Result<(), StoreError> {
         if let Some(no) = self.boxes.find(&target).filter(|no| self.boxes.slot(*no).serving) {
             self.boxes.slot_mut(no).epoch = epoch;
+            return Ok(());
+        }
+        if self.store.is_frozen(&target)? {
+            self.ownership.freeze(&target);
             return Ok(());
         }
         if opened.erasing {
@@ -133,6 +143,7 @@ impl Writer {
     /// Stops serving a target. Its rows stay.
     pub(super) fn release(&mut self, target: &TargetId) {
         self.erasures.released(target);
+        self.ownership.thaw(target);
         let Some(no) = self.boxes.find(target).filter(|no| self.boxes.slot(*no).serving) else { return };
         self.keep_volatile(&[(target.clone(), no)]);
         let outcome = Outcome::NotOwner { owner: self.ownership.owner(target), epoch: self.boxes.slot(no).epoch };
@@ -193,7 +204,7 @@ impl Writer {
     /// Finds out when a target's next timer is due.
     pub(super) fn arm(&mut self, no: SlotNo) {
         let slot = self.boxes.slot(no);
-        if slot.timer_queued || !slot.serving {
+        if slot.timer_queued || !slot.serving || slot.freezing {
             return;
         }
         match self.store.timer_next(slot.local) {

@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(super) retention: Retention,
     pub(super) outbox_timeout: Duration,
     pub(super) erase_compact: u64,
+    pub(super) freeze_grace: Duration,
 }
 
 impl Settings {
@@ -41,6 +42,7 @@ impl Settings {
             max_stored_reply: options.max_stored_reply,
             outbox_timeout: options.outbox_timeout,
             erase_compact: options.erase_compact,
+            freeze_grace: options.freeze_grace,
             discord_api: options.discord_api.clone(),
             session_ttl: options.session_ttl,
             volatile_max: options.volatile_max,

@@ -10,6 +10,18 @@ impl Writer {
     /// Keeps what the handler has in memory for targets that the pod is about to let go of. Without a lease nothing is
     /// written: somebody else may serve them by now.
     pub(super) fn keep_volatile(&self, targets: &[(TargetId, SlotNo)]) {
+        let kept = self.exported(targets);
+        if kept.is_empty() || self.ownership.check_lease(Use::Act).is_err() {
+            return;
+        }
+        if let Err(why) = self.write_volatile(&kept) {
+            self.store.rollback();
+            tracing::error!(error = %why, "the handler's memory could not be kept");
+        }
+    }
+
+    /// Returns what the handler has in memory for targets, where it is not too large.
+    pub(super) fn exported(&self, targets: &[(TargetId, SlotNo)]) -> Vec<(LocalId, Vec<u8>)> {
         let mut kept = Vec::new();
         for (target, no) in targets {
             match catch_unwind(AssertUnwindSafe(|| self.bot.export_volatile(target))) {
@@ -24,13 +36,7 @@ impl Writer {
                 Err(_) => tracing::error!(%target, "the handler panicked in export_volatile"),
             }
         }
-        if kept.is_empty() || self.ownership.check_lease(Use::Act).is_err() {
-            return;
-        }
-        if let Err(why) = self.write_volatile(&kept) {
-            self.store.rollback();
-            tracing::error!(error = %why, "the handler's memory could not be kept");
-        }
+        kept
     }
 
     fn write_volatile(&self, kept: &[(LocalId, Vec<u8>)]) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use super::{
     erasure::Erasures,
     jobs::Job,
     mailbox::{Entered, Mailboxes, SlotNo, Waiter},
+    moving::{MOVING, Moving},
     settings::Settings,
     sweeper::Sweeper,
     timers::Timers,
@@ -17,7 +18,7 @@ use crate::{
     meters::{Meters, Verdict},
     outbox::{Allowed, Note},
     ownership::Ownership,
-    store::{Store, StoreError, checkpoint::Checkpointer},
+    store::{Store, StoreError, checkpoint::Checkpointer, transfer::Importer},
 };
 use shared::{
     Clock, Mono,
@@ -67,6 +68,7 @@ pub(crate) struct Writer {
     pub(super) rng: Rng,
     pub(super) timers: Timers,
     pub(super) erasures: Erasures,
+    pub(super) moving: Moving,
     commands: Receiver<Command>,
     pub(super) shared: Arc<Shared>,
     sweeper: Sweeper,
@@ -79,6 +81,7 @@ impl Writer {
     #[expect(clippy::too_many_arguments, reason = "called once, where everything is put together")]
     pub(crate) fn new(
         store: Store,
+        importer: Importer,
         checkpoints: Checkpointer,
         bot: Bot,
         asking: Option<Asking>,
@@ -111,6 +114,7 @@ impl Writer {
             rng: Rng::seeded(clock.wall_ms()),
             timers: Timers::default(),
             erasures: Erasures::default(),
+            moving: Moving::new(importer),
             commands,
             shared,
             sweeper: Sweeper::new(now, clock.wall_ms()),
@@ -144,6 +148,7 @@ impl Writer {
             self.fire_timers();
             self.commit_group();
             self.erase_on();
+            self.move_on();
             self.housekeeping(now);
             for done in self.woken.drain(..) {
                 // Whoever asked may be gone.
@@ -160,14 +165,19 @@ impl Writer {
         let event = self.boxes.next_at().map(|at| at.since(now));
         let timer = self.timers.next_ms().map(|due| Duration::from_millis(due.saturating_sub(wall_ms)));
         let erasure = self.erasures.next_at().map(|at| at.since(now));
+        let moves = self.moving.next_at(now).map(|at| at.since(now));
         let sweep = self.sweeper.next_at().since(now);
-        event.into_iter().chain(timer).chain(erasure).fold(sweep, Duration::min).clamp(SHORTEST, TICK)
+        event.into_iter().chain(timer).chain(erasure).chain(moves).fold(sweep, Duration::min).clamp(SHORTEST, TICK)
     }
 
     fn take(&mut self, command: Command) {
         match command {
             Command::Submit(sent) => self.submit(sent),
-            Command::Follow { changes, known, done } => drop(done.send(self.follow(changes, known))),
+            Command::Follow { changes, known, done } => {
+                // What moves have recorded before comes before.
+                let followed = self.write_marks().and_then(|()| self.follow(changes, known));
+                drop(done.send(followed));
+            }
             Command::BeginAnew { done } => drop(done.send(self.begin_anew())),
             Command::Claim { guard, seq, done } => {
                 if let Some(no) = self.boxes.find(guard.target()) {
@@ -182,6 +192,7 @@ impl Writer {
             Command::Decide { guard, decision } => self.decide(guard, decision),
             Command::Erase { target, done } => self.erase(&target, done),
             Command::Returned(returned) => self.returned(*returned),
+            Command::Move(command) => self.moves(command),
             Command::Wake { done } => self.woken.push(done),
             Command::Stop { .. } | Command::Abandon { .. } => {}
             #[cfg(test)]
@@ -198,6 +209,9 @@ impl Writer {
             let detail = "this pod has not loaded the target yet".to_owned();
             return drop(sent.reply.send(Outcome::NotServing { detail }));
         };
+        if self.boxes.slot(no).freezing {
+            return drop(sent.reply.send(Outcome::NotServing { detail: MOVING.to_owned() }));
+        }
         let (guard, now) = (sent.guard.clone(), self.clock.now());
         if let Some(answer) = self.known_while_blocked(no, &sent, now) {
             let Submitted { reply, answer_by, permit, .. } = *sent;

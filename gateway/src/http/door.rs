@@ -97,7 +97,7 @@ fn begin(engine: &Engine, request: &Request) -> Span {
 fn refusal(ownership: &Ownership, target: &TargetId, why: Denied) -> Outcome {
     match why {
         Denied::NotOwner { epoch } => Outcome::NotOwner { owner: ownership.owner(target), epoch },
-        Denied::NotServing(_) | Denied::Quarantined => Outcome::NotServing { detail: why.to_string() },
+        Denied::NotServing(_) | Denied::Quarantined | Denied::Moving => Outcome::NotServing { detail: why.to_string() },
     }
 }
 

@@ -37,7 +37,9 @@ impl Owned {
     pub(super) fn guard(&self, app: &App) -> Result<Guard, Problem> {
         app.door.ownership().guard(&self.target).map_err(|why| match why {
             Denied::NotOwner { .. } => not_owner(app, &self.target),
-            Denied::NotServing(_) | Denied::Quarantined => Problem::unavailable("not-serving", why.to_string()),
+            Denied::NotServing(_) | Denied::Quarantined | Denied::Moving => {
+                Problem::unavailable("not-serving", why.to_string())
+            }
         })
     }
 }

@@ -100,6 +100,8 @@ fn denied(app: &App, target: &TargetId, why: Denied) -> Refusal {
             owner: app.door.ownership().owner(target).map(|owner| owner.to_string()),
             epoch: Some(epoch),
         },
-        Denied::NotServing(_) | Denied::Quarantined => Problem::unavailable("not-serving", why.to_string()).into(),
+        Denied::NotServing(_) | Denied::Quarantined | Denied::Moving => {
+            Problem::unavailable("not-serving", why.to_string()).into()
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use shared::wire::control::{Assignment, AssignmentState};
 use shared::{Epoch, PodId, Revision, TargetId, lease::Lease};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A target that is now this pod's, or has a new epoch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +60,8 @@ struct Mine {
 pub(super) struct State {
     pub(super) lease: Option<Held>,
     pub(super) owned: HashMap<TargetId, Epoch>,
+    /// Targets that moves are taking away: nothing new begins.
+    pub(super) moving: HashSet<TargetId>,
     /// Targets of this pod's whose data is not here: denied, and nothing is begun empty.
     pub(super) withheld: HashMap<TargetId, Epoch>,
     /// Targets seen under another pod, with the epoch: for honest `not-owner` answers.

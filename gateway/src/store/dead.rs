@@ -31,13 +31,13 @@ impl Reader {
             LetterKind::Event => {
                 "SELECT seq, target.name, event_id, source, journal.state, attempts, coalesce(reason, ''), at_ms
                  FROM journal INDEXED BY journal_dead CROSS JOIN target ON target.id = target_id
-                 WHERE journal.state = 'dead' AND dropped IS NULL AND (target_id, seq) > (coalesce((SELECT id FROM target WHERE name = ?1), 0), ?2)
+                 WHERE journal.state = 'dead' AND dropped IS NULL AND target.state IN ('owned', 'frozen') AND (target_id, seq) > (coalesce((SELECT id FROM target WHERE name = ?1), 0), ?2)
                  AND (?3 IS NULL OR target.name = ?3) ORDER BY target_id, seq LIMIT ?4"
             }
             LetterKind::Call => {
                 "SELECT seq, target.name, outbox.id, NULL, outbox.state, attempts, coalesce(reason, ''), created_ms
                  FROM outbox INDEXED BY outbox_aside CROSS JOIN target ON target.id = target_id
-                 WHERE outbox.state IN ('uncertain', 'dead') AND dropped IS NULL AND (target_id, seq) > (coalesce((SELECT id FROM target WHERE name = ?1), 0), ?2)
+                 WHERE outbox.state IN ('uncertain', 'dead') AND dropped IS NULL AND target.state IN ('owned', 'frozen') AND (target_id, seq) > (coalesce((SELECT id FROM target WHERE name = ?1), 0), ?2)
                  AND (?3 IS NULL OR target.name = ?3) ORDER BY target_id, seq LIMIT ?4"
             }
         };

@@ -11,6 +11,7 @@ const ALL: &[(&str, &str)] = &[
     ("0003_traces", include_str!("../../../migrations/gateway/0003_traces.sql")),
     ("0004_data", include_str!("../../../migrations/gateway/0004_data.sql")),
     ("0005_ownership", include_str!("../../../migrations/gateway/0005_ownership.sql")),
+    ("0006_moves", include_str!("../../../migrations/gateway/0006_moves.sql")),
 ];
 
 /// Returns the version of the newest schema this binary knows.

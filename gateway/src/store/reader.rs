@@ -107,7 +107,7 @@ impl Reader {
         self.with(|conn| {
             let mut find = conn.prepare_cached(
                 "SELECT name, epoch, state FROM target
-                 WHERE (?1 IS NULL OR state = ?1) AND state <> 'incoming' AND name > ?2 ORDER BY name LIMIT ?3",
+                 WHERE (?1 IS NULL OR state = ?1) AND state <> 'incoming' AND name NOT LIKE '~%' AND name > ?2 ORDER BY name LIMIT ?3",
             )?;
             let after = after.map_or("", TargetId::as_str);
             let rows = find.query_map(rusqlite::params![state, after, super::signed(most as u64)], |row| {

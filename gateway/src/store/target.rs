@@ -156,7 +156,8 @@ impl Store {
 
     /// Returns the target that follows `after` in the order of local numbers, for going round all of them.
     pub(crate) fn target_after(&self, after: Option<LocalId>) -> Result<Option<LocalId>, StoreError> {
-        let mut next = self.conn.prepare_cached("SELECT id FROM target WHERE id > ?1 ORDER BY id LIMIT 1")?;
+        let mut next =
+            self.conn.prepare_cached("SELECT id FROM target WHERE id > ?1 AND state = 'owned' ORDER BY id LIMIT 1")?;
         Ok(next.query_row([after.map_or(0, |local| local.0)], |row| Ok(LocalId(row.get(0)?))).optional()?)
     }
 }

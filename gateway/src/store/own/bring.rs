@@ -193,7 +193,7 @@ fn claim(conn: &Connection, table: &OwnTable) -> Result<(), StoreError> {
 
 /// Returns the keys of the targets that are known here, each with its number, or none when several have the same key.
 fn known_keys(conn: &Connection) -> Result<BTreeMap<String, Option<i64>>, StoreError> {
-    let mut find = conn.prepare("SELECT name, id FROM target")?;
+    let mut find = conn.prepare("SELECT name, id FROM target WHERE name NOT LIKE '~%'")?;
     let mut rows = find.query([])?;
     let mut keys = BTreeMap::new();
     while let Some(row) = rows.next()? {

@@ -57,7 +57,7 @@ pub enum Input {
 /// What to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Output {
-    /// Take the rows of this attempt in; what an earlier one brought is dropped first.
+    /// Take the rows of this attempt in; what an earlier one brought is dropped first. Said again when an offer is repeated.
     Import {
         /// The attempt.
         attempt: u64,
@@ -130,6 +130,11 @@ impl Destination {
         (destination, outputs)
     }
 
+    /// Returns whether only the leader's word may end it: it may have been told that everything is here.
+    pub fn is_bound(&self) -> bool {
+        !matches!(self.stage, Stage::Waiting | Stage::Coming | Stage::Failed(_))
+    }
+
     /// Returns whether it is over.
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
@@ -145,7 +150,7 @@ impl Destination {
         match (self.stage.clone(), input) {
             (_, Input::Told(state)) => self.told(state),
             (Stage::Waiting, Input::Offered { attempt }) => self.offered(attempt),
-            (Stage::Coming, Input::Offered { attempt }) if attempt > self.attempt => self.offered(attempt),
+            (Stage::Coming, Input::Offered { attempt }) if attempt >= self.attempt => self.offered(attempt),
             (Stage::Coming, Input::Offered { .. }) => vec![Output::Refuse(Refusal::Older)],
             (Stage::Whole(_) | Stage::Switching | Stage::Serving { .. }, Input::Offered { .. }) => {
                 vec![Output::Refuse(Refusal::Whole)]

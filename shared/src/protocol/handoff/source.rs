@@ -146,6 +146,11 @@ impl Source {
         matches!(self.stage, Stage::Freezing(_) | Stage::Frozen | Stage::Unfreezing)
     }
 
+    /// Returns whether only the leader's word may end it: the target is frozen, or was given away.
+    pub fn is_bound(&self) -> bool {
+        self.is_frozen() || matches!(self.stage, Stage::Released | Stage::Dropping)
+    }
+
     /// Returns whether it is over.
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over

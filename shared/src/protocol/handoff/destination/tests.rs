@@ -53,7 +53,7 @@ fn a_later_attempt_takes_the_place_of_an_earlier_one() {
     let mut destination = Destination::begin(EPOCH);
     destination.handle(at(0), Input::Offered { attempt: 2 });
     assert_eq!(destination.handle(at(1), Input::Offered { attempt: 1 }), [Output::Refuse(Refusal::Older)]);
-    assert_eq!(destination.handle(at(1), Input::Offered { attempt: 2 }), [Output::Refuse(Refusal::Older)]);
+    assert_eq!(destination.handle(at(1), Input::Offered { attempt: 2 }), [Output::Import { attempt: 2 }]);
     assert_eq!(destination.handle(at(2), Input::Offered { attempt: 3 }), [Output::Import { attempt: 3 }]);
     destination.handle(at(3), Input::Whole(ALL));
     assert_eq!(destination.handle(at(4), Input::Offered { attempt: 4 }), [Output::Refuse(Refusal::Whole)]);

@@ -1,0 +1,25 @@
+//! How one target's rows travel from pod to pod: what is sent of each table ([`plan`]), in which form ([`parcel`]), how it is
+//! read ([`copy`]), how what changes meanwhile is noticed ([`follow`]), how it is taken in elsewhere ([`import`]), and what
+//! the database records about it ([`ledger`]). Decides nothing about owners, and knows no network.
+//!
+//! ```text
+//! writer   follow ─ pin ┐   changes ─ pin ┐   freeze ─ pin ┐
+//! reader                └─ rows ──▸       └─ rows ──▸      └─ rows, end ──▸   (each from a state of its own, whole)
+//! ```
+
+mod copy;
+mod follow;
+mod import;
+mod ledger;
+mod parcel;
+mod plan;
+
+pub(crate) use copy::{NotSent, Packed, Sender, Snapshot, Snapshots};
+pub(crate) use follow::{Changed, Follower};
+pub(crate) use import::{Importer, NotTaken, Taken};
+pub(crate) use ledger::Standing;
+pub(crate) use parcel::Parcel;
+pub(crate) use plan::Plan;
+
+#[cfg(test)]
+mod tests;
