@@ -12,18 +12,20 @@ mod peers;
 mod reports;
 mod run;
 mod sending;
+mod state;
 
-pub(crate) use run::{Limits, Parts};
+pub(crate) use state::{Limits, Parts};
 
 use crate::agent::moves::{MovesSink, Told};
 use crate::store::transfer::{NotTaken, Parcel};
 use crate::{Engine, dispatch::moving::MoveCommand};
 use futures_util::future::BoxFuture;
 use peers::Peers;
-use run::{Event, Run};
+use run::Run;
 use serde::{Deserialize, Serialize};
 use shared::protocol::handoff::{destination, destination::Refusal};
 use shared::{MoveId, shutdown::Shutdown};
+use state::Event;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 

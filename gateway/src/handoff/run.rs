@@ -5,14 +5,13 @@ use super::{
     peers::Peers,
     reports::Waiting,
     sending::{Left, Stream, Way},
+    state::{Coming, Event, Going, Parts, Progress, unknown},
 };
-use crate::store::transfer::{Changed, Snapshot, Standing};
-use crate::{Engine, dispatch::moving::Frozen, dispatch::moving::MoveCommand, ownership::Ownership};
-use shared::http::{Client, ClientError};
+use crate::store::transfer::{Sender, Standing};
+use crate::{Engine, dispatch::moving::Frozen, dispatch::moving::MoveCommand};
 use shared::protocol::handoff::destination::{self, Destination, Imported, Refusal};
 use shared::protocol::handoff::source::{self, Kept, Rest, Source};
-use shared::settings::Secret;
-use shared::wire::handoff::{Move, MoveReport, MoveState, Reported, Reports, Said};
+use shared::wire::handoff::{Move, MoveReport, MoveState, Reports, Said};
 use shared::{Mono, MoveId, PodId};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -20,7 +19,6 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::AbortHandle,
     time::Instant,
 };
 
@@ -30,98 +28,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// The time between two reports of progress.
 const PROGRESS: Duration = Duration::from_secs(1);
-
-/// Bounds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// Targets that are copied at once.
-    pub(crate) copying: usize,
-    /// Targets that are frozen at once.
-    pub(crate) frozen: usize,
-    /// Parcels that are taken in at once.
-    pub(crate) taking: usize,
-    /// Targets of at most so many bytes are not copied before the freeze.
-    pub(crate) small: usize,
-}
-
-/// What the task works with.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    /// What the pod may act for.
-    pub(crate) ownership: Ownership,
-    /// Its rows.
-    pub(crate) engine: Engine,
-    /// config-service.
-    pub(crate) client: Client,
-    /// What pods show each other.
-    pub(crate) token: Secret,
-    /// Bounds.
-    pub(crate) limits: Limits,
-}
-
-/// What the task is told.
-#[derive(Debug)]
-pub(super) enum Event {
-    Told {
-        moves: Vec<Move>,
-        whole: bool,
-        done: oneshot::Sender<()>,
-    },
-    /// Answered with nothing when the move is not known.
-    Offered {
-        id: MoveId,
-        attempt: u64,
-        reply: oneshot::Sender<Option<Result<(), Refusal>>>,
-    },
-    Whole {
-        id: MoveId,
-        imported: Imported,
-        frozen_ms: Option<u64>,
-    },
-    Source(MoveId, source::Input),
-    Destination(MoveId, destination::Input),
-    Copied {
-        id: MoveId,
-        task: u64,
-        input: Option<source::Input>,
-        stream: Option<Stream>,
-    },
-    Froze {
-        id: MoveId,
-        sender: Option<crate::store::transfer::Sender>,
-        frozen: Result<Frozen, String>,
-    },
-    Sent {
-        id: MoveId,
-        task: u64,
-        input: Option<source::Input>,
-    },
-    Reported(Result<Reported, ClientError>),
-}
-
-/// The source's side of a move.
-#[derive(Debug)]
-struct Going {
-    of: Move,
-    machine: Source,
-    /// The copy that is up to date but for changes.
-    stream: Option<Stream>,
-    /// What changed up to the freeze.
-    left: Option<(crate::store::transfer::Sender, Snapshot, Changed)>,
-    frozen_at: Instant,
-    task: Option<(u64, AbortHandle)>,
-    copies: bool,
-    has_place: bool,
-}
-
-/// The destination's side of a move.
-#[derive(Debug)]
-struct Coming {
-    of: Move,
-    machine: Destination,
-    /// When everything was here, and for how long the target had been frozen then.
-    whole: Option<(Instant, Duration)>,
-}
 
 pub(super) struct Run {
     parts: Parts,
@@ -135,7 +41,8 @@ pub(super) struct Run {
     to_copy: VecDeque<MoveId>,
     to_freeze: VecDeque<MoveId>,
     waiting: Waiting,
-    progress: (mpsc::UnboundedSender<(MoveId, u64, u64)>, mpsc::UnboundedReceiver<(MoveId, u64, u64)>),
+    progress: mpsc::UnboundedSender<Progress>,
+    progress_told: mpsc::UnboundedReceiver<Progress>,
     progressed: BTreeMap<MoveId, (u64, u64)>,
     progress_at: Instant,
     last_task: u64,
@@ -148,6 +55,7 @@ impl Run {
         events: mpsc::UnboundedSender<Event>,
         told: watch::Sender<u64>,
     ) -> Self {
+        let (progress, progress_told) = mpsc::unbounded_channel();
         Self {
             parts,
             peers,
@@ -159,7 +67,8 @@ impl Run {
             to_copy: VecDeque::new(),
             to_freeze: VecDeque::new(),
             waiting: Waiting::default(),
-            progress: mpsc::unbounded_channel(),
+            progress,
+            progress_told,
             progressed: BTreeMap::new(),
             progress_at: Instant::now(),
             last_task: 0,
@@ -179,7 +88,7 @@ impl Run {
                     Some(event) => self.take(event),
                     None => return,
                 },
-                Some((id, rows, bytes)) = self.progress.1.recv() => drop(self.progressed.insert(id, (rows, bytes))),
+                Some((id, rows, bytes)) = self.progress_told.recv() => drop(self.progressed.insert(id, (rows, bytes))),
                 () = tokio::time::sleep(sleep.max(Duration::from_millis(1))) => self.tick(),
             }
         }
@@ -398,7 +307,9 @@ impl Run {
                 source::Output::SendRest { rest, attempt } => {
                     let (left, frozen_at) = (going.left.take(), going.frozen_at);
                     let left = match (rest, left) {
-                        (Rest::Changes, Some((sender, snapshot, changed))) => Left::Changes(sender, snapshot, changed),
+                        (Rest::Changes, Some((sender, snapshot, changed))) => {
+                            Left::Changes(Box::new((sender, snapshot, changed)))
+                        }
                         _ => Left::Whole(attempt),
                     };
                     if let Some(way) = self.way(id) {
@@ -479,7 +390,7 @@ impl Run {
         });
     }
 
-    fn froze(&mut self, id: MoveId, sender: Option<crate::store::transfer::Sender>, frozen: Result<Frozen, String>) {
+    fn froze(&mut self, id: MoveId, sender: Option<Sender>, frozen: Result<Frozen, String>) {
         let Some(going) = self.going.get_mut(&id) else { return };
         match frozen {
             Ok(Frozen { changed }) => {
@@ -551,7 +462,7 @@ impl Run {
             peers: self.peers.clone(),
             of: going.of.clone(),
             small: self.parts.limits.small,
-            progress: self.progress.0.clone(),
+            progress: self.progress.clone(),
         })
     }
 
@@ -593,25 +504,6 @@ impl Run {
     }
 }
 
-impl Going {
-    fn new(of: Move, machine: Source, has_place: bool) -> Self {
-        let frozen_at = Instant::now();
-        Self { of, machine, stream: None, left: None, frozen_at, task: None, copies: false, has_place }
-    }
-
-    fn is_at(&self, task: u64) -> bool {
-        self.task.as_ref().is_some_and(|(at, _)| *at == task)
-    }
-}
-
-impl Drop for Going {
-    fn drop(&mut self) {
-        if let Some((_, task)) = &self.task {
-            task.abort();
-        }
-    }
-}
-
 /// Returns what the database has recorded; nothing when the pod stops.
 async fn standing(engine: Engine) -> Option<Standing> {
     loop {
@@ -621,27 +513,5 @@ async fn standing(engine: Engine) -> Option<Standing> {
             Err(_) => return None,
         }
         tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// A move as far as the database knows it: the rest is told with the assignments.
-fn unknown(id: MoveId, target: shared::TargetId, epoch: shared::Epoch, from: &PodId, to: &PodId) -> Move {
-    Move {
-        id,
-        target,
-        from: from.clone(),
-        to: to.clone(),
-        state: MoveState::Frozen,
-        epoch,
-        revision: shared::Revision(0),
-        reason: String::new(),
-        actor: String::new(),
-        started_ms: 0,
-        frozen_ms: None,
-        ended_ms: None,
-        pause_ms: None,
-        rows: 0,
-        bytes: 0,
-        detail: None,
     }
 }

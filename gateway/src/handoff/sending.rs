@@ -1,15 +1,15 @@
 //! Sends a target's rows to its destination: reads them on a thread of their own, a few parcels ahead, and repeats each until
 //! it is taken. Decides when a copy has come close enough to the target to freeze it.
 
-use super::{Received, peers::Peers};
+use super::{Received, peers::Peers, state::Progress};
 use crate::store::transfer::{Changed, NotSent, Packed, Sender, Snapshot};
 use crate::{Engine, dispatch::moving::MoveCommand};
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use shared::Problem;
 use shared::backoff::Backoff;
 use shared::protocol::handoff::source::{Input, Rest};
 use shared::wire::handoff::Move;
-use shared::{MoveId, Problem};
 use std::time::Duration;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -32,7 +32,7 @@ pub(super) struct Way {
     pub(super) of: Move,
     pub(super) small: usize,
     /// Told how many rows and bytes have been taken in.
-    pub(super) progress: mpsc::UnboundedSender<(MoveId, u64, u64)>,
+    pub(super) progress: mpsc::UnboundedSender<Progress>,
 }
 
 /// A copy that is up to date but for what changes.
@@ -48,7 +48,7 @@ pub(super) enum Left {
     /// Everything, under this attempt.
     Whole(u64),
     /// What changed.
-    Changes(Sender, Snapshot, Changed),
+    Changes(Box<(Sender, Snapshot, Changed)>),
 }
 
 /// Why sending ended early.
@@ -97,7 +97,8 @@ impl Way {
                 })
                 .await
             }
-            Left::Changes(sender, snapshot, changed) => {
+            Left::Changes(left) => {
+                let (sender, snapshot, changed) = *left;
                 self.stream(sender, move |sender, sink| {
                     let done = sender.changed(&snapshot, changed, Some(millis(frozen_at)), sink);
                     engine.give_back(snapshot);
