@@ -165,3 +165,6 @@ impl Handoffs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

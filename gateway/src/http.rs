@@ -13,6 +13,8 @@ mod state;
 mod web;
 
 pub(crate) use door::Door;
+#[cfg(test)]
+pub(crate) use handoff::received;
 pub(crate) use link::{Bounds, Links};
 pub(crate) use peers::Peers;
 

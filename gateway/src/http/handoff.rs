@@ -2,7 +2,7 @@
 //! is told; what becomes of them is the move's matter.
 
 use super::{App, Service};
-use crate::handoff::{Received, Refused};
+use crate::handoff::{Handoffs, Received, Refused};
 use crate::store::transfer::Parcel;
 use axum::{
     Json,
@@ -23,9 +23,16 @@ pub(super) async fn parcels(
 ) -> Result<Json<Received>, Problem> {
     let Path(id) = path.map_err(|why| Problem::bad_request(why.body_text()))?;
     let body = body.map_err(|why| Problem::bad_request(why.body_text()))?;
-    let parcel = Parcel::read(&body).map_err(|why| Problem::bad_request(why.to_string()))?;
-    drop(body);
-    app.handoffs.take(MoveId(id), parcel).await.map(Json).map_err(|why| {
+    received(&app.handoffs, MoveId(id), &body).await
+}
+
+/// Takes a parcel in, and says what came of it.
+///
+/// # Errors
+/// A problem with a code of its own for everything its sender has to tell apart.
+pub(crate) async fn received(handoffs: &Handoffs, id: MoveId, body: &[u8]) -> Result<Json<Received>, Problem> {
+    let parcel = Parcel::read(body).map_err(|why| Problem::bad_request(why.to_string()))?;
+    handoffs.take(id, parcel).await.map(Json).map_err(|why| {
         let detail = why.to_string();
         match why {
             Refused::Lost => Problem::new(StatusCode::CONFLICT, "begin-anew", detail),

@@ -21,5 +21,20 @@ pub(crate) use ledger::Standing;
 pub(crate) use parcel::Parcel;
 pub(crate) use plan::Plan;
 
+/// Returns what answers a query of one value by another connection, for tests of whole pods.
+#[cfg(test)]
+pub(crate) fn peek(file: &std::path::Path) -> impl Fn(&str) -> Option<String> + use<> {
+    let conn = rusqlite::Connection::open(file).expect("opened");
+    move |sql| {
+        conn.busy_timeout(std::time::Duration::from_secs(5)).expect("set");
+        let found = conn.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0));
+        match found.ok()? {
+            rusqlite::types::Value::Integer(number) => Some(number.to_string()),
+            rusqlite::types::Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;
