@@ -124,7 +124,7 @@ async fn measured(options: &args::Run, plan: &Plan, folder: &Path) -> anyhow::Re
     if let Some(page) = &options.markdown {
         write_page(page, "numbers", &Origin::here(&plan.berth), &table)?;
     }
-    Ok(figures.iter().all(|figure| figure.kept == Some(true)))
+    Ok(figures.iter().all(|figure| figure.kept != Some(false)))
 }
 
 fn written(options: &args::Run, report: &impl serde::Serialize) -> anyhow::Result<()> {

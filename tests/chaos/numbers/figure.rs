@@ -13,7 +13,7 @@ pub(crate) struct Figure {
     pub(crate) measured: String,
     /// What is promised, in words.
     pub(crate) promised: String,
-    /// Whether it was kept; nothing when it could not be measured.
+    /// Whether it was kept; nothing where nothing is promised.
     pub(crate) kept: Option<bool>,
 }
 
@@ -33,6 +33,11 @@ impl Figure {
             promised: format!("p99 ≤ {}", said(most.as_secs_f64() * 1e3)),
             kept: Some(!all.is_empty() && percentile(&all, 0.99) <= most),
         }
+    }
+
+    /// Durations of which nothing is promised.
+    pub(crate) fn told(name: &str, all: Vec<Duration>) -> Self {
+        Self { promised: String::new(), kept: None, ..Self::times(name, all, Duration::ZERO) }
     }
 
     /// A count of what must not happen.
@@ -61,7 +66,12 @@ impl Figure {
 
     /// A number that could not be measured, and why.
     pub(crate) fn not_measured(name: &str, why: &anyhow::Error) -> Self {
-        Self { name: name.to_owned(), measured: format!("not measured: {why:#}"), promised: String::new(), kept: None }
+        Self {
+            name: name.to_owned(),
+            measured: format!("not measured: {why:#}"),
+            promised: "a number".to_owned(),
+            kept: Some(false),
+        }
     }
 
     /// Its row of the table.

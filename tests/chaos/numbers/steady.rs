@@ -138,7 +138,7 @@ pub(super) async fn leader(bench: &mut Bench) -> anyhow::Result<Vec<Figure>> {
     }
     Ok(vec![
         Figure::times("Leader lost, until another one leads", all, Duration::from_secs(3)),
-        Figure::times("Longest wait of an event meanwhile", vec![longest], Duration::from_secs(1)),
+        Figure::told("Longest wait of an event meanwhile", vec![longest]),
         Figure::none(
             "Failed webhooks meanwhile",
             bench.load.ledger.failures() - failures,
@@ -176,6 +176,6 @@ pub(super) async fn moves(bench: &mut Bench) -> anyhow::Result<Vec<Figure>> {
             pauses,
             Duration::from_millis(50),
         ),
-        Figure::times("The same: longest wait of its events, as their sender felt it", felt, Duration::from_secs(1)),
+        Figure::told("The same: longest wait of its events, as their sender felt it", felt),
     ])
 }
