@@ -1,6 +1,6 @@
 //! Reads the gateways' own ownership logs side by side, in the order of the machine's one clock, and lets the invariants'
 //! code judge them (OWNERSHIP.md, I1 and I5): nobody acts for a target under an epoch once somebody has acted under a later
-//! one. A log whose process had its clock turned is turned back first.
+//! one, and each owner goes on in the target's journal where the last one ended. A log whose process had its clock turned is turned back first.
 
 use crate::preload::{Piece, real};
 use serde::Deserialize;
@@ -18,12 +18,13 @@ use std::{
 /// A line of an ownership log, as far as it is needed.
 #[derive(Debug, Clone, Deserialize)]
 struct Line {
-    #[serde(alias = "boot_ns", alias = "at", alias = "ns")]
     at_ns: u64,
     pod: PodId,
     target: TargetId,
     epoch: Epoch,
     what: String,
+    /// The first and the last place in the target's journal.
+    seqs: Option<(u64, u64)>,
 }
 
 /// One log, line by line, its next line looked at already.
@@ -71,13 +72,21 @@ pub(crate) fn judge<'a>(logs: impl Iterator<Item = (&'a Path, &'a [Piece])>) -> 
     }
     let (mut checker, mut found, mut now) = (Checker::new(Bounds::default()), Owned::default(), 0);
     let mut epochs: BTreeMap<TargetId, Epoch> = BTreeMap::new();
+    let mut places: BTreeMap<TargetId, u64> = BTreeMap::new();
     loop {
         let earliest = open.iter_mut().filter(|log| log.next.is_some());
         let Some(log) = earliest.min_by_key(|log| log.next.as_ref().map(|(at, _)| *at)) else { break };
         let Some((at, line)) = log.step()? else { break };
         // A log may be a little out of order in itself: its lines come from several threads.
         now = at.max(now);
-        let Line { pod, target, epoch, what, .. } = line;
+        let Line { pod, target, epoch, what, seqs, .. } = line;
+        if let Some((first, last)) = seqs.filter(|_| what == "apply") {
+            let before = places.insert(target.clone(), last).unwrap_or(0);
+            if first <= before {
+                let said = format!("{pod} wrote place {first} of {target}'s journal, which was at {before} already");
+                found.broken.push(said);
+            }
+        }
         let before = epochs.insert(target.clone(), epoch);
         found.changed_hands += usize::from(before.is_some_and(|before| before < epoch));
         let what = match what.as_str() {
@@ -129,6 +138,14 @@ mod tests {
     fn an_owner_that_acts_on_after_the_next_one_began_is_found() {
         let found = judged(&[(1, 1, "apply"), (11, 1, "ack")], &[(9, 2, "acquire"), (10, 2, "apply")]);
         assert_eq!(found.broken.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn an_owner_that_writes_a_place_again_is_found() {
+        let found = judged(&[(1, 1, r#"apply","seqs":[4,5],"x":""#)], &[(2, 2, r#"apply","seqs":[5,5],"x":""#)]);
+        assert_eq!(found.broken.len(), 1, "{found:?}");
+        let found = judged(&[(1, 1, r#"apply","seqs":[4,5],"x":""#)], &[(2, 2, r#"apply","seqs":[6,6],"x":""#)]);
+        assert_eq!(found.broken.len(), 0, "{found:?}");
     }
 
     #[test]

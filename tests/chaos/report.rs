@@ -47,6 +47,8 @@ pub(crate) struct Report {
     pub(crate) disordered: usize,
     /// Targets that were not served within a minute after the last fault.
     pub(crate) unserved: usize,
+    /// The longest that an event waited between faults, when all was well, in milliseconds: how loaded the machine was.
+    pub(crate) calm_ms: u64,
     /// Calls whose outcome nobody knows.
     pub(crate) uncertain: usize,
     /// Lines of the gateways' ownership logs that were compared.
@@ -94,7 +96,7 @@ impl Report {
     /// The whole of it in a sentence.
     pub(crate) fn sentence(&self) -> String {
         format!(
-            "{} faults of {} kinds in {:.0} s, seed {}; {} events acknowledged: {} lost, {} doubled, {} out of order, {} moments with two owners, {} targets not served again; {} calls of unknown outcome. Targets changed hands {} times; {} lines of ownership logs were compared.",
+            "{} faults of {} kinds in {:.0} s, seed {}; {} events acknowledged: {} lost, {} doubled, {} out of order, {} moments with two owners, {} targets not served again; {} calls of unknown outcome. Targets changed hands {} times; {} lines of ownership logs were compared. Between the faults no event waited longer than {} ms.",
             self.faults,
             self.fault_kinds.len(),
             self.seconds,
@@ -107,7 +109,8 @@ impl Report {
             self.unserved,
             self.uncertain,
             self.changed_hands,
-            self.ownership_lines
+            self.ownership_lines,
+            self.calm_ms
         )
     }
 

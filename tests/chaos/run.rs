@@ -33,6 +33,7 @@ struct Run {
     owners: BTreeMap<String, String>,
     began: Mono,
     rows: Vec<Row>,
+    calm: Duration,
 }
 
 /// Makes a run in `folder` and reports it.
@@ -42,12 +43,14 @@ pub(crate) async fn run(options: &args::Run, plan: &Plan, folder: &Path) -> anyh
     let senders = Senders::to(&world, options.targets, options.rate, PATIENCE);
     let began = BootClock.now();
     let load = Load::start(&senders, options.targets);
-    let mut run = Run { world, load, owners: BTreeMap::new(), began, rows: Vec::new() };
+    let mut run = Run { world, load, owners: BTreeMap::new(), began, rows: Vec::new(), calm: Duration::ZERO };
     run.all_served(began, CONVERGE).await.context("the load never got going")?;
     let mut deck = Deck::new(options.seed, &kinds);
     let until = began.after(Duration::from_secs_f64(options.minutes * 60.0));
     while BootClock.now() < until {
+        let peace = BootClock.now();
         run.rest(Duration::from_millis(deck.peace_ms())).await?;
+        run.calm = run.calm.max(run.load.ledger.longest_within(peace, BootClock.now()));
         let faults = deck.draw();
         run.make(&faults).await?;
     }
@@ -200,6 +203,7 @@ impl Run {
             overlapping_owners: 0,
             disordered: 0,
             unserved,
+            calm_ms: millis(self.calm),
             uncertain: 0,
             ownership_lines: 0,
             changed_hands: 0,

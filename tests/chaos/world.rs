@@ -102,7 +102,24 @@ impl World {
             node.start()?;
         }
         world.all_ready().await?;
+        world.all_listed().await?;
         Ok(world)
+    }
+
+    /// Waits until the control plane counts on every gateway: from then on each gets its share of targets.
+    async fn all_listed(&self) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + READY;
+        loop {
+            let pods = self.admin(&Method::GET, "/v1/pods", None).await.map(|reply| reply.json()).unwrap_or_default();
+            let ready = |pods: &Vec<Value>| pods.iter().filter(|pod| pod["state"] == "ready").count();
+            if pods["pods"].as_array().is_some_and(|pods| ready(pods) == self.gateways.len()) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("not all gateways are ready after {READY:?}: {pods}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Returns a node.

@@ -105,6 +105,20 @@ impl Ledger {
         };
         targets.iter().filter_map(of).max().unwrap_or_default()
     }
+
+    /// The longest that an event waited of those that were sent and acknowledged from `from` to `until`: what it takes when
+    /// nothing is wrong.
+    pub(crate) fn longest_within(&self, from: Mono, until: Mono) -> Duration {
+        let mut longest = Duration::ZERO;
+        for i in 0..self.rows.len() {
+            let row = self.row(i);
+            let late = row.promises.iter().rev().take_while(|promise| promise.sent >= from);
+            let within = late.filter(|promise| promise.acknowledged <= until);
+            longest =
+                within.map(|promise| promise.acknowledged.since(promise.sent)).max().unwrap_or_default().max(longest);
+        }
+        longest
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +143,11 @@ mod tests {
         ledger.sent(1, at(4_000));
         assert_eq!(wait(&[1], 3_000, 4_500), Duration::from_secs(1), "it waits still");
         assert_eq!(wait(&[1], 3_000, 3_500), Duration::ZERO, "it was not sent yet");
+        let within = |from, until| ledger.longest_within(at(from), at(until));
+        assert_eq!(
+            (within(1_000, 1_400), within(1_050, 1_400)),
+            (Duration::from_millis(300), Duration::from_millis(50))
+        );
         assert_eq!(ledger.served_since(0, at(950)), Some(at(1_300)));
         assert_eq!(ledger.served_since(1, at(1_200)), None);
     }
