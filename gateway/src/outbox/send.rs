@@ -193,7 +193,7 @@ impl Sender {
 
     /// Writes down what became of a call. It stays at it: the row must not stay `sending` while this pod knows better.
     async fn settle(&self, guard: &Guard, seq: u64, settled: Settled) -> Next {
-        let clock = self.ownership.clock();
+        let (clock, mut guard) = (self.ownership.clock(), guard.clone());
         let next = match &settled {
             Settled::Again { next_ms, .. } => {
                 Next::Again(clock.now().after(Duration::from_millis(next_ms.saturating_sub(clock.wall_ms()))))
@@ -210,8 +210,13 @@ impl Sender {
                 self.meters.call(&settled);
                 return next;
             }
-            if matches!(self.ownership.check(guard, Use::Act), Err(Denied::NotOwner { .. })) {
-                return Next::Over;
+            if matches!(self.ownership.check(&guard, Use::Act), Err(Denied::NotOwner { .. })) {
+                // Under a new epoch the row is this pod's still, and nobody else knows what became of the call.
+                match self.ownership.finishing(guard.target()) {
+                    Ok(renewed) => guard = renewed,
+                    Err(Denied::NotOwner { .. }) => return Next::Over,
+                    Err(_) => {}
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -40,6 +40,8 @@ enum Does {
     Answer(u16, &'static str),
     /// Reads the request and closes the connection.
     Cut,
+    /// Reads the request and does nothing before it is told what.
+    Hold,
 }
 
 /// A server that does what it is told, one request after another, and remembers what it was asked.
@@ -100,7 +102,13 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, plan: &Mute
     let path = head.split(' ').nth(1).expect("a path").to_owned();
     let key = header("idempotency-key").unwrap_or_default().to_owned();
     seen.lock().expect("sound").push((path, key));
-    match plan.lock().expect("sound").pop().unwrap_or(Does::Answer(200, "")) {
+    let mut does = plan.lock().expect("sound").pop().unwrap_or(Does::Answer(200, ""));
+    while let Does::Hold = does {
+        std::thread::sleep(Duration::from_millis(2));
+        does = plan.lock().expect("sound").pop().unwrap_or(Does::Hold);
+    }
+    match does {
+        Does::Hold => {}
         Does::Answer(status, headers) => {
             let answer = format!("HTTP/1.1 {status} x\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
             let _ = stream.write_all(answer.as_bytes());
@@ -216,6 +224,17 @@ fn a_call_that_was_under_way_at_a_crash_is_held_also_when_the_lease_comes_later(
     });
     assert_eq!(server.seen(), ["/1"]);
     assert_eq!(aside(&bench), [("one".to_owned(), "uncertain".to_owned())]);
+}
+
+#[test]
+fn a_call_that_is_out_when_its_target_gets_a_new_epoch_is_written_down_under_that() {
+    let server = Server::start(&[Does::Hold]);
+    let bench = bench(&server);
+    ask(&bench, "one POST /1");
+    bench.until("it is out", |_| server.seen().len() == 1);
+    bench.own(A, 2);
+    bench.until("nobody knows what became of it", |bench| aside(bench) == [("one".to_owned(), "uncertain".to_owned())]);
+    server.then(Does::Cut);
 }
 
 #[test]
