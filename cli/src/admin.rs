@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod events;
+pub(crate) mod leader;
 mod pages;
 pub(crate) mod place;
 pub(crate) mod pod;

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Look at pods: whether they are ready and what they carry
     #[command(subcommand)]
     Pod(admin::pod::Verb),
+    /// Say which config-service leads; let another one lead
+    #[command(subcommand)]
+    Leader(admin::leader::Verb),
     /// Say who else may ask the admin API, and for what
     #[command(subcommand)]
     Token(admin::token::Verb),

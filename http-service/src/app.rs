@@ -4,7 +4,7 @@ use crate::forward::{LinkOptions, Links};
 use crate::http::{BodyLimits, Door, Memories, routes};
 use crate::metrics::{Counters, Snapshot};
 use crate::router::{Parking, Router};
-use crate::routes::{Feed, Placer, Routes};
+use crate::routes::{Alone, Feed, Keeper, Placer, Routes};
 use crate::web::Web;
 use crate::{Options, ingress::Verifiers};
 use shared::clock::BootClock;
@@ -48,21 +48,36 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let parking = Parking::new(options.park, options.park_bytes, counters.parked.clone());
     let web = Web::new(&options, &token, table.clone(), parking.clone(), &metrics, tracer.clone(), shutdown.clone())?;
     let link_options = LinkOptions {
-        token,
+        token: token.clone(),
         name: format!("http-service@{address}"),
         timeout: options.link_timeout,
         max_frame: options.max_frame,
     };
     let links = Links::new(link_options, tracker.clone(), background.clone());
     Snapshot { routes: table.clone(), links: links.clone() }.register(&metrics);
+    let latch = probes.latch("table", "no whole routing table has arrived from config-service yet");
+    let alone = Alone {
+        routes: table.clone(),
+        links: links.clone(),
+        latch: latch.clone(),
+        file: options.table.clone(),
+        gateways: options.gateways.clone(),
+        token,
+        patience: options.call_timeout,
+    };
+    if let Some(file) = options.table.clone() {
+        let keeper = Keeper { routes: table.clone(), file, every: options.table_every };
+        tracker.spawn(keeper.run(background.clone()));
+    }
     let feed = Feed {
         client: client.clone(),
         routes: table.clone(),
         links: links.clone(),
-        latch: probes.latch("table", "no whole routing table has arrived from config-service yet"),
+        latch,
         silence: options.watch_silence,
     };
     let (placer, placing) = Placer::new(client, table.clone(), options.park);
+    tracker.spawn(alone.run(background.clone()));
     tracker.spawn(feed.run(background.clone()));
     tracker.spawn(placing.traced(tracer.clone()).run(background.clone()));
 

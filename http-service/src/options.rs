@@ -17,6 +17,16 @@ pub struct Options {
     /// config-service; replicas with commas between them, the next one is asked when one does not answer
     #[arg(long, env = "BERTH_CONFIG_URL", default_value = "http://127.0.0.1:3001", value_name = "URL")]
     pub config_url: String,
+    /// Gateways that are asked what they own while config-service is gone, with commas between them; a name may stand for
+    /// many addresses
+    #[arg(long, env = "BERTH_GATEWAYS", value_delimiter = ',', value_name = "HOST:PORT")]
+    pub gateways: Vec<String>,
+    /// File the routing table is kept in, for a start while config-service is gone
+    #[arg(long, env = "BERTH_TABLE", value_name = "PATH")]
+    pub table: Option<PathBuf>,
+    /// How often the table is written there, when it has changed; also at the end
+    #[arg(long, env = "BERTH_TABLE_EVERY", default_value = "30s", value_parser = duration, value_name = "TIME")]
+    pub table_every: Duration,
     /// Tokens the services present to each other, the current one first
     #[arg(long, env = "BERTH_SERVICE_TOKENS", hide_env_values = true, value_name = "TOKENS")]
     pub service_tokens: Option<String>,

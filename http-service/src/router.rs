@@ -90,6 +90,7 @@ impl<U: Upstream> Router<U> {
 const fn word(input: &Input) -> &'static str {
     match input {
         Input::Outcome(outcome) => outcome.word(),
+        Input::Hinted(_) => "not-owner",
         Input::TooLarge => "too-large",
         Input::Expired { .. } => "expired",
         Input::NoRoom => "no-room",
@@ -151,8 +152,11 @@ impl<U: Upstream> Trip<'_, U> {
         match timeout_at(self.deadline, upstream.call(share, request)).await {
             Ok(Ok(outcome)) => {
                 self.router.counters.forward.observe(sent_at.elapsed().as_secs_f64());
-                if matches!(outcome, Outcome::NotOwner { .. }) {
+                if let Outcome::NotOwner { owner, epoch: newer } = &outcome {
                     self.router.counters.lookup("stale");
+                    let routes = &self.router.routes;
+                    let hint = owner.as_ref().and_then(|owner| routes.hinted(&self.event.target, epoch, owner, *newer));
+                    return hint.map_or(Input::Outcome(outcome), Input::Hinted);
                 }
                 Input::Outcome(outcome)
             }

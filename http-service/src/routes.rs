@@ -1,14 +1,19 @@
 //! Who owns a target, as this router knows it. The table is fed by the watch ([`feed`]) and by answers to first contacts
-//! ([`place`]); the hot path asks nobody. It never decides ownership: the owner does, by its lease and the epoch.
+//! ([`place`]); while config-service has not been heard, by the gateways and by the table kept last ([`alone`]). The hot path
+//! asks nobody. It never decides ownership: the owner does, by its lease and the epoch.
 
+mod alone;
 mod feed;
+mod kept;
 mod outage;
 mod place;
 
+pub(crate) use alone::Alone;
 pub(crate) use feed::Feed;
+pub(crate) use kept::{Keeper, Kept};
 pub(crate) use place::{PlaceFailed, Placer};
 
-use shared::routing::{Applied, Table};
+use shared::routing::{Applied, Route, Table};
 use shared::wire::control::{Placed, PodInfo, Watch};
 use shared::{Epoch, PodId, Revision, TargetId};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -34,7 +39,10 @@ struct State {
     learned: Revision,
     /// When config-service was last heard.
     heard: Option<Instant>,
+    /// Whether the first whole snapshot has arrived.
     loaded: bool,
+    /// Whether something was adopted before that.
+    adopted: bool,
 }
 
 /// Where a target is, with what a request to its owner carries.
@@ -93,7 +101,7 @@ impl Routes {
                 let revision = state.table.revision().max(state.learned);
                 Whereabouts::At(Located { pod: route.pod.clone(), epoch: route.epoch, revision })
             }
-            None if state.loaded => Whereabouts::Unknown,
+            None if state.loaded || state.adopted => Whereabouts::Unknown,
             None => Whereabouts::NotLoaded,
         }
     }
@@ -114,6 +122,52 @@ impl Routes {
         };
         self.0.changes.send_modify(|count| *count += 1);
         applied
+    }
+
+    /// Takes what others than config-service say of owners, while it has not been heard. Returns whether it was taken.
+    pub(crate) fn adopt(&self, pods: Vec<PodInfo>, routes: Vec<(TargetId, Route)>) -> bool {
+        {
+            let mut state = self.write();
+            if state.loaded {
+                return false;
+            }
+            state.adopted = true;
+            state.table.adopt(pods, routes);
+        }
+        self.0.changes.send_modify(|count| *count += 1);
+        true
+    }
+
+    /// Takes the hint of a pod that does not own a target, if it is newer than what is known and the pod it names is known.
+    /// Returns where the target is then.
+    pub(crate) fn hinted(&self, target: &TargetId, than: Epoch, owner: &PodId, epoch: Epoch) -> Option<Located> {
+        let located = {
+            let mut state = self.write();
+            if epoch <= than || state.table.pod(owner).is_none() {
+                return None;
+            }
+            state.table.adopt(Vec::new(), [(target.clone(), Route { pod: owner.clone(), epoch })]);
+            let route = state.table.route(target)?;
+            let revision = state.table.revision().max(state.learned);
+            Located { pod: route.pod.clone(), epoch: route.epoch, revision }
+        };
+        self.0.changes.send_modify(|count| *count += 1);
+        Some(located)
+    }
+
+    /// Returns all that is worth keeping, ordered; none while nothing was heard from config-service.
+    pub(crate) fn kept(&self) -> Option<Kept> {
+        let state = self.read();
+        if !state.loaded {
+            return None;
+        }
+        let mut routes: Vec<_> =
+            state.table.routes().map(|(target, at)| (target.clone(), at.pod.clone(), at.epoch)).collect();
+        let (revision, mut pods) = (state.table.revision(), state.table.pods().cloned().collect::<Vec<_>>());
+        drop(state);
+        routes.sort_by(|a, b| a.0.cmp(&b.0));
+        pods.sort_by(|a, b| a.pod.cmp(&b.pod));
+        Some(Kept { version: Kept::VERSION, revision, pods, routes })
     }
 
     /// Takes what config-service answered to a first contact or a refresh.

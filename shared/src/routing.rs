@@ -90,6 +90,15 @@ impl Table {
         self.learn_route(target, route)
     }
 
+    /// Takes what somebody else than config-service says, until its first snapshot replaces it: a pod itself, or a copy of a
+    /// table that was kept. Of two owners the higher epoch wins. A pod that answers is where it answers from.
+    pub fn adopt(&mut self, pods: Vec<PodInfo>, routes: impl IntoIterator<Item = (TargetId, Route)>) {
+        self.pods.extend(pods.into_iter().map(|pod| (pod.pod.clone(), pod)));
+        for (target, route) in routes {
+            self.learn_route(target, route);
+        }
+    }
+
     fn learn_route(&mut self, target: TargetId, route: Route) -> bool {
         match self.routes.get(&target) {
             Some(known) if known.epoch >= route.epoch => false,

@@ -107,8 +107,18 @@ pub(super) fn specs(args: &Args, home: &Home, ports: &Ports, passed: &[Passed]) 
         gateways.push(spec(args, home, &name, "gateway", flags, env));
     }
 
-    let mut flags: Vec<OsString> =
-        vec!["--listen".into(), loopback(ports.http).into(), "--config-url".into(), config_url.into()];
+    // What a new http-service goes by while config-service is away.
+    let others: Vec<_> = ports.gateways.iter().map(|port| loopback(*port)).collect();
+    let mut flags: Vec<OsString> = vec![
+        "--listen".into(),
+        loopback(ports.http).into(),
+        "--config-url".into(),
+        config_url.into(),
+        "--table".into(),
+        folder("http-service")?.join("table.json").into(),
+        "--gateways".into(),
+        others.join(",").into(),
+    ];
     if let Some(targets) = args.secrets.standard_targets() {
         flags.extend(["--standard-targets".into(), targets.into()]);
     }

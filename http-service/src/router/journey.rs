@@ -9,6 +9,8 @@
 //!     └─────────────────────────────────▲ │ not-owner (first): place again
 //!   time over, no room: give up            └ not-owner (second), busy, not serving, link down: wait
 //! ```
+//! A pod that is not the owner may know who is, by a higher epoch than the table's: that one is gone to at once, in place of
+//! asking config-service. While config-service is gone it is the only way.
 //! **Never a success without `Committed`.** What was sent and not answered may have been committed: then the sentence for
 //! the person who waits promises nothing, and the event goes on under its id until the time is over.
 
@@ -34,6 +36,8 @@ pub(super) enum Input {
     Placed(Whereabouts),
     /// config-service did not give it a home.
     Unplaced(PlaceFailed),
+    /// The pod is not the owner, and has said who is: this is what the table says now.
+    Hinted(Located),
     /// The pod answered.
     Outcome(Outcome),
     /// The pod's link was or went down.
@@ -67,6 +71,8 @@ pub(super) struct Journey {
     budget: Duration,
     /// Whether the route was refreshed since the last wait.
     refreshed: bool,
+    /// Whether a pod's hint was followed: that is done once.
+    hinted: bool,
     /// Whether a pod may have taken the event without saying so.
     unsure: bool,
     /// Waits since the start, for the pauses between them.
@@ -76,7 +82,7 @@ pub(super) struct Journey {
 impl Journey {
     /// Begins. `budget` is the time from arrival until the sender must be told.
     pub(super) const fn new(budget: Duration) -> Self {
-        Self { budget, refreshed: false, unsure: false, waits: 0 }
+        Self { budget, refreshed: false, hinted: false, unsure: false, waits: 0 }
     }
 
     /// Returns the next step, `elapsed` after arrival.
@@ -99,11 +105,17 @@ impl Journey {
                 self.unsure |= sent;
                 self.wait(PAUSE_MOST, Some(pod))
             }
-            Input::Outcome(Outcome::NotOwner { .. }) if !self.refreshed => {
+            Input::Hinted(to) if !self.refreshed && !self.hinted => {
+                (self.refreshed, self.hinted) = (true, true);
+                Step::Forward(to)
+            }
+            Input::Hinted(_) | Input::Outcome(Outcome::NotOwner { .. }) if !self.refreshed => {
                 self.refreshed = true;
                 Step::Place
             }
-            Input::Outcome(Outcome::NotOwner { .. } | Outcome::NotServing { .. }) => self.wait(PAUSE_MOST, None),
+            Input::Hinted(_) | Input::Outcome(Outcome::NotOwner { .. } | Outcome::NotServing { .. }) => {
+                self.wait(PAUSE_MOST, None)
+            }
             Input::Outcome(Outcome::Busy { retry_after_ms }) => {
                 let asked = Duration::from_millis(retry_after_ms.into());
                 self.waits += 1;

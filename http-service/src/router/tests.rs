@@ -230,3 +230,32 @@ async fn a_full_window_parks_and_goes_on_in_turn() {
     });
     assert_eq!((first.verdict, second.verdict), ("committed", "committed"));
 }
+
+#[tokio::test]
+async fn a_pods_hint_is_followed_once_without_asking_config_service() {
+    let Story { config: _config, pods, router } = story(&[(GUILD, "gateway-0")]).await;
+    let not_owner = |owner: &str, epoch: u64| Outcome::NotOwner { owner: Some(pod(owner)), epoch: Epoch(epoch) };
+    let (routed, ()) = tokio::join!(route(&router, slack_command()), async {
+        let mut old = pods[0].accept(WIDE).await;
+        let (stream, request) = old.request().await;
+        assert_eq!(request.epoch, Epoch(3));
+        old.reply(stream, not_owner("gateway-1", 4)).await;
+        let mut new = pods[1].accept(WIDE).await;
+        let (stream, request) = new.request().await;
+        assert_eq!(request.epoch, Epoch(4), "it carries the epoch of the hint");
+        new.reply(stream, committed("hello")).await;
+    });
+    assert_eq!(routed.verdict, "committed");
+    let Whereabouts::At(found) = router.routes.locate(&target(GUILD), None) else { panic!("known") };
+    assert_eq!((found.pod, found.epoch), (pod("gateway-1"), Epoch(4)), "the next one goes there at once");
+}
+
+#[tokio::test]
+async fn a_hint_that_is_not_newer_or_names_nobody_known_is_not_followed() {
+    let Story { config: _config, router, .. } = story(&[(GUILD, "gateway-0")]).await;
+    let routes = &router.routes;
+    assert_eq!(routes.hinted(&target(GUILD), Epoch(3), &pod("gateway-1"), Epoch(3)), None);
+    assert_eq!(routes.hinted(&target(GUILD), Epoch(3), &pod("gateway-9"), Epoch(9)), None);
+    let Whereabouts::At(found) = routes.locate(&target(GUILD), None) else { panic!("known") };
+    assert_eq!((found.pod, found.epoch), (pod("gateway-0"), Epoch(3)));
+}

@@ -57,6 +57,11 @@ impl fmt::Display for PodId {
 pub struct Incarnation(Arc<str>);
 
 impl Incarnation {
+    /// Returns what stands for one that is not known: the UUID of nothing, which no folder has.
+    pub fn unknown() -> Self {
+        Self("00000000-0000-0000-0000-000000000000".into())
+    }
+
     /// Returns the UUID as text.
     pub fn as_str(&self) -> &str {
         &self.0
