@@ -22,6 +22,7 @@ mod metrics;
 mod outbox;
 mod page;
 mod replicas;
+mod router_alone;
 mod store_contract;
 mod tables;
 mod traces;
