@@ -16,6 +16,7 @@ mod heirs;
 mod hub;
 mod leadership;
 mod mirror;
+mod moves;
 mod mutations;
 mod queue;
 mod registration;
@@ -27,21 +28,25 @@ pub(crate) use errand::Errand;
 pub(crate) use error::ControlError;
 pub(crate) use feed::{Feed, From};
 pub(crate) use leadership::lead;
+pub(crate) use moves::{Limits, Marking};
 pub(crate) use standing::Standing;
 
 use crate::{
-    domain::{Batch, By, Change, Model, Snapshot},
+    domain::{Batch, By, Change, Model, PodRecord, Snapshot},
     options::Options,
     planner::{self, Policy, Wanted},
-    store::{EventFilter, KeptAnswer, Log, Reign, Store, StoreError},
+    store::{EventFilter, KeptAnswer, Log, MoveFilter, Reign, Store, StoreError},
 };
 use burial::Burial;
 use fleet::Fleet;
 use hub::Hub;
 use mirror::{Ask, Following};
-use shared::wire::admin::{DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodStatus};
+use moves::{Moves, Stands, Wish, World};
+use shared::protocol::handoff::Patience;
+use shared::wire::admin::{DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, PodStatus};
 use shared::wire::control::{Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered};
-use shared::{Mono, PodId, Revision, TargetId, Term, lease::LeaseTerms, shutdown::Shutdown};
+use shared::wire::handoff::{Move, Reported, Reports};
+use shared::{Mono, MoveId, PodId, Revision, TargetId, Term, lease::LeaseTerms, shutdown::Shutdown};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -76,6 +81,10 @@ pub(crate) struct Settings {
     pub(crate) follower_poll: Duration,
     /// How old what it knows may be.
     pub(crate) follower_age: Duration,
+    /// How long moves may stay where they are.
+    pub(crate) patience: Patience,
+    /// How many moves may be under way.
+    pub(crate) moves: Limits,
 }
 
 impl Settings {
@@ -102,6 +111,12 @@ impl Settings {
             max_holdings: options.max_holdings,
             follower_poll: options.follower_poll,
             follower_age: options.follower_age,
+            patience: Patience { frozen: options.move_freeze, stalled: options.move_stall },
+            moves: Limits {
+                in_flight: options.moves_in_flight,
+                per_source: options.moves_per_source,
+                per_destination: options.moves_per_destination,
+            },
         }
     }
 }
@@ -153,6 +168,8 @@ enum Command {
     Holdings(PodId, Holdings, Reply<HoldingsKept>),
     Generation(By, Reply<GenerationBegun>),
     Errand(Errand, Reply<Revision>),
+    Report(Reports, Reply<Stands>),
+    Wish(Wish),
     Used(String, u64),
     Snapshot(Reply<Arc<Snapshot>>),
     Read(Box<dyn FnOnce(&View<'_>) + Send>),
@@ -169,6 +186,8 @@ impl fmt::Debug for Command {
             Self::Holdings(..) => "Holdings",
             Self::Generation(..) => "Generation",
             Self::Errand(..) => "Errand",
+            Self::Report(..) => "Report",
+            Self::Wish(..) => "Wish",
             Self::Used(..) => "Used",
             Self::Snapshot(..) => "Snapshot",
             Self::Read(..) => "Read",
@@ -187,6 +206,7 @@ pub(crate) struct View<'a> {
     /// Why nothing is granted nor placed, when a pod has seen what this database does not have.
     pub(crate) behind: Option<&'a ControlError>,
     fleet: &'a Fleet,
+    moves: &'a Moves,
     settings: &'a Settings,
     now: Mono,
 }
@@ -194,12 +214,35 @@ pub(crate) struct View<'a> {
 impl View<'_> {
     /// Returns a pod as it stands now.
     pub(crate) fn pod(&self, pod: &PodId) -> Option<PodStatus> {
-        self.model.pod(pod).map(|record| self.fleet.status(record, self.model, self.now))
+        self.model.pod(pod).map(|record| self.status(record))
     }
 
     /// Returns how placement sees each pod for a target now, the one it would choose first.
     pub(crate) fn candidates(&self, target: &TargetId) -> Vec<planner::Seen> {
         planner::explain(&self.fleet.candidates(self.model, self.now), &self.settings.policy, target)
+    }
+
+    fn status(&self, record: &PodRecord) -> PodStatus {
+        let mut status = self.fleet.status(record, self.model, self.now);
+        self.moves.complete(&mut status, self.model);
+        status
+    }
+
+    /// Returns a move that is not over, with what was reported of its progress.
+    pub(crate) fn moving(&self, id: MoveId) -> Option<Move> {
+        self.moves.shown(self.model, id)
+    }
+
+    /// Says what a move of a target would be.
+    pub(crate) fn would_move(&self, target: &TargetId, to: Option<&PodId>, actor: &str) -> Result<Move, ControlError> {
+        let fleet = self.fleet.candidates(self.model, self.now);
+        let world = World { model: self.model, fleet: &fleet, policy: &self.settings.policy, now: self.now };
+        self.moves.would_move(&world, target, to, actor)
+    }
+
+    /// Says what would stand when something was said of a pod.
+    pub(crate) fn would_mark(&self, pod: &PodId, marking: Marking) -> Result<PodMarked, ControlError> {
+        moves::would_mark(self.model, pod, marking)
     }
 
     /// Says what the loss of a pod's data would mean.
@@ -231,7 +274,7 @@ impl View<'_> {
 
     /// Returns all pods as they stand now, by name.
     pub(crate) fn pods(&self) -> impl Iterator<Item = PodStatus> {
-        self.model.pods().map(|record| self.fleet.status(record, self.model, self.now))
+        self.model.pods().map(|record| self.status(record))
     }
 }
 
@@ -274,6 +317,57 @@ impl Control {
     /// Does an errand; returns the newest revision when it was done.
     pub(crate) async fn errand(&self, errand: Errand) -> Result<Revision, ControlError> {
         self.ask(|reply| Command::Errand(errand, reply)).await
+    }
+
+    /// Takes what a pod reports on moves, and says how they stand. Those that are over for long are read from the database.
+    pub(crate) async fn report(&self, said: Reports) -> Result<Reported, ControlError> {
+        let stands = self.ask(|reply| Command::Report(said, reply)).await?;
+        let missing: Vec<_> = stands.iter().filter(|(_, entry)| entry.is_none()).map(|(id, _)| *id).collect();
+        let mut found = Vec::new();
+        if !missing.is_empty() {
+            let limit = missing.len();
+            let wanted = MoveFilter { ids: Some(missing), ..MoveFilter::default() };
+            found = self.store.moves(wanted, limit).await.map_err(unread)?;
+        }
+        let known =
+            |(id, entry): (MoveId, Option<Move>)| entry.or_else(|| found.iter().find(|one| one.id == id).cloned());
+        Ok(Reported { moves: stands.into_iter().filter_map(known).collect() })
+    }
+
+    /// Begins to move a target.
+    pub(crate) async fn move_target(&self, target: TargetId, to: Option<PodId>, by: By) -> Result<Move, ControlError> {
+        self.ask(|reply| Command::Wish(Wish::Move { target, to, by, reply })).await
+    }
+
+    /// Calls a move off.
+    pub(crate) async fn cancel_move(&self, id: MoveId, by: By) -> Result<Move, ControlError> {
+        match self.ask(|reply| Command::Wish(Wish::Cancel { id, by, reply })).await {
+            Err(ControlError::UnknownMove(_)) => {
+                let wanted = MoveFilter { ids: Some(vec![id]), ..MoveFilter::default() };
+                let over = self.moves(wanted, 1).await?.pop().ok_or(ControlError::UnknownMove(id))?;
+                Err(ControlError::MoveDecided { id, state: over.state })
+            }
+            answer => answer,
+        }
+    }
+
+    /// Says something of a pod.
+    pub(crate) async fn mark(&self, pod: PodId, marking: Marking, by: By) -> Result<PodMarked, ControlError> {
+        self.ask(|reply| Command::Wish(Wish::Mark { pod, marking, by, reply })).await
+    }
+
+    /// Reads moves, newest first; those under way with what was reported of their progress, where this process leads.
+    pub(crate) async fn moves(&self, wanted: MoveFilter, limit: usize) -> Result<Vec<Move>, ControlError> {
+        let mut moves = self.store.moves(wanted, limit).await.map_err(unread)?;
+        let running: Vec<_> = moves.iter().filter(|entry| !entry.state.is_over()).map(|entry| entry.id).collect();
+        if running.is_empty() {
+            return Ok(moves);
+        }
+        let shown = self.read(move |view| running.into_iter().filter_map(|id| view.moving(id)).collect::<Vec<_>>());
+        for newer in shown.await.unwrap_or_default() {
+            moves.iter_mut().filter(|entry| entry.id == newer.id).for_each(|entry| *entry = newer.clone());
+        }
+        Ok(moves)
     }
 
     /// Returns what requests are judged by; none when this process neither leads nor follows closely.

@@ -10,6 +10,7 @@ mod docs;
 mod events;
 mod gone;
 mod leader;
+mod moves;
 mod openapi;
 mod owner;
 mod page;
@@ -83,6 +84,7 @@ fn all() -> Routes {
         pods::routes,
         gone::routes,
         targets::routes,
+        moves::routes,
         why::routes,
         data::routes,
         events::routes,

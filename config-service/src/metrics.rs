@@ -10,6 +10,7 @@ use prometheus_client::{
         histogram::{Histogram, exponential_buckets},
     },
 };
+use shared::wire::handoff::{Move, MoveState};
 use shared::{Platform, PodId, Revision, Term};
 use std::{sync::atomic::AtomicU64, time::Duration};
 
@@ -26,6 +27,11 @@ struct PodLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,6 +56,10 @@ pub(crate) struct Metrics {
     store_errors: Family<OutcomeLabel, Counter>,
     heartbeats: Family<ResultLabel, Counter>,
     registrations: Family<ResultLabel, Counter>,
+    moves: Family<StateLabel, Gauge>,
+    moves_ended: Family<StateLabel, Counter>,
+    move_pause: Histogram,
+    move_duration: Histogram,
 }
 
 impl Metrics {
@@ -70,6 +80,10 @@ impl Metrics {
             store_errors: Family::default(),
             heartbeats: Family::default(),
             registrations: Family::default(),
+            moves: Family::default(),
+            moves_ended: Family::default(),
+            move_pause: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
+            move_duration: Histogram::new(exponential_buckets(0.05, 2.0, 15)),
         };
         service.register(|registry| {
             registry.register("berth_targets", "Assigned targets", all.targets.clone());
@@ -98,6 +112,18 @@ impl Metrics {
             registry.register("berth_store_errors", "Calls of the store that failed", all.store_errors.clone());
             registry.register("berth_heartbeats", "Heartbeats of pods", all.heartbeats.clone());
             registry.register("berth_registrations", "Registrations of pods", all.registrations.clone());
+            registry.register("berth_moves", "Moves of targets that are not over, by state", all.moves.clone());
+            registry.register("berth_moves_ended", "Moves that were committed or aborted", all.moves_ended.clone());
+            registry.register(
+                "berth_move_pause_seconds",
+                "For how long a moving target accepted no event, as its pods measured it",
+                all.move_pause.clone(),
+            );
+            registry.register(
+                "berth_move_duration_seconds",
+                "Time from the beginning of a move to its commit",
+                all.move_duration.clone(),
+            );
         });
         all.skew(EVEN);
         all
@@ -113,6 +139,7 @@ impl Metrics {
             self.pod_targets.clear();
             self.lease_remaining.clear();
             self.skew(EVEN);
+            self.moves.clear();
             self.watchers.set(0);
             self.place_queue.set(0);
         }
@@ -141,6 +168,31 @@ impl Metrics {
             self.place_batch.observe(targets as f64);
         }
         self.place_refused.inc_by(refused as u64);
+    }
+
+    /// Shows how many moves are in which state.
+    pub(crate) fn moves(&self, states: impl Iterator<Item = MoveState>) {
+        use MoveState::{Committed, Copying, Frozen, Imported};
+        let mut counts = [(Copying, 0), (Frozen, 0), (Imported, 0), (Committed, 0)];
+        for state in states {
+            counts.iter_mut().filter(|(one, _)| *one == state).for_each(|(_, count)| *count += 1);
+        }
+        for (state, count) in counts {
+            self.moves.get_or_create(&StateLabel { state: state.as_str() }).set(count);
+        }
+    }
+
+    /// Counts what a move has become.
+    pub(crate) fn moved(&self, entry: &Move) {
+        if let (MoveState::Committed | MoveState::Aborted, Some(ended)) = (entry.state, entry.ended_ms) {
+            self.moves_ended.get_or_create(&StateLabel { state: entry.state.as_str() }).inc();
+            if entry.state == MoveState::Committed {
+                self.move_duration.observe(ended.saturating_sub(entry.started_ms) as f64 / 1_000.0);
+            }
+        }
+        if let (MoveState::Cleaned, Some(pause)) = (entry.state, entry.pause_ms) {
+            self.move_pause.observe(pause as f64 / 1_000.0);
+        }
     }
 
     pub(crate) fn place_queue(&self, targets: usize) {

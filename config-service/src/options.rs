@@ -57,6 +57,21 @@ pub struct Options {
     /// Most first contacts that may wait; more are told to come back
     #[arg(long, env = "BERTH_PLACE_QUEUE", default_value_t = 100_000, value_name = "N", help_heading = "Limits")]
     pub place_queue: usize,
+    /// How long a target may stay frozen before its move is aborted: for so long it accepts no event at worst
+    #[arg(long, env = "BERTH_MOVE_FREEZE", default_value = "2s", value_parser = duration, value_name = "TIME", help_heading = "Moves")]
+    pub move_freeze: Duration,
+    /// How long the copy of a target may make no progress before its move is aborted
+    #[arg(long, env = "BERTH_MOVE_STALL", default_value = "60s", value_parser = duration, value_name = "TIME", help_heading = "Moves")]
+    pub move_stall: Duration,
+    /// Most moves under way at once; an operator's own moves may exceed it
+    #[arg(long, env = "BERTH_MOVES_IN_FLIGHT", default_value_t = 512, value_name = "N", help_heading = "Moves")]
+    pub moves_in_flight: usize,
+    /// Most moves away from one pod at once
+    #[arg(long, env = "BERTH_MOVES_PER_SOURCE", default_value_t = 256, value_name = "N", help_heading = "Moves")]
+    pub moves_per_source: usize,
+    /// Most moves to one pod at once
+    #[arg(long, env = "BERTH_MOVES_PER_DESTINATION", default_value_t = 256, value_name = "N", help_heading = "Moves")]
+    pub moves_per_destination: usize,
     /// Targets an ordinary pod (capacity 1) is meant to carry; makes the dimensions of load comparable
     #[arg(long, env = "BERTH_POD_TARGETS", default_value_t = 20_000.0, value_name = "N", help_heading = "Placement")]
     pub pod_targets: f64,

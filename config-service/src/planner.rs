@@ -22,10 +22,19 @@ pub struct Candidate {
     pub capacity: f64,
     /// Whether its lease is being renewed.
     pub ready: bool,
+    /// Whether operators let it have new targets.
+    pub open: bool,
     /// Targets assigned to it, as the control plane knows.
     pub targets: u64,
     /// What it says it carries.
     pub load: Load,
+}
+
+impl Candidate {
+    /// Returns whether it may get a target that is nobody's child: a child goes where its parent is, open or not.
+    fn is_eligible(&self) -> bool {
+        self.ready && self.open && self.capacity > 0.0
+    }
 }
 
 /// What an ordinary pod (capacity 1.0) is meant to carry: makes the dimensions of load comparable.
@@ -110,7 +119,7 @@ pub fn explain(fleet: &[Candidate], policy: &Policy, target: &TargetId) -> Vec<S
         .enumerate()
         .map(|(at, pod)| Seen {
             pod: pod.pod.clone(),
-            eligible: pod.ready && pod.capacity > 0.0,
+            eligible: pod.is_eligible(),
             score: score(target, &pod.pod, pod.capacity),
             load: if pod.capacity > 0.0 { placer.relative_load(at) } else { 0.0 },
             targets: pod.targets,
@@ -177,7 +186,7 @@ impl Placer<'_> {
     }
 
     fn best(&self, target: &TargetId) -> Result<usize, Refused> {
-        let eligible = self.fleet.iter().enumerate().filter(|(_, pod)| pod.ready && pod.capacity > 0.0);
+        let eligible = self.fleet.iter().enumerate().filter(|(_, pod)| pod.is_eligible());
         let mut scored: Vec<_> = eligible.map(|(at, pod)| (score(target, &pod.pod, pod.capacity), at)).collect();
         scored.sort_by(|(a, i), (b, j)| b.total_cmp(a).then_with(|| self.fleet[*i].pod.cmp(&self.fleet[*j].pod)));
         scored.truncate(CANDIDATES);

@@ -15,6 +15,7 @@ use super::{
     generation::Generation,
     heirs::{self, Heirs},
     hub::Hub,
+    moves,
     mutations::Mutations,
     queue::Queue,
     upkeep::Upkeep,
@@ -73,6 +74,7 @@ pub(super) struct Desk {
     generation: Generation,
     /// Why nothing is granted nor placed any more: a pod has seen what this database does not have (OWNERSHIP.md, Leases 11).
     behind: Option<ControlError>,
+    moves: moves::Moves,
     places: Queue,
     upkeep: Upkeep,
     /// What requests are judged by: tokens and settings.
@@ -88,6 +90,14 @@ type Running<T> = Option<BoxFuture<'static, Result<T, StoreError>>>;
 async fn outcome<T>(running: &mut Running<T>) -> Result<T, StoreError> {
     match running {
         Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for so long; for ever when there is nothing to wait for.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
 }
@@ -110,6 +120,7 @@ impl Desk {
         let standing = Standing::new(&model);
         places.pause(standing.values.paused);
         let upkeep = Upkeep::new(Arc::clone(&store), term, settings.change_keep);
+        let moves = moves::Moves::new(&model, settings.patience, settings.moves, metrics.clone(), confirmed);
         let mutations = Mutations::new(settings.terms, settings.max_tokens, metrics.clone());
         let beats = Beats::new(term, settings.terms.duration, metrics.clone());
         let census = Census::new(settings.max_holdings);
@@ -124,6 +135,7 @@ impl Desk {
             fleet,
             places,
             mutations,
+            moves,
             beats,
             census,
             heirs: Heirs::default(),
@@ -176,6 +188,7 @@ impl Desk {
                     trim = None;
                     self.kept_up(done);
                 }
+                () = after(self.moves.wakes_in(self.clock.now())), if commit.is_none() => {}
                 _ = second.tick() => {
                     self.show();
                     trim = trim.or_else(|| self.keep_up());
@@ -219,6 +232,8 @@ impl Desk {
             Command::Register(register, reply) => self.mutations.register(register, reply),
             Command::AcceptLoss(pod, by, reply) => self.mutations.accept_loss(pod, by, reply),
             Command::Errand(errand, reply) => self.mutations.errand(errand, reply),
+            Command::Report(said, reply) => self.moves.report(said, reply),
+            Command::Wish(wish) => self.moves.wish(wish),
             Command::Used(token, at_ms) => self.upkeep.used(&self.model, token, at_ms),
             Command::Heartbeat(pod, heartbeat, reply) => {
                 self.beats.push(&self.model, &self.fleet, pod, heartbeat, reply);
@@ -233,8 +248,8 @@ impl Desk {
             Command::Read(read) => {
                 let (model, fleet, settings, now) = (&self.model, &self.fleet, &self.settings, self.clock.now());
                 let confirmed = now.since(self.confirmed);
-                let behind = self.behind.as_ref();
-                read(&View { term: self.term, model, confirmed, behind, fleet, settings, now });
+                let (behind, moves) = (self.behind.as_ref(), &self.moves);
+                read(&View { term: self.term, model, confirmed, behind, fleet, moves, settings, now });
             }
         }
     }
@@ -257,6 +272,8 @@ impl Desk {
             Command::AcceptLoss(_, _, reply) => drop(reply.send(Err(why))),
             Command::Bury(burial) => drop(burial.reply.send(Err(why))),
             Command::Holdings(_, _, reply) => drop(reply.send(Err(why))),
+            Command::Report(_, reply) => drop(reply.send(Err(why))),
+            Command::Wish(wish) => wish.refuse(why),
             other => return Some(other),
         }
         None
@@ -274,17 +291,20 @@ impl Desk {
         let (mut batch, now) = (Batch::default(), self.clock.now());
         self.mutations.board(&self.model, &self.fleet, now, &mut batch);
         let room = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
-        let fleet =
-            || heirs::Fleet { candidates: self.fleet.candidates(&self.model, now), policy: &self.settings.policy };
+        let candidates = self.fleet.candidates(&self.model, now);
+        let fleet = || heirs::Fleet { candidates: candidates.clone(), policy: &self.settings.policy };
         self.heirs.board(&self.model, &self.census, fleet, room, &mut batch);
+        let world = moves::World { model: &self.model, fleet: &candidates, policy: &self.settings.policy, now };
+        self.moves.board(&world, &mut batch);
         let left = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
         let room = self.settings.place_batch.clamp(2, Batch::MAX_WRITES).min(left);
-        let candidates = || self.fleet.candidates(&self.model, now);
+        let candidates = || candidates;
         let (placed, refused) = self.places.board(&self.model, candidates, &self.settings.policy, room, &mut batch);
         self.metrics.placed(placed, refused);
         self.upkeep.board(&mut batch);
         if batch.is_empty() {
             self.places.settle(&self.model);
+            self.moves.settle(&self.model);
             return None;
         }
         let (store, term) = (Arc::clone(&self.store), self.term);
@@ -297,6 +317,7 @@ impl Desk {
             Ok(committed) => committed,
             Err(why) => return self.not_committed(why),
         };
+        let moved = moves::among(&committed.changes);
         for change in &committed.changes {
             self.model.apply(change.clone());
             if let Change::Pod(record) = change {
@@ -313,6 +334,7 @@ impl Desk {
         self.hub.publish(committed.changes);
         self.metrics.revision(self.model.revision());
         self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
+        self.moves.committed(&self.model, moved, self.clock.now());
         self.places.settle(&self.model);
         match self.generation.committed(committed.revision) {
             Some(generation) => Err(Ended::Generation(generation)),
@@ -339,6 +361,7 @@ impl Desk {
         self.metrics.store_error(&why);
         self.mutations.failed();
         self.generation.failed();
+        self.moves.failed();
         self.places.fail(&ControlError::Store);
         match why {
             StoreError::Fenced => Err(Ended::Fenced),
@@ -406,6 +429,7 @@ impl Desk {
                 }
             }
         }
+        self.moves.show(&self.model, now);
         self.metrics.revision(self.model.revision());
         self.metrics.place_queue(self.places.waiting());
         self.metrics.watchers(self.settings.max_watchers.saturating_sub(self.hub.free_seats()));

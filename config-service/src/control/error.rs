@@ -1,6 +1,7 @@
 //! Why the control plane refused. `http/problems.rs` says how that reads on the wire.
 
-use shared::{Epoch, PodId, Revision, TargetId};
+use shared::wire::handoff::MoveState;
+use shared::{Epoch, MoveId, PodId, Revision, TargetId};
 use std::time::Duration;
 
 /// Why the control plane refused.
@@ -79,6 +80,37 @@ pub(crate) enum ControlError {
     /// As many tokens are in force as there may be.
     #[error("there are {0} tokens")]
     TooManyTokens(usize),
+    /// No move has this number, or it was over long ago.
+    #[error("move {0} is not known")]
+    UnknownMove(MoveId),
+    /// The target is on the move already.
+    #[error("move {id} of {target} is under way")]
+    MoveRunning {
+        /// The target.
+        target: TargetId,
+        /// The move.
+        id: MoveId,
+    },
+    /// The move has its outcome.
+    #[error("move {id} is {}", state.as_str())]
+    MoveDecided {
+        /// The move.
+        id: MoveId,
+        /// What it is.
+        state: MoveState,
+    },
+    /// The owner does not have the target's data.
+    #[error("{0} is quarantined: its owner does not have its data")]
+    TargetQuarantined(TargetId),
+    /// The pod cannot do its part.
+    #[error("pod {0} is not ready")]
+    PodNotReady(PodId),
+    /// The target cannot go there, or nowhere.
+    #[error("{0}")]
+    NoDestination(String),
+    /// As many moves are under way as may be.
+    #[error("{0} moves are under way")]
+    TooManyMoves(usize),
     /// Too many first contacts wait.
     #[error("too many targets wait to be placed")]
     PlaceQueueFull,

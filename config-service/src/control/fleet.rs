@@ -123,6 +123,7 @@ impl Fleet {
                 pod: record.info.pod.clone(),
                 capacity: record.info.capacity,
                 ready: state(&live, record, now, &self.terms) == PodState::Ready,
+                open: record.marks.open(),
                 targets: model.targets_of(&record.info.pod),
                 load: live.load,
             }
@@ -157,6 +158,8 @@ impl Fleet {
             schema: record.schema,
             bot: record.bot.clone(),
             not_ready: self.not_ready.get(&record.info.pod).cloned(),
+            cordoned: record.marks.cordoned,
+            drain: None,
         }
     }
 

@@ -7,7 +7,11 @@ use super::{
     body::{Params, parse, read},
     problems::{conflict, unprocessable},
 };
-use crate::{control::Standing, domain::By};
+use crate::{
+    control::Standing,
+    domain::By,
+    store::{KeptAnswer, MoveFilter},
+};
 use axum::{
     Json,
     extract::{FromRequest, FromRequestParts, Request},
@@ -18,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use shared::{
-    Problem,
+    MoveId, Problem, Revision,
     http::RequestId,
     wire::admin::{Because, MAX_REASON, REASON},
 };
@@ -161,7 +165,7 @@ async fn begin(
     })?;
     let fingerprint = fingerprint(parts, body);
     if let Some(kept) = api.control.kept(by.actor.clone(), key.clone()).await.map_err(Problem::from)? {
-        return Err(replayed(&kept, &fingerprint));
+        return Err(replayed(api, &kept, &fingerprint).await);
     }
     by.key = Some((key, fingerprint));
     Ok((by, Some(turn)))
@@ -193,15 +197,30 @@ fn fingerprint(parts: &Parts, body: &[u8]) -> String {
     hex::encode(hash.finalize())
 }
 
-fn replayed(kept: &crate::store::KeptAnswer, fingerprint: &str) -> Instead {
+async fn replayed(api: &Api, kept: &KeptAnswer, fingerprint: &str) -> Instead {
     if kept.fingerprint != fingerprint {
         return unprocessable("idempotency-mismatch", "this Idempotency-Key was used for another request").into();
     }
     let mut answer: serde_json::Value = serde_json::from_str(&kept.body).unwrap_or_default();
+    if let Some(target) = answer["move_of"].as_str() {
+        return match moved(api, target, kept.revision).await {
+            Ok(entry) => Instead::Replayed(entry),
+            Err(why) => why.into(),
+        };
+    }
     if let Some(object) = answer.as_object_mut() {
         object.insert("revision".to_owned(), kept.revision.0.into());
     }
     Instead::Replayed(answer)
+}
+
+/// The move of a target that was begun or called off at a revision, as it stands now: it has its number from the
+/// transaction, so that the answer itself cannot be kept with it.
+async fn moved(api: &Api, target: &str, at: Revision) -> Result<serde_json::Value, Problem> {
+    let (target, before) = (target.parse().ok(), Some(MoveId(at.0 + 1)));
+    let found = api.control.moves(MoveFilter { target, before, ..MoveFilter::default() }, 1).await?.pop();
+    let found = found.ok_or_else(|| Problem::not_found("the move was made, and is forgotten by now"))?;
+    Ok(serde_json::to_value(found).unwrap_or_default())
 }
 
 /// The keys of the changes under way. Cheap to clone; all clones are one.

@@ -146,6 +146,12 @@ impl Doc {
         self
     }
 
+    /// Says with which status it succeeds, when not with 200.
+    pub(super) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Says that it answers something else than JSON with 200.
     pub(super) fn answers_as(mut self, media_type: &'static str) -> Self {
         self.answer = Answer::Other(media_type);

@@ -35,7 +35,12 @@ pub(super) const CODES: &[Code] = &[
     code(409, "incarnation-mismatch", "The pod's targets are in another data folder."),
     code(409, "lease-held", "A lease of the pod may still be valid; try again later."),
     code(409, "lease-superseded", "The pod has registered again since."),
+    code(409, "move-decided", "The move has its outcome: it is committed or over."),
+    code(409, "move-running", "A move of the target is under way."),
+    code(409, "no-destination", "The target cannot go to that pod, or to none."),
+    code(409, "pod-not-ready", "The target's pod is not ready, so it cannot give the target away."),
     code(409, "read-only", "An operator has made the cluster read-only."),
+    code(409, "target-quarantined", "Nobody reachable has the target's data."),
     code(409, "token-exists", "A token of this name is in force."),
     code(409, "too-many-tokens", "As many tokens are in force as there may be."),
     code(409, "version-mismatch", "No version of the protocol in common."),
@@ -64,6 +69,7 @@ pub(super) const CODES: &[Code] = &[
     code(503, "revision-ahead", "A pod has seen a revision that this database has not reached: it is an older copy."),
     code(503, "store-unavailable", "The database does not answer; nothing was promised."),
     code(503, "too-many-exports", "The pod writes as many exports as it may; try again later."),
+    code(503, "too-many-moves", "As many moves are under way as may be; try again in a moment."),
     code(503, "too-many-passed-on", "As many requests as may be wait for the leader; try again."),
     code(503, "too-many-watchers", "No more watchers are taken."),
 ];
@@ -91,7 +97,26 @@ impl From<ControlError> for Problem {
             E::UnknownPod(_) => {
                 Self::new(StatusCode::NOT_FOUND, "unknown-pod", format!("{text}: no pod of this name has registered"))
             }
-            E::UnknownTarget(_) | E::UnknownToken(_) => Self::not_found(text),
+            E::UnknownTarget(_) | E::UnknownToken(_) | E::UnknownMove(_) => Self::not_found(text),
+            E::MoveRunning { .. } => Self::conflict(
+                "move-running",
+                format!("{text}; wait for its end, or call it off with POST /v1/moves/ID/cancel"),
+            ),
+            E::MoveDecided { .. } => Self::conflict(
+                "move-decided",
+                format!("{text}: it cannot be called off any more; move the target back"),
+            ),
+            E::TargetQuarantined(_) => {
+                Self::conflict("target-quarantined", format!("{text}; bring that back, or accept its loss, first"))
+            }
+            E::PodNotReady(_) => Self::conflict(
+                "pod-not-ready",
+                format!("{text}: only its owner gives a target away; try again when it is"),
+            ),
+            E::NoDestination(_) => {
+                Self::conflict("no-destination", format!("{text}; name another pod, or uncordon one"))
+            }
+            E::TooManyMoves(_) => Self::unavailable("too-many-moves", format!("{text}; try again in a moment")),
             E::TokenExists(_) => {
                 Self::conflict("token-exists", format!("{text}; revoke it first, or choose another name"))
             }

@@ -9,6 +9,7 @@ fn candidate(ordinal: usize, targets: u64) -> Candidate {
     Candidate {
         pod: format!("gateway-{ordinal}").parse().expect("valid"),
         capacity: 1.0,
+        open: true,
         ready: true,
         targets,
         load: Load::default(),

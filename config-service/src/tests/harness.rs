@@ -13,7 +13,7 @@ use shared::shutdown::Shutdown;
 use shared::wire::control::{Chain, Grant, Heartbeat, Load, Place, PlaceTarget, Placed, Register, Registered, Watch};
 use shared::wire::{Hello, sse::SseEvent, sse::SseReader};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision};
-use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
 /// The longest any of these stories waits for anything.
@@ -52,11 +52,15 @@ impl Node {
     }
 
     pub(super) async fn start_with(folder: &TempDir, extra: &[&str]) -> Self {
-        let store = Arc::new(Sqlite::open(&folder.path().join("config.db"), 64).expect("opens"));
+        let store = Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
+        Self::on(Arc::new(store), extra).await
+    }
+
+    pub(super) async fn on(store: Arc<dyn Store>, extra: &[&str]) -> Self {
         let (clock, shutdown) = (ManualClock::new(1_700_000_000_000), Shutdown::new());
         let options = options(extra);
         let secrets = app::Secrets::read(&options).expect("both are set");
-        let running = app::start(options, secrets, store.clone(), Arc::new(clock.clone()), shutdown.clone()).await;
+        let running = app::start(options, secrets, Arc::clone(&store), Arc::new(clock.clone()), shutdown.clone()).await;
         let running = running.expect("starts");
         let node = Self { address: running.address, clock, store, shutdown, ended: running.ended };
         node.leads().await;
@@ -236,7 +240,7 @@ pub(super) fn code<T>(answer: Result<T, ClientError>) -> String {
     }
 }
 
-pub(super) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(super) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

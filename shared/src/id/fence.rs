@@ -42,6 +42,14 @@ token! {
     MoveId
 }
 
+impl std::str::FromStr for MoveId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 impl Epoch {
     /// The bits below the cluster generation.
     pub const COUNTER_BITS: u32 = 40;

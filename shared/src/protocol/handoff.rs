@@ -23,13 +23,13 @@ use std::time::Duration;
 pub struct Patience {
     /// From the freeze to the commit: for so long the target accepts nothing.
     pub frozen: Duration,
-    /// Without a word of progress from the source while it copies.
+    /// Without a word of progress from the source while it copies, or waits for its turn to copy.
     pub stalled: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { frozen: Duration::from_secs(2), stalled: Duration::from_secs(30) }
+        Self { frozen: Duration::from_secs(2), stalled: Duration::from_secs(60) }
     }
 }
 

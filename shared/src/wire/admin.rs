@@ -5,6 +5,7 @@ mod access;
 mod events;
 mod fleet;
 mod leader;
+mod moves;
 mod proposal;
 
 pub use access::{
@@ -14,6 +15,7 @@ pub use access::{
 pub use events::{Candidate, Event, EventList, Explanation, History, Ownership};
 pub use fleet::{DeadDeclared, DeclareDead, GenerationBegun, NewGeneration, Reaped};
 pub use leader::{LeaderStatus, StepDown, SteppedDown};
+pub use moves::{Drain, MoveList, MoveTarget, PodMarked, Reason};
 pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
 
 use super::control::{Assignment, BotInfo, Load, PodInfo, PodState};
@@ -76,12 +78,18 @@ pub struct PodStatus {
     /// Why it cannot do its work although its lease is renewed, by its last heartbeat; none when it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
+    /// Operators let it have no new targets.
+    #[serde(default)]
+    pub cordoned: bool,
+    /// How far its drain is; none when it is not drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
 }
 
 impl PodStatus {
     /// Returns whether it has its lease and can do its work.
     pub fn is_well(&self) -> bool {
-        self.state == PodState::Ready && self.not_ready.is_none()
+        matches!(self.state, PodState::Ready | PodState::Draining | PodState::Drained) && self.not_ready.is_none()
     }
 }
 

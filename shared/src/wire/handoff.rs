@@ -110,7 +110,7 @@ pub struct MoveReport {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "said", rename_all = "lowercase")]
 pub enum Said {
-    /// The source: this much has travelled.
+    /// The source: this much has travelled. Said every few seconds while it copies, and while the move waits for its turn.
     Progress {
         /// Rows.
         rows: u64,

@@ -30,6 +30,8 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
         schema: 1,
         bot: None,
         not_ready: None,
+        cordoned: false,
+        drain: None,
     };
     let ready_pods = u64::from(pod.state == PodState::Ready);
     Status {

@@ -99,8 +99,14 @@ fn told(census: &mut Census, record: &PodRecord, targets: Vec<Holding>) {
 }
 
 fn candidates(ready: &[u64]) -> Vec<Candidate> {
-    let candidate =
-        |pod: &u64| Candidate { pod: name(*pod), capacity: 1.0, ready: true, targets: 0, load: Load::default() };
+    let candidate = |pod: &u64| Candidate {
+        pod: name(*pod),
+        capacity: 1.0,
+        ready: true,
+        open: true,
+        targets: 0,
+        load: Load::default(),
+    };
     ready.iter().map(candidate).collect()
 }
 

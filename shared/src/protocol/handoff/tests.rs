@@ -129,10 +129,10 @@ fn progress_prolongs_a_copy_and_never_a_freeze() {
     for handoff in [&mut copying, &mut frozen] {
         handoff.progressed(at(20_000));
     }
-    assert_eq!(copying.wake_at(&patience), Some(at(50_000)));
+    assert_eq!(copying.wake_at(&patience), Some(at(80_000)));
     assert_eq!(frozen.wake_at(&patience), Some(at(3_000)));
-    assert_eq!(copying.step(at(49_999), &patience, &Event::Tick), vec![]);
-    assert_eq!(copying.step(at(50_000), &patience, &Event::Tick).len(), 1);
+    assert_eq!(copying.step(at(79_999), &patience, &Event::Tick), vec![]);
+    assert_eq!(copying.step(at(80_000), &patience, &Event::Tick).len(), 1);
 }
 
 #[test]

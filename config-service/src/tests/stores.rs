@@ -1,0 +1,128 @@
+//! A store that counts its commits, and whose outcome is unknown when a story says so.
+
+use crate::{
+    domain::{Batch, Snapshot},
+    store::{
+        Answer, Bid, Committed, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, Position, Sqlite, Store,
+        StoreError, View,
+    },
+};
+use shared::wire::admin::{Event, Ownership};
+use shared::wire::handoff::Move;
+use shared::{Revision, TargetId, Term};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// The store.
+#[derive(Debug)]
+pub(super) struct Flaky {
+    inner: Sqlite,
+    commits: AtomicU64,
+    /// Commits of rows until one has no known outcome; none when it is negative.
+    left: AtomicI64,
+    /// Whether that one is applied: 1, or not: 0.
+    applied: AtomicU64,
+}
+
+impl Flaky {
+    pub(super) fn open(folder: &TempDir) -> Arc<Self> {
+        let inner = Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
+        Arc::new(Self { inner, commits: AtomicU64::new(0), left: AtomicI64::new(-1), applied: AtomicU64::new(0) })
+    }
+
+    /// Leaves the outcome of a commit unknown: so many commits of rows from now, and applied or not.
+    pub(super) fn fail_commit(&self, after: i64, applied: bool) {
+        self.applied.store(applied.into(), Ordering::SeqCst);
+        self.left.store(after, Ordering::SeqCst);
+    }
+
+    /// Whether that commit has come.
+    pub(super) fn failed(&self) -> bool {
+        self.left.load(Ordering::SeqCst) < 0
+    }
+
+    /// How many transactions were asked for.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+}
+
+impl Store for Flaky {
+    fn prepare(&self) -> Answer<'_, ()> {
+        self.inner.prepare()
+    }
+
+    fn lead(&self, address: String, lease: Duration) -> Answer<'_, Bid> {
+        self.inner.lead(address, lease)
+    }
+
+    fn renew(&self, term: Term, lease: Duration) -> Answer<'_, ()> {
+        self.inner.renew(term, lease)
+    }
+
+    fn resign(&self, term: Term) -> Answer<'_, ()> {
+        self.inner.resign(term)
+    }
+
+    fn load(&self, term: Term) -> Answer<'_, Snapshot> {
+        self.inner.load(term)
+    }
+
+    fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let unknown = !batch.writes.is_empty() && self.left.fetch_sub(1, Ordering::SeqCst) == 0;
+        Box::pin(async move {
+            if unknown && self.applied.load(Ordering::SeqCst) == 0 {
+                return Err(StoreError::Uncertain("it was not applied".to_owned()));
+            }
+            let committed = self.inner.commit(term, batch).await?;
+            if unknown { Err(StoreError::Uncertain("it was applied".to_owned())) } else { Ok(committed) }
+        })
+    }
+
+    fn changes(&self, after: Revision, limit: usize) -> Answer<'_, Log> {
+        self.inner.changes(after, limit)
+    }
+
+    fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64> {
+        self.inner.trim(term, up_to)
+    }
+
+    fn events(&self, wanted: EventFilter, limit: usize) -> Answer<'_, Vec<Event>> {
+        self.inner.events(wanted, limit)
+    }
+
+    fn history(&self, target: TargetId, before: Option<Revision>, limit: usize) -> Answer<'_, Vec<Ownership>> {
+        self.inner.history(target, before, limit)
+    }
+
+    fn moves(&self, wanted: MoveFilter, limit: usize) -> Answer<'_, Vec<Move>> {
+        self.inner.moves(wanted, limit)
+    }
+
+    fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {
+        self.inner.kept(actor, key)
+    }
+
+    fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64> {
+        self.inner.forget(term, keep)
+    }
+
+    fn view(&self) -> Answer<'_, View> {
+        self.inner.view()
+    }
+
+    fn follow(&self, position: Position, limit: usize) -> Answer<'_, Followed> {
+        self.inner.follow(position, limit)
+    }
+
+    fn wake(&self) -> Answer<'_, ()> {
+        self.inner.wake()
+    }
+}
