@@ -7,7 +7,11 @@ mod pass;
 #[cfg(test)]
 pub(crate) use pass::LASTS as PASS_LASTS;
 
-use super::{Api, targets::ask_owner};
+use super::{
+    Api,
+    pass_on::{PassOn, as_the_leader_shows_it},
+    targets::ask_owner,
+};
 use crate::{
     control::{ControlError, View},
     page::{
@@ -19,6 +23,7 @@ use crate::{
 use axum::{
     Router,
     extract::{FromRequestParts, Path, Query, State},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -53,11 +58,13 @@ pub(crate) struct Pages {
 
 /// Returns the routes of the page.
 pub(crate) fn routes(pages: Pages) -> Router {
+    let way = PassOn::new(pages.api.clone(), &[], pages.api.pass_on);
     Router::new()
-        .route("/", get(first))
         .route("/targets", get(all_targets))
         .route("/targets/{target}", get(one_target))
         .route("/pods/{pod}", get(one_pod))
+        .route_layer(middleware::from_fn_with_state(way, as_the_leader_shows_it))
+        .route("/", get(first))
         .route("/sign-in", get(door::ask).post(door::sign_in))
         .route("/sign-out", post(door::sign_out))
         .layer(door::FORM_LIMIT)

@@ -155,6 +155,19 @@ pub(super) async fn pass_on(State(way): State<PassOn>, request: Request, next: N
     }
 }
 
+/// The layer around pages of which only the leader knows what stands on them: its page when it answers, else this process'
+/// own, which says what is missing.
+pub(super) async fn as_the_leader_shows_it(State(way): State<PassOn>, request: Request, next: Next) -> Response {
+    if way.0.api.control.leads() || request.headers().contains_key(PASSED_ON) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match way.pass(Request::from_parts(parts.clone(), Body::empty())).await {
+        Ok(response) => response,
+        Err(_) => next.run(Request::from_parts(parts, body)).await,
+    }
+}
+
 /// The headers that go along: the caller's but for those of the connection, and which request it is.
 fn passed(headers: &HeaderMap, id: Option<String>) -> Vec<(String, String)> {
     let own = [header::HOST, header::CONTENT_LENGTH, HeaderName::from_static("x-request-id")];
