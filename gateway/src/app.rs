@@ -12,7 +12,8 @@ use crate::handoff::{self, Handoffs};
 use crate::http::{App, Bounds, Door, Links, Peers, routes};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
-    Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness,
+    Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, ownership::OwnershipLog,
+    readiness::Readiness,
 };
 use anyhow::Context;
 use handler::{Attached, Working};
@@ -62,6 +63,10 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let engine = Engine::open(&options, ownership.clone(), bot, &metrics, tracing.tracer(), engine_stop.clone())
         .await
         .with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
+    if let Some(file) = &options.ownership_log {
+        let log = OwnershipLog::open(file, options.pod.clone(), engine.incarnation());
+        ownership.write_log(log.with_context(|| format!("cannot write --ownership-log {}", file.display()))?);
+    }
     engine.take_up().await.context("cannot take up what the pod's database says it owned")?;
     let registered = probes.latch("registered", "not registered with config-service yet");
     let readiness = Readiness::new(&probes, ownership.clone(), engine.clone(), attached.as_ref().map(Attached::remote));

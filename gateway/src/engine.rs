@@ -321,6 +321,9 @@ impl Engine {
         self.0.commands.send(Command::BeginAnew { done })?;
         let incarnation = begun.await.map_err(|_| EngineError::Stopped)??;
         *self.0.incarnation.write().unwrap_or_else(PoisonError::into_inner) = incarnation.clone();
+        if let Some(log) = self.0.ownership.log() {
+            log.begin(incarnation.clone());
+        }
         Ok(incarnation)
     }
 

@@ -204,6 +204,10 @@ pub struct Options {
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,
+    /// File to which a line of JSON is added for every target and group that is committed, acknowledged, acquired or
+    /// released, and every outgoing call, with the epoch and the boot clock: for proofs that a target has one owner
+    #[arg(long, env = "BERTH_OWNERSHIP_LOG", value_name = "FILE")]
+    pub ownership_log: Option<PathBuf>,
     /// Tell the hosts of outgoing calls which trace a call belongs to, in the header `traceparent`
     #[arg(long, env = "BERTH_OUTBOX_TRACE", help_heading = "Traces")]
     pub outbox_trace: bool,

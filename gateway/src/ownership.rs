@@ -2,8 +2,10 @@
 //! target's row takes a [`Guard`], which only this module makes, and has it checked again in the transaction, at the
 //! acknowledgement and before every side effect (OWNERSHIP.md, Leases and Epochs). Knows no database and no network.
 
+mod log;
 mod state;
 
+pub(crate) use log::{Act, OwnershipLog, What};
 pub use state::{Acquired, Changes};
 
 use shared::wire::control::Watch;
@@ -11,7 +13,7 @@ use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, lease::Lease, lease:
 use state::{Held, State};
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::sync::watch;
@@ -89,6 +91,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     terms: LeaseTerms,
     state: RwLock<State>,
+    log: OnceLock<OwnershipLog>,
     revision: watch::Sender<Revision>,
 }
 
@@ -96,7 +99,18 @@ impl Ownership {
     /// Makes an ownership of nothing.
     pub fn new(pod: PodId, clock: Arc<dyn Clock>, terms: LeaseTerms) -> Self {
         let revision = watch::Sender::new(Revision(0));
-        Self(Arc::new(Inner { pod, clock, terms, state: RwLock::default(), revision }))
+        Self(Arc::new(Inner { pod, clock, terms, state: RwLock::default(), log: OnceLock::new(), revision }))
+    }
+
+    /// Writes down from now on who acts for what.
+    pub(crate) fn write_log(&self, log: OwnershipLog) {
+        // Only once: a pod has one log.
+        let _ = self.0.log.set(log);
+    }
+
+    /// Returns the ownership log, when one is written.
+    pub(crate) fn log(&self) -> Option<&OwnershipLog> {
+        self.0.log.get()
     }
 
     /// Returns the pod's name.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     meters::Verdict,
     outbox::Note,
-    ownership::Guard,
+    ownership::{Act, Guard, What},
     store::{Delta, OpenCall, Store, StoreError},
 };
 use shared::{
@@ -56,6 +56,8 @@ struct Handled {
 #[derive(Debug, Default)]
 pub(super) struct Group {
     begun: bool,
+    /// When the right to commit was last looked at.
+    looked: Mono,
     deltas: HashMap<SlotNo, Delta>,
     handled: Vec<Handled>,
     pub(super) jobs: Vec<JobDone>,
@@ -210,6 +212,7 @@ impl Writer {
             }
         }
         // The last look before the point of no return: a handler may have outlasted the lease.
+        group.looked = self.clock.now();
         let held = self.ownership.check_lease(Use::Act).is_ok()
             && group.handled.iter().all(|handled| self.ownership.check(&handled.guard, Use::Act).is_ok())
             && group.accepted.iter().all(|(_, _, guard)| self.ownership.check(guard, Use::Act).is_ok());
@@ -233,6 +236,7 @@ impl Writer {
         }
         self.is_writable(None);
         self.meters.group(group.handled.len(), self.clock.now().since(begun));
+        let acts = self.log_applied(&group);
         for (no, delta) in group.deltas {
             let slot = self.boxes.slot_mut(no);
             slot.journal_seq += delta.journal;
@@ -244,6 +248,7 @@ impl Writer {
             // The outbox ends before the writer only when the pod stops; the rows stay.
             let _ = self.notes.send(Note::Open { target, calls });
         }
+        self.log_acknowledged(acts);
         for Handled { no, mut waiting, guard, answer, duplicate } in group.handled {
             self.acknowledge(&mut waiting, &guard, answer, duplicate);
             if waiting.event.kind == EventKind::Timer && waiting.stage == Stage::Fresh {
@@ -268,6 +273,32 @@ impl Writer {
             self.arm(no);
         }
         self.checkpoints.committed();
+    }
+
+    /// Writes down for which targets, and under which epochs, a group was committed; returns that.
+    fn log_applied(&self, group: &Group) -> Vec<(Guard, Act)> {
+        let Some(log) = self.ownership.log() else { return Vec::new() };
+        let handled = group.handled.iter().map(|handled| (handled.no, &handled.guard));
+        let accepted = group.accepted.iter().map(|(no, _, guard)| (*no, guard));
+        let acting: HashMap<SlotNo, &Guard> = handled.chain(accepted).collect();
+        let act = |(no, guard): (SlotNo, &Guard)| {
+            let (last, new) = (self.boxes.slot(no).journal_seq, group.deltas.get(&no).map_or(0, |delta| delta.journal));
+            let act = Act::new(group.looked, guard.target(), guard.epoch(), What::Apply);
+            (guard.clone(), act.with(last + 1, last + new))
+        };
+        let acts: Vec<_> = acting.into_iter().map(act).collect();
+        acts.iter().for_each(|(_, act)| log.note(act.clone()));
+        acts
+    }
+
+    /// Writes down for which of them that may be said to whoever waits.
+    fn log_acknowledged(&self, acts: Vec<(Guard, Act)>) {
+        let (Some(log), looked) = (self.ownership.log(), self.clock.now()) else { return };
+        for (guard, act) in acts {
+            if self.ownership.check(&guard, Use::Act).is_ok() {
+                log.note(Act { at_ns: looked.as_nanos(), what: What::Ack, ..act });
+            }
+        }
     }
 
     /// Answers those who wait for a committed event. Without a lease nothing is said to be done: they send it again.

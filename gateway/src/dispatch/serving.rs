@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     outbox::Note,
-    ownership::{Acquired, Changes},
+    ownership::{Acquired, Act, Changes, What},
     store::{Opened, Resumed, StoreError},
 };
 use shared::{
@@ -39,6 +39,9 @@ impl Writer {
                 Some(taken) => {
                     self.serve(target.clone(), epoch, taken)?;
                     self.switched(&target);
+                    if let Some(log) = self.ownership.log().filter(|_| known.is_some()) {
+                        log.note(Act::new(self.clock.now(), &target, epoch, What::Acquire));
+                    }
                 }
                 None => {
                     self.release(&target);
@@ -146,6 +149,9 @@ impl Writer {
         self.ownership.thaw(target);
         let Some(no) = self.boxes.find(target).filter(|no| self.boxes.slot(*no).serving) else { return };
         self.keep_volatile(&[(target.clone(), no)]);
+        if let Some(log) = self.ownership.log() {
+            log.note(Act::new(self.clock.now(), target, self.boxes.slot(no).epoch, What::Release));
+        }
         let outcome = Outcome::NotOwner { owner: self.ownership.owner(target), epoch: self.boxes.slot(no).epoch };
         for waiting in self.boxes.close(no) {
             self.refuse(waiting, &outcome);

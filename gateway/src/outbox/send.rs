@@ -11,7 +11,7 @@ use crate::{
     dispatch::{Command, Commands},
     engine::EngineError,
     meters::Meters,
-    ownership::{Denied, Guard, Ownership},
+    ownership::{Act, Denied, Guard, Ownership, What},
     store::{Claimed, Settled},
 };
 use reqwest::{Client, Method, header};
@@ -104,7 +104,12 @@ impl Sender {
             Ok(None) => return Next::Over,
             Err(_) => return Next::Waits(clock.now().after(PAUSE)),
         };
+        let looked = clock.now();
         let settled = if self.may_start(&target).is_some() {
+            if let Some(log) = self.ownership.log() {
+                let act = Act::new(looked, &target, guard.epoch(), What::Effect);
+                log.note(act.with(queued.seq, queued.seq));
+            }
             let attempt = tokio::select! {
                 attempt = self.traced(&target, &claimed) => attempt,
                 () = self.lease_over(&guard) => Attempt::Unknown("the lease ended during the call".to_owned()),

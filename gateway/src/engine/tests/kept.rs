@@ -84,3 +84,46 @@ fn a_life_that_is_over_serves_nothing_and_the_next_one_only_what_is_given_back()
     assert!(follow(&bench, changes).is_empty());
     assert_eq!(read(&bench, A), "one");
 }
+
+#[test]
+fn the_ownership_log_says_who_acted_for_what_under_which_epoch_and_where_in_the_journal() {
+    let bench = Bench::new(Bot(log));
+    let (pod, target) = (bench.ownership().pod().clone(), A.parse::<TargetId>().expect("valid"));
+    let file = bench.folder().join("owned.jsonl");
+    let log = crate::ownership::OwnershipLog::open(&file, pod, bench.engine().incarnation()).expect("opened");
+    bench.ownership().write_log(log);
+    let known = Some(crate::dispatch::Known { revision: Revision(1), generation: 0 });
+    let acquired = vec![Acquired::new(target.clone(), Epoch(5))];
+    bench.block_on(bench.engine().follow(Changes { acquired, released: vec![] }, known)).expect("followed");
+    bench.own(A, 5);
+    let one = say(&bench, A, "one");
+    bench.send(one.clone());
+    bench.send(say(&bench, A, "two"));
+    bench.send(one);
+    bench.let_go(&target);
+    let lines = || {
+        let text = std::fs::read_to_string(&file).expect("there");
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("whole lines"));
+        lines.collect::<Vec<_>>()
+    };
+    bench.until("all is written", |_| lines().len() == 8);
+    let lines = lines();
+    let said: Vec<_> =
+        lines.iter().map(|line| (line["what"].as_str().expect("a word"), line["seqs"].clone())).collect();
+    let (first, second, none) = (serde_json::json!([1, 1]), serde_json::json!([2, 2]), serde_json::Value::Null);
+    assert_eq!(
+        said,
+        [
+            ("acquire", none.clone()),
+            ("apply", first.clone()),
+            ("ack", first),
+            ("apply", second.clone()),
+            ("ack", second),
+            ("apply", none.clone()),
+            ("ack", none.clone()),
+            ("release", none),
+        ]
+    );
+    assert!(lines.iter().all(|line| line["epoch"] == 5 && line["target"] == A && line["pod"] == "gateway-0"));
+    assert!(lines.windows(2).all(|pair| pair[0]["at_ns"].as_u64() <= pair[1]["at_ns"].as_u64()));
+}
