@@ -30,3 +30,4 @@ mod up;
 mod vectors;
 mod waiting;
 mod web;
+mod witnesses;
