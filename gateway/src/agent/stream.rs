@@ -64,7 +64,7 @@ enum Left {
     Resync(String),
     #[error(
         "config-service's log ends at revision {theirs}, this pod has seen {ours}: an older copy of its database, or \
-         another one; bring back the newest one, or restart the pods to go by this one"
+         another one; bring back the newest one, or go by this one with berth generation new"
     )]
     Older { theirs: Revision, ours: Revision },
 }

@@ -6,6 +6,7 @@ use crate::{
     handlers::{HandlerError, Reply, Target},
     testing::Bench,
 };
+use shared::Clock;
 use shared::event::{Event, EventKind, OutboxCall};
 use shared::wire::link::Outcome;
 use std::{
@@ -42,6 +43,8 @@ enum Does {
     Cut,
     /// Reads the request and does nothing before it is told what.
     Hold,
+    /// Reads the request and says nothing, until the other side goes.
+    Hang,
 }
 
 /// A server that does what it is told, one request after another, and remembers what it was asked.
@@ -112,6 +115,10 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, plan: &Mute
         Does::Answer(status, headers) => {
             let answer = format!("HTTP/1.1 {status} x\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
             let _ = stream.write_all(answer.as_bytes());
+        }
+        Does::Hang => {
+            let _ = stream.read(&mut byte);
+            seen.lock().expect("sound").push(("cut off".to_owned(), String::new()));
         }
         Does::Cut => {
             let _ = stream.shutdown(Shutdown::Both);
@@ -251,6 +258,49 @@ fn nothing_leaves_without_a_lease() {
         bench.advance(SECOND);
         server.seen().len() == 2
     });
+}
+
+/// Holds a new lease that ends by the bench's clock.
+fn hold_for(bench: &Bench, left: Duration) {
+    bench.ownership().drop_lease();
+    let valid_until = bench.clock().now().after(left);
+    let id = shared::LeaseId(valid_until.as_nanos());
+    bench.ownership().hold(shared::lease::Lease { id, valid_until }, None);
+}
+
+#[test]
+fn no_call_begins_with_less_than_a_second_of_the_lease_left_though_events_are_still_taken() {
+    let server = Server::start(&[]);
+    let bench = bench(&server);
+    bench.own(A, 1);
+    hold_for(&bench, Duration::from_millis(950));
+    ask(&bench, "one POST /1");
+    for _ in 0..20 {
+        bench.block_on(bench.engine().wake());
+    }
+    assert!(server.seen().is_empty());
+    hold_for(&bench, Duration::from_secs(3_600));
+    bench.until("it leaves under the lease that was extended", |bench| {
+        bench.clock().advance(SECOND);
+        server.seen().len() == 1
+    });
+}
+
+#[test]
+fn a_call_that_is_out_when_the_lease_ends_is_cut_off_and_not_called_done() {
+    let server = Server::start(&[Does::Hang]);
+    let bench = bench(&server);
+    bench.own(A, 1);
+    hold_for(&bench, Duration::from_secs(5));
+    ask(&bench, "one POST /1");
+    bench.until("it is out", |_| server.seen().len() == 1);
+    // No timer of the pod has noticed anything: the clock of the machine has moved.
+    bench.clock().advance(Duration::from_millis(4_700));
+    bench.until("it is cut off", |_| server.seen().len() == 2);
+    hold_for(&bench, Duration::from_secs(3_600));
+    bench.until("what became of it is written down", |bench| !aside(bench).is_empty());
+    assert_eq!(aside(&bench), [("one".to_owned(), "uncertain".to_owned())]);
+    assert_eq!(server.seen(), ["/1", "cut off"]);
 }
 
 #[test]

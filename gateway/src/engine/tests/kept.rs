@@ -85,6 +85,32 @@ fn a_life_that_is_over_serves_nothing_and_the_next_one_only_what_is_given_back()
     assert_eq!(read(&bench, A), "one");
 }
 
+/// A clock that the handler moves, as a machine that was paused finds it moved.
+#[test]
+fn an_event_whose_handler_outlasts_the_lease_by_the_clock_alone_is_neither_kept_nor_acknowledged() {
+    let clock: Arc<OnceLock<ManualClock>> = Arc::default();
+    let moved = Arc::clone(&clock);
+    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+        let reply = log(event, target);
+        if body(event) == "pause" {
+            moved.get().expect("set").advance(5 * SECOND);
+        }
+        reply
+    }));
+    clock.set(bench.clock().clone()).expect("once");
+    bench.own(A, 1);
+    bench.send(say(&bench, A, "one"));
+    bench.ownership().drop_lease();
+    let valid_until = bench.clock().now().after(5 * SECOND);
+    bench.ownership().hold(Lease { id: LeaseId(2), valid_until }, None);
+    let outcome = bench.send(say(&bench, A, "pause"));
+    assert!(!matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
+    assert!(!matches!(bench.send(say(&bench, A, "after")), Outcome::Committed { .. }), "the door is shut too");
+    bench.ownership().drop_lease();
+    bench.renew_lease();
+    assert_eq!(read(&bench, A), "one");
+}
+
 #[test]
 fn the_ownership_log_says_who_acted_for_what_under_which_epoch_and_where_in_the_journal() {
     let bench = Bench::new(Bot(log));
