@@ -3,6 +3,7 @@
 pub(crate) mod event;
 pub(crate) mod events;
 pub(crate) mod leader;
+pub(crate) mod moves;
 mod pages;
 pub(crate) mod place;
 pub(crate) mod pod;

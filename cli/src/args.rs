@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Look at pods: whether they are ready and what they carry
     #[command(subcommand)]
     Pod(admin::pod::Verb),
+    /// Look at moves of targets between pods; call one off
+    #[command(subcommand)]
+    Move(Box<admin::moves::Verb>),
     /// Say which config-service leads; let another one lead
     #[command(subcommand)]
     Leader(admin::leader::Verb),

@@ -58,6 +58,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Event(verb) => client_runtime()?.block_on(admin::event::run(*verb)),
         Command::Events(args) => client_runtime()?.block_on(admin::events::run(*args)),
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
+        Command::Move(verb) => client_runtime()?.block_on(admin::moves::run(*verb)),
         Command::Leader(verb) => client_runtime()?.block_on(admin::leader::run(verb)),
         Command::Token(verb) => client_runtime()?.block_on(admin::token::run(verb)),
         Command::Context(verb) => context::run(verb),

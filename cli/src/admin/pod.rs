@@ -1,5 +1,7 @@
 //! `berth pod`: which gateway pods there are, whether they hold a lease and what they carry.
 
+mod drain;
+
 use super::Common;
 use crate::{
     exit::{Code, Failure},
@@ -21,6 +23,14 @@ pub(crate) enum Verb {
     List(All),
     /// Show one pod
     Get(One),
+    /// Move everything away from a pod
+    Drain(drain::Drain),
+    /// End the drain of a pod: it keeps what it has
+    Undrain(drain::Mark),
+    /// Give a pod no new targets
+    Cordon(drain::Mark),
+    /// Give a pod new targets again
+    Uncordon(drain::Mark),
     /// Give up what a pod's lost data folder held: its targets begin empty
     AcceptDataLoss(Accept),
 }
@@ -63,6 +73,10 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::List(args) => list(args).await,
         Verb::Get(args) => get(args).await,
+        Verb::Drain(args) => drain::drain(args).await,
+        Verb::Undrain(args) => drain::mark(args, "undrain").await,
+        Verb::Cordon(args) => drain::mark(args, "cordon").await,
+        Verb::Uncordon(args) => drain::mark(args, "uncordon").await,
         Verb::AcceptDataLoss(args) => accept_data_loss(args).await,
     }
 }
@@ -114,6 +128,11 @@ fn sheet(pod: &PodStatus) -> String {
     fact("state", state(pod.state).to_owned());
     if let Some(why) = &pod.not_ready {
         fact("not ready", output::plain(why));
+    }
+    if pod.drain.is_some() {
+        fact("drain", drain::progress(pod));
+    } else if pod.cordoned {
+        fact("cordoned", "it gets no new targets".to_owned());
     }
     fact("address", pod.info.address.clone());
     fact("zone", pod.info.zone.clone().unwrap_or_else(|| "-".to_owned()));

@@ -5,7 +5,7 @@ mod export;
 mod history;
 
 use super::{
-    Api, Common, now_ms,
+    Api, Common, moves, now_ms,
     pages::{pages, percent_encode},
 };
 use crate::{
@@ -36,6 +36,8 @@ pub(crate) enum Verb {
     Where(One),
     /// List who owned a target, since when and why
     History(history::History),
+    /// Move a target to another pod while it is served
+    Move(moves::Begin),
     /// Write everything a target has to a file
     Export(export::Export),
     /// Delete everything a target has, for good
@@ -89,6 +91,7 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Get(args) => get(args).await,
         Verb::Where(args) => place(args).await,
         Verb::History(args) => history::run(args).await,
+        Verb::Move(args) => moves::begin(args).await,
         Verb::Export(args) => export::run(args).await,
         Verb::Erase(args) => erase::run(args).await,
     }
