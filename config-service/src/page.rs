@@ -10,6 +10,7 @@ mod facts;
 mod find;
 mod health;
 mod layout;
+mod moves;
 mod notice;
 mod overview;
 mod pod;
@@ -17,7 +18,9 @@ mod sign_in;
 mod target;
 mod words;
 
-pub(crate) use facts::{Actions, Changes, Facts, Listing, OwnerSays, Ownerships, PodFacts, Standing, TargetFacts};
+pub(crate) use facts::{
+    Actions, Changes, Facts, Listing, Moves, OwnerSays, Ownerships, PodFacts, Standing, TargetFacts,
+};
 pub(crate) use find::{Found, find};
 pub(crate) use layout::{Frame, Session, content_security_policy};
 pub(crate) use notice::notice;

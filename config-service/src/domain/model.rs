@@ -250,7 +250,7 @@ impl Model {
     }
 
     /// Returns all moves that are not over, by number.
-    pub fn moves(&self) -> impl ExactSizeIterator<Item = &Move> {
+    pub fn moves(&self) -> impl ExactSizeIterator<Item = &Move> + DoubleEndedIterator {
         self.moves.all()
     }
 

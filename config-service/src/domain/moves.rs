@@ -64,7 +64,7 @@ impl Running {
         self.by_target.get(target).and_then(|id| self.by_id.get(id))
     }
 
-    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &Move> {
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &Move> + DoubleEndedIterator {
         self.by_id.values()
     }
 }

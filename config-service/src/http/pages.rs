@@ -15,10 +15,10 @@ use super::{
 use crate::{
     control::{ControlError, View},
     page::{
-        Actions, Changes, Facts, Frame, Listing, PodFacts, Standing, TargetFacts, content_security_policy, find,
+        Actions, Changes, Facts, Frame, Listing, Moves, PodFacts, Standing, TargetFacts, content_security_policy, find,
         notice, overview, pod, target, targets,
     },
-    store::EventFilter,
+    store::{EventFilter, MoveFilter},
 };
 use axum::{
     Router,
@@ -39,6 +39,9 @@ const CHANGES: usize = 12;
 
 /// What people did, on the first page.
 const ACTIONS: usize = 8;
+
+/// Moves on the first page, and on a target's.
+const MOVES: usize = 10;
 
 /// Ownerships on a target's page.
 const OWNERSHIPS: usize = 20;
@@ -122,10 +125,11 @@ async fn one_target(State(pages): State<Pages>, visitor: Visitor, Path(name): Pa
     let Ok(id) = name.parse::<TargetId>() else { return unknown(&visitor.frame, "target", &name) };
     let read = pages.read(move |view| {
         let assignment = view.model.assignment(&id)?.clone();
-        Some(TargetFacts { owner: view.pod(&assignment.pod), assignment })
+        Some(TargetFacts { owner: view.pod(&assignment.pod), assignment, moves: Ok(Vec::new()) })
     });
     match read.await {
-        Ok(Some(facts)) => {
+        Ok(Some(mut facts)) => {
+            facts.moves = pages.moves(&facts.assignment.target).await;
             let id = &facts.assignment.target;
             let owners = pages.api.control.history(id.clone(), None, OWNERSHIPS);
             let (says, owners) = tokio::join!(ask_owner(&pages.api, id), owners);
@@ -188,6 +192,7 @@ impl Pages {
             pods: view.pods().collect(),
             platforms: view.model.targets_by_platform().filter(|(_, targets)| *targets > 0).collect(),
             targets: view.model.len() as u64,
+            moves: Ok(view.model.moves().rev().take(MOVES).cloned().collect()),
             found: find(view.model, &asked),
         });
         match facts.await {
@@ -199,6 +204,11 @@ impl Pages {
                 Standing::Leaderless { why: why.to_owned() }
             }
         }
+    }
+
+    async fn moves(&self, target: &TargetId) -> Moves {
+        let wanted = MoveFilter { target: Some(target.clone()), ..MoveFilter::default() };
+        self.api.control.moves(wanted, MOVES).await.map_err(|why| why.to_string())
     }
 
     async fn actions(&self) -> Actions {

@@ -82,9 +82,14 @@ pub(super) fn explanation(view: &View<'_>, target: TargetId) -> Explanation {
             let why = match assignment.reason.as_str() {
                 "first-contact" => "it was placed there when it was first heard of, and stays",
                 "data-loss-accepted" => "an operator accepted that its data was lost, and it began anew there",
+                "manual" => "an operator moved it there",
+                "with-parent" => "its guild moved there",
+                "drain" => "the pod it was at was drained",
                 other => other,
             };
-            format!("{target} is on {}: {why}", assignment.pod)
+            let moving = view.model.move_of(&target).filter(|entry| entry.from == assignment.pod);
+            let moving = moving.map(|entry| format!("; it is moving to {}: {}", entry.to, entry.state.as_str()));
+            format!("{target} is on {}: {why}{}", assignment.pod, moving.unwrap_or_default())
         }
         (None, Some(first)) => format!("{target} has no home yet; it would be placed on {}", first.pod),
         (None, None) => format!("{target} has no home yet, and no pod is ready to take it"),

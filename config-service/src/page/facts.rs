@@ -4,6 +4,7 @@ use super::Found;
 use crate::domain::Change;
 use shared::wire::admin::{Event, Ownership, PodStatus};
 use shared::wire::control::{Assignment, TargetState};
+use shared::wire::handoff::Move;
 use shared::{Platform, Revision, TargetId, Term};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) platforms: Vec<(Platform, u64)>,
     /// Targets in all.
     pub(crate) targets: u64,
+    /// What moves.
+    pub(crate) moves: Moves,
     /// What was looked for, and found.
     pub(crate) found: Option<Found>,
 }
@@ -52,6 +55,9 @@ pub(crate) type Changes = Result<Vec<Change>, String>;
 
 /// What people did last, the newest first, or why it cannot be shown.
 pub(crate) type Actions = Result<Vec<Event>, String>;
+
+/// Moves, the newest first, or why they cannot be shown.
+pub(crate) type Moves = Result<Vec<Move>, String>;
 
 /// Who owned a target, the newest first, or why it cannot be shown.
 pub(crate) type Ownerships = Result<Vec<Ownership>, String>;
@@ -83,6 +89,8 @@ pub(crate) struct TargetFacts {
     pub(crate) assignment: Assignment,
     /// The owner.
     pub(crate) owner: Option<PodStatus>,
+    /// Its moves.
+    pub(crate) moves: Moves,
 }
 
 /// What the owner itself says of a target, or why it does not.

@@ -6,6 +6,7 @@ use super::{
     bar,
     changes::changes,
     health::{Health, Trouble, judge},
+    moves::moves,
     pod,
     target::{answer, pod_link, table},
     words::{Foreign, count, span},
@@ -30,6 +31,7 @@ pub(crate) fn overview(frame: &Frame, standing: &Standing, newest: &Changes, don
                 @if let Some(found) = &facts.found { (results(frame, found)) }
                 (problems(&health.problems))
                 (pods(facts))
+                (moves(frame.now_ms, &facts.moves, "What moves"))
                 (actions(frame.now_ms, done))
                 (changes(frame.now_ms, newest))
             }

@@ -122,6 +122,8 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
             (badge(status)) @if let Some(age) = status.state_age_ms { " for " (span(age)) }
             ", owns " (things(status.targets, "target")) "."
         }
+        @if let Some(how_far) = &status.drain { (super::moves::drain(how_far)) }
+        @else if status.cordoned { p { "It is cordoned: it gets no new targets." } }
         @if let Some(why) = &status.not_ready { p { "It says: " (Foreign(why)) "." } }
         section aria-labelledby="facts" { h2 #facts { "What is known" } (target::facts(&rows)) }
         section aria-labelledby="targets" {

@@ -14,6 +14,9 @@ pub(super) fn why(reason: &str) -> Markup {
         @match reason {
             "first-contact" => "its first event came then, and the planner chose the pod with the most room",
             "data-loss-accepted" => "an operator accepted the loss of its pod’s data: it began anew, empty",
+            "manual" => "an operator moved it there",
+            "with-parent" => "its guild moved there",
+            "drain" => "the pod it was at was drained",
             other => (Foreign(other)),
         }
     }
@@ -85,7 +88,7 @@ pub(crate) fn targets(frame: &Frame, page: &Listing) -> Markup {
 
 /// Returns the page of a target.
 pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays, owners: &Ownerships) -> Markup {
-    let TargetFacts { assignment, owner } = facts;
+    let TargetFacts { assignment, owner, moves } = facts;
     let name = assignment.target.as_str();
     let main = html! {
         h1.name { (name) }
@@ -105,6 +108,7 @@ pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays, owner
                 ("Reason", html! { (Foreign(&assignment.reason)) }),
             ]))
         }
+        (super::moves::moves(frame.now_ms, moves, "How it moved"))
         section aria-labelledby="history" {
             h2 #history { "Who owned it" }
             @match owners {

@@ -89,7 +89,7 @@ pub struct PodStatus {
 impl PodStatus {
     /// Returns whether it has its lease and can do its work.
     pub fn is_well(&self) -> bool {
-        matches!(self.state, PodState::Ready | PodState::Draining | PodState::Drained) && self.not_ready.is_none()
+        matches!(self.state, PodState::Ready | PodState::Draining) && self.not_ready.is_none()
     }
 }
 
