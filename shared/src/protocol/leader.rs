@@ -17,7 +17,7 @@ mod pod;
 use super::members::Members;
 use super::silence::{Pace, Silence, Turn};
 use crate::lease::LeaseTerms;
-use crate::wire::control::Heartbeat;
+use crate::wire::control::{Chain, Heartbeat};
 use crate::wire::peers::{Fence, Fenced, Mark};
 use crate::{Incarnation, LeaseId, Mono, PodId, Term};
 use chains::Verdict;
@@ -234,7 +234,7 @@ pub enum Note {
 
 /// The state machine. Its owner calls [`Leader::handle`] with everything that happens and not later than
 /// [`Leader::wake_at`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Leader {
     term: Term,
     terms: LeaseTerms,
@@ -359,13 +359,16 @@ impl Leader {
     }
 
     fn beat(&mut self, now: Mono, pod: PodId, heartbeat: Heartbeat, outputs: &mut Vec<Output>) {
-        match self.hear(now, &pod, &heartbeat, outputs) {
-            Ok(()) => self.checks.push(Waiting { pod, heartbeat, arrived: now }),
-            Err(why) => outputs.push(Output::Refuse { pod, nonce: heartbeat.nonce, why }),
+        let chain = heartbeat.chain;
+        let waiting = Waiting::new(pod, heartbeat, now);
+        match self.hear(now, &waiting, chain, outputs) {
+            Ok(()) => self.checks.push(waiting),
+            Err(why) => outputs.push(refuse(waiting, why)),
         }
     }
 
-    fn hear(&mut self, now: Mono, name: &PodId, heartbeat: &Heartbeat, outputs: &mut Vec<Output>) -> Result<(), Why> {
+    fn hear(&mut self, now: Mono, heartbeat: &Waiting, chain: Chain, outputs: &mut Vec<Output>) -> Result<(), Why> {
+        let name = &heartbeat.pod;
         if self.left {
             return Err(Why::NotLeader);
         }
@@ -374,7 +377,7 @@ impl Leader {
         if matches!(judged, Err(Why::WrongIncarnation | Why::Buried)) {
             return judged;
         }
-        match pod.chains.heard(heartbeat.chain, heartbeat.nonce) {
+        match pod.chains.heard(chain, heartbeat.nonce) {
             Verdict::Newest => {}
             Verdict::Replaced => return Err(Why::Superseded),
             Verdict::Cloned => {
@@ -406,16 +409,16 @@ impl Leader {
         for waiting in self.checks.succeeded(began) {
             // It may have registered anew, or been fenced, while it waited.
             let judged = match self.pods.get(&waiting.pod) {
-                Some(pod) => pod.judge(&waiting.heartbeat, &self.members),
+                Some(pod) => pod.judge(&waiting, &self.members),
                 None => Err(Why::Unknown),
             };
             match (judged, self.pods.get_mut(&waiting.pod)) {
                 (Ok(()), Some(pod)) => {
-                    if waiting.heartbeat.witnesses > pod.acknowledged {
+                    if waiting.witnesses > pod.acknowledged {
                         self.look_at = now;
                     }
-                    pod.grant(now, &waiting.heartbeat);
-                    let (nonce, witnesses) = (waiting.heartbeat.nonce, self.members.version);
+                    pod.grant(now, &waiting);
+                    let (nonce, witnesses) = (waiting.nonce, self.members.version);
                     outputs.push(Output::Grant { pod: waiting.pod, nonce, witnesses });
                 }
                 (judged, _) => outputs.push(refuse(waiting, judged.err().unwrap_or(Why::Unknown))),
@@ -499,7 +502,7 @@ impl Leader {
 }
 
 fn refuse(waiting: Waiting, why: Why) -> Output {
-    Output::Refuse { pod: waiting.pod, nonce: waiting.heartbeat.nonce, why }
+    Output::Refuse { pod: waiting.pod, nonce: waiting.nonce, why }
 }
 
 #[cfg(test)]

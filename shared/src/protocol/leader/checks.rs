@@ -2,19 +2,30 @@
 //! arrived. Decides when a check is due and which heartbeats it is good for; not what is granted.
 
 use crate::wire::control::Heartbeat;
-use crate::{Mono, PodId};
+use crate::{Incarnation, LeaseId, Mono, PodId};
 use std::time::Duration;
 
-/// A heartbeat that waits.
-#[derive(Debug, Clone, PartialEq)]
+/// A heartbeat that waits: what a grant depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Waiting {
     pub(super) pod: PodId,
-    pub(super) heartbeat: Heartbeat,
-    pub(super) arrived: Mono,
+    pub(super) incarnation: Incarnation,
+    pub(super) lease_id: LeaseId,
+    pub(super) nonce: u64,
+    pub(super) witnesses: u64,
+    pub(super) leaving: bool,
+    arrived: Mono,
+}
+
+impl Waiting {
+    pub(super) fn new(pod: PodId, heartbeat: Heartbeat, arrived: Mono) -> Self {
+        let Heartbeat { incarnation, lease_id, nonce, witnesses, leaving, .. } = heartbeat;
+        Self { pod, incarnation, lease_id, nonce, witnesses, leaving, arrived }
+    }
 }
 
 /// The checks of one term.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Checks {
     /// For the next check.
     waiting: Vec<Waiting>,

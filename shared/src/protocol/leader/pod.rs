@@ -1,10 +1,10 @@
 //! One pod as the leader sees it: its lease, when it was heard, and how far its fencing is. Decides nothing about others.
 
 use super::chains::Chains;
+use super::checks::Waiting;
 use super::{Known, Patience, Proof, Why};
 use crate::lease::LeaseTerms;
 use crate::protocol::{fence::Round, members::Members, silence::Silence};
-use crate::wire::control::Heartbeat;
 use crate::{Incarnation, LeaseId, Mono, PodId};
 
 /// A pod.
@@ -116,7 +116,7 @@ impl Pod {
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn judge(&self, heartbeat: &Heartbeat, members: &Members) -> Result<(), Why> {
+    pub(super) fn judge(&self, heartbeat: &Waiting, members: &Members) -> Result<(), Why> {
         if self.incarnation != heartbeat.incarnation {
             return Err(Why::WrongIncarnation);
         }
@@ -142,7 +142,7 @@ impl Pod {
     }
 
     /// Notes a grant that is answered at `now`.
-    pub(super) fn grant(&mut self, now: Mono, heartbeat: &Heartbeat) {
+    pub(super) fn grant(&mut self, now: Mono, heartbeat: &Waiting) {
         self.granted = Some(now);
         self.granted_lease = self.granted_lease.max(heartbeat.lease_id);
         self.acknowledged = self.acknowledged.max(heartbeat.witnesses);
