@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use shared::http::ClientError;
 use shared::wire::admin::{History, MoveList, PodMarked, PodStatus, Reason};
-use shared::wire::control::{Assignment, PlaceTarget, PodState, Watch};
+use shared::wire::control::{Assignment, AssignmentState, PlaceTarget, PodState, Watch};
 use shared::wire::control::{Place, Placed};
 use shared::wire::handoff::{Move, MoveReport, MoveState, Reported, Reports, Said};
 use shared::{Epoch, MoveId, TargetId};
@@ -450,6 +450,31 @@ async fn a_drain_outlives_leader_and_pod_and_ends_when_it_is_called_off() {
         drain.aborted == 1 && drain.in_flight == 0 && drain.waiting.is_some_and(|why| why.contains("not ready"))
     })
     .await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_hands_on_what_waits_for_its_data() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let _dead = node.ready("gateway-0", 0).await;
+    node.place(&[TARGET]).await.expect("placed");
+    let one = node.ready("gateway-1", 1).await;
+    node.clock.advance(Duration::from_secs(8));
+    one.beat(&node).await.expect("granted");
+    let declared = json!({ "i_know": true, "reason": "a story" });
+    let path = "/v1/pods/gateway-0/declare-dead";
+    assert_eq!(node.call(Some("admin"), Method::POST, path, &declared).await.code(), "ok");
+    eventually("it has an heir", async || owner(&node, TARGET).await.pod == one.pod).await;
+    let before = owner(&node, TARGET).await;
+    assert_eq!(before.state, AssignmentState::Quarantined);
+
+    let two = node.ready("gateway-2", 2).await;
+    mark(&node, "gateway-1", "drain").await;
+    eventually("it is drained", async || pod(&node, "gateway-1").await.state == PodState::Drained).await;
+    let after = owner(&node, TARGET).await;
+    assert_eq!((&after.pod, after.state, &after.data), (&two.pod, AssignmentState::Quarantined, &before.data));
+    assert!(after.epoch > before.epoch);
     node.stop().await;
 }
 

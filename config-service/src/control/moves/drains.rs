@@ -6,9 +6,9 @@ use super::{
     limits::{Destinations, Limits},
     wishes::{Begun, movable, new},
 };
-use crate::domain::Model;
+use crate::domain::{Model, Write};
 use shared::wire::admin::{Drain, PodStatus};
-use shared::wire::control::{Assignment, PodState};
+use shared::wire::control::{Assignment, AssignmentState, PodState};
 use shared::wire::handoff::{Move, MoveState};
 use shared::{Mono, PodId, TargetId};
 use std::{
@@ -86,6 +86,7 @@ impl Drains {
         if destinations.is_empty() {
             return Err("no other pod is ready and takes targets");
         }
+        empty_handed(world, pod, room, &destinations, begun);
         let (alone, with_parent) = self.pick(world, pod, room, begun);
         let mut chosen: HashMap<TargetId, PodId> = HashMap::new();
         let mut going = destinations.choose(world, &alone);
@@ -205,6 +206,28 @@ impl Drains {
             eta_ms: eta,
             waiting: progress.waiting.clone(),
         });
+    }
+}
+
+/// Targets of which the pod has no data have nothing to copy and nobody to freeze: they get another owner at once, and stay
+/// quarantined there.
+fn empty_handed(world: &World<'_>, pod: &PodId, room: usize, destinations: &Destinations, begun: &mut Begun) {
+    let quarantined =
+        |owner: &&Assignment| owner.state == AssignmentState::Quarantined && !begun.targets.contains(&owner.target);
+    let targets = world.model.assignments_of(pod, None).filter(quarantined).take(room);
+    let targets: Vec<_> = targets.map(|owner| owner.target.clone()).collect();
+    for (target, to) in destinations.choose(world, &targets) {
+        let Some(owner) = world.model.assignment(&target) else { continue };
+        begun.writes.push(Write::Assign {
+            target: target.clone(),
+            parent: owner.parent.clone(),
+            pod: to,
+            expected: Some((owner.pod.clone(), owner.epoch)),
+            reason: REASON,
+            state: AssignmentState::Quarantined,
+            data: owner.data.clone(),
+        });
+        begun.targets.insert(target);
     }
 }
 
