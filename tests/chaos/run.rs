@@ -166,7 +166,9 @@ impl Run {
     fn hit(&self, struck: &Struck) -> Vec<usize> {
         let names: Vec<_> = struck.gateways.iter().map(|n| self.world.gateways[*n].name()).collect();
         let owned = |i: &usize| self.owners.get(&load::target(*i)).is_some_and(|pod| names.contains(&pod.as_str()));
-        (0..self.load.ledger.targets()).filter(|i| names.is_empty() || owned(i)).collect()
+        // Who owns what could not be asked yet: then all count.
+        let all = names.is_empty() || self.owners.is_empty();
+        (0..self.load.ledger.targets()).filter(|i| all || owned(i)).collect()
     }
 
     /// Waits until every target has been acknowledged an event since `since`.

@@ -198,6 +198,9 @@ fn turn(world: &mut World, fault: &Fault, gateway: usize, struck: &mut Struck) -
             let ahead = world.node(who).control().ahead();
             let sign = if ahead == 0 { sign } else { -ahead.signum() };
             world.node(who).control().rate(sign * amount)?;
+            if config {
+                struck.gateways.clear();
+            }
             struck.detail = format!("{} {:+} ppm", world.node(who).name(), sign * amount);
             struck.undo.push(Undo::Rate(who));
         }
