@@ -84,6 +84,9 @@ pub enum StoreError {
     /// The bot's own tables cannot be used.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// A target was assigned here while what a move has brought of it waits for the leader's word on that move.
+    #[error("rows of the target came with a move whose end is not known here yet")]
+    Unsettled,
     /// A row holds what Berth never writes.
     #[error("the database holds a broken {0}")]
     Broken(&'static str),

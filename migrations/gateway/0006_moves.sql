@@ -31,3 +31,9 @@ CREATE TABLE berth_moved_out (
   state TEXT    NOT NULL CHECK (state IN ('frozen', 'released', 'dropping', 'dropped')),
   at_ms INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX moved_in_target ON berth_moved_in (target);
+CREATE INDEX moved_in_move ON berth_moved_in (move);
+CREATE INDEX moved_in_leaving ON berth_moved_in (local) WHERE state = 'leaving';
+CREATE INDEX moved_out_target ON berth_moved_out (target);
+CREATE INDEX moved_out_move ON berth_moved_out (move);

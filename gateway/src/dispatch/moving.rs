@@ -24,6 +24,8 @@ use tokio::sync::oneshot;
 
 /// Rows taken in, or dropped, in one transaction.
 const CHUNK: usize = 2_000;
+/// What a target counts for in it beside its rows.
+const EACH: usize = 20;
 /// The time between two looks at what has to end before a freeze.
 const LOOK: Duration = Duration::from_millis(5);
 /// The wait after the database did not let it go on.
@@ -445,46 +447,55 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops some rows of what went, or of what came and is not wanted. What comes has the precedence.
+    /// Drops some rows of what went, or of what came and is not wanted: many small ones in one transaction. What comes has the
+    /// precedence, and who is served is not kept waiting for long.
     fn drop_some(&mut self) -> Result<(), StoreError> {
-        if !self.moving.takes.is_empty() || self.boxes.has_turns() {
+        if !self.moving.takes.is_empty() || (self.moving.drops.is_empty() && !self.moving.leaving) {
             return Ok(());
         }
-        if let Some((local, _)) = self.moving.drops.front() {
-            let local = *local;
-            self.moving.importer.begin()?;
-            let went = self.moving.importer.clear(local, CHUNK)?;
-            self.moving.importer.commit()?;
-            self.checkpoints.committed();
-            if !went && let Some((local, done)) = self.moving.drops.pop_front() {
-                self.store.begin()?;
-                self.store.drop_end(local)?;
-                self.store.commit()?;
-                let _ = done.send(());
-            }
-            return Ok(());
-        }
-        if !self.moving.leaving {
-            return Ok(());
-        }
-        let Some((local, id)) = self.store.next_leaving()? else {
-            self.moving.leaving = false;
-            for (_, done) in self.moving.import_drops.drain() {
-                let _ = done.send(());
-            }
-            return Ok(());
-        };
+        let mut left = if self.boxes.has_turns() { CHUNK / 4 } else { CHUNK };
+        let (mut gone, mut imports) = (Vec::new(), Vec::new());
         self.moving.importer.begin()?;
-        let went = self.moving.importer.clear(local, CHUNK)?;
+        while left > 0
+            && let Some((local, _)) = self.moving.drops.get(gone.len())
+        {
+            let (local, most) = (*local, left);
+            left -= self.moving.importer.clear(local, most)?.min(most);
+            if left > 0 {
+                self.moving.importer.drop_end(local)?;
+                gone.push(local);
+                // Also what is small takes its time.
+                left = left.saturating_sub(EACH);
+            }
+        }
+        let mut none_left = false;
+        while left > 0 && self.moving.leaving && !none_left {
+            match self.moving.importer.next_leaving()? {
+                Some((local, id)) => {
+                    left -= self.moving.importer.clear(local, left)?.min(left);
+                    if left > 0 {
+                        self.moving.importer.import_gone(local)?;
+                        imports.push(id);
+                        left = left.saturating_sub(EACH);
+                    }
+                }
+                None => none_left = true,
+            }
+        }
         self.moving.importer.commit()?;
         self.checkpoints.committed();
-        if !went {
-            self.store.begin()?;
-            self.store.import_gone(local)?;
-            self.store.commit()?;
-            if let Some(done) = self.moving.import_drops.remove(&id) {
-                let _ = done.send(());
-            }
+        self.moving.leaving &= !none_left;
+        for (_, done) in self.moving.drops.drain(..gone.len()) {
+            // Whoever asked may be gone.
+            let _ = done.send(());
+        }
+        let ended: Vec<_> = if none_left {
+            self.moving.import_drops.drain().map(|(_, done)| done).collect()
+        } else {
+            imports.iter().filter_map(|id| self.moving.import_drops.remove(id)).collect()
+        };
+        for done in ended {
+            let _ = done.send(());
         }
         Ok(())
     }

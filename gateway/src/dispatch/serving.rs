@@ -58,7 +58,10 @@ impl Writer {
         let open = |acquired: &Acquired| {
             if let Some(id) = self.settled(&acquired.target) {
                 self.store.switch(id, &acquired.target, acquired.epoch)?;
+            } else if self.store.is_unsettled(&acquired.target)? {
+                return Err(StoreError::Unsettled);
             }
+            self.store.take_fence_down(&acquired.target)?;
             let opened = self.store.open_target(&acquired.target, acquired.epoch, acquired.kept)?;
             opened.map(|opened| Ok::<Taken, StoreError>((opened, self.store.volatile_take(opened.local)?))).transpose()
         };

@@ -165,8 +165,38 @@ impl Importer {
         }
     }
 
-    /// Takes at most `most` rows away that have this number. Returns whether any went.
-    pub(crate) fn clear(&mut self, local: LocalId, most: usize) -> Result<bool, StoreError> {
+    /// Records that the rows of a move's source are gone. The target's own row stays, as the fence, unless the target has
+    /// another one by now.
+    pub(crate) fn drop_end(&self, local: LocalId) -> Result<(), StoreError> {
+        self.conn.prepare_cached("DELETE FROM berth_moved_in WHERE local = ?1")?.execute([local.0])?;
+        let mut aside = self.conn.prepare_cached("DELETE FROM target WHERE id = ?1 AND name LIKE '~%'")?;
+        if aside.execute([local.0])? > 0 {
+            self.conn.prepare_cached("DELETE FROM berth_moved_out WHERE local = ?1")?.execute([local.0])?;
+            return Ok(());
+        }
+        self.conn
+            .prepare_cached("UPDATE berth_moved_out SET state = 'dropped' WHERE local = ?1")?
+            .execute([local.0])?;
+        Ok(())
+    }
+
+    /// Forgets an import whose rows are gone.
+    pub(crate) fn import_gone(&self, local: LocalId) -> Result<(), StoreError> {
+        self.conn.prepare_cached("DELETE FROM berth_moved_in WHERE local = ?1")?.execute([local.0])?;
+        self.conn.prepare_cached("DELETE FROM target WHERE id = ?1 AND state = 'incoming'")?.execute([local.0])?;
+        Ok(())
+    }
+
+    /// Returns the rows of an import that is not wanted, if there are any, and its move.
+    pub(crate) fn next_leaving(&self) -> Result<Option<(LocalId, MoveId)>, StoreError> {
+        let mut find = self
+            .conn
+            .prepare_cached("SELECT local, move FROM berth_moved_in WHERE state = 'leaving' ORDER BY local LIMIT 1")?;
+        Ok(find.query_row([], |row| Ok((LocalId(row.get(0)?), MoveId(row.get(1)?)))).optional()?)
+    }
+
+    /// Takes at most `most` rows away that have this number. Returns how many went.
+    pub(crate) fn clear(&self, local: LocalId, most: usize) -> Result<usize, StoreError> {
         let mut left = most;
         for table in self.plan.tables.iter().rev() {
             let (name, key) = (table.name(), table.key().join(", "));
@@ -179,7 +209,7 @@ impl Importer {
                 break;
             }
         }
-        Ok(left < most)
+        Ok(most - left)
     }
 
     fn in_part(&mut self, work: impl FnOnce(&mut Self) -> Result<Taken, NotTaken>) -> Result<Taken, NotTaken> {

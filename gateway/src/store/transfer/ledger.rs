@@ -124,21 +124,6 @@ impl Store {
         Ok(update.query_row([signed(id.0)], |row| row.get(0).map(LocalId)).optional()?)
     }
 
-    /// Records that the rows of a move's source are gone. The target's own row stays, as the fence, unless the target has
-    /// another one by now.
-    pub(crate) fn drop_end(&self, local: LocalId) -> Result<(), StoreError> {
-        self.conn.prepare_cached("DELETE FROM berth_moved_in WHERE local = ?1")?.execute([local.0])?;
-        let mut aside = self.conn.prepare_cached("DELETE FROM target WHERE id = ?1 AND name LIKE '~%'")?;
-        if aside.execute([local.0])? > 0 {
-            self.conn.prepare_cached("DELETE FROM berth_moved_out WHERE local = ?1")?.execute([local.0])?;
-            return Ok(());
-        }
-        self.conn
-            .prepare_cached("UPDATE berth_moved_out SET state = 'dropped' WHERE local = ?1")?
-            .execute([local.0])?;
-        Ok(())
-    }
-
     /// Records that what a move has brought is not wanted.
     pub(crate) fn import_leaves(&self, id: MoveId) -> Result<(), StoreError> {
         self.conn
@@ -146,21 +131,6 @@ impl Store {
                 "UPDATE berth_moved_in SET state = 'leaving' WHERE move = ?1 AND state IN ('coming', 'whole')",
             )?
             .execute([signed(id.0)])?;
-        Ok(())
-    }
-
-    /// Returns the rows of an import that is not wanted, if there are any, and its move.
-    pub(crate) fn next_leaving(&self) -> Result<Option<(LocalId, MoveId)>, StoreError> {
-        let mut find = self
-            .conn
-            .prepare_cached("SELECT local, move FROM berth_moved_in WHERE state = 'leaving' ORDER BY local LIMIT 1")?;
-        Ok(find.query_row([], |row| Ok((LocalId(row.get(0)?), MoveId(row.get(1)?)))).optional()?)
-    }
-
-    /// Forgets an import whose rows are gone.
-    pub(crate) fn import_gone(&self, local: LocalId) -> Result<(), StoreError> {
-        self.conn.prepare_cached("DELETE FROM berth_moved_in WHERE local = ?1")?.execute([local.0])?;
-        self.conn.prepare_cached("DELETE FROM target WHERE id = ?1 AND state = 'incoming'")?.execute([local.0])?;
         Ok(())
     }
 
@@ -198,6 +168,32 @@ impl Store {
             .execute(params![local, target.as_str(), signed(epoch.0)])?;
         self.conn.prepare_cached("UPDATE berth_moved_in SET state = 'switched' WHERE local = ?1")?.execute([local])?;
         Ok(true)
+    }
+
+    /// Returns whether everything of a target is here that a move has brought, and is not the target's own. Such a target must
+    /// not begin empty, nor with what was here before: how the move ended is asked for first.
+    pub(crate) fn is_unsettled(&self, target: &TargetId) -> Result<bool, StoreError> {
+        let mut find = self
+            .conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM berth_moved_in WHERE target = ?1 AND state = 'whole')")?;
+        Ok(find.query_row([target.as_str()], |row| row.get(0))?)
+    }
+
+    /// Lets a target begin anew of which only the fence is left here. Its epoch stays.
+    pub(crate) fn take_fence_down(&self, target: &TargetId) -> Result<(), StoreError> {
+        let mut gone = self.conn.prepare_cached(
+            "DELETE FROM berth_moved_out WHERE target = ?1 AND state = 'dropped'
+               AND local = (SELECT id FROM target WHERE name = ?1) RETURNING local",
+        )?;
+        let local: Option<i64> = gone.query_row([target.as_str()], |row| row.get(0)).optional()?;
+        if let Some(local) = local {
+            self.conn
+                .prepare_cached(
+                    "UPDATE target SET state = 'owned', applied = 0, duplicates = 0, last_event_id = NULL WHERE id = ?1",
+                )?
+                .execute([local])?;
+        }
+        Ok(())
     }
 
     /// Returns whether a frozen target's rows are here under this name.

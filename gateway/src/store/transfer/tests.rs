@@ -123,13 +123,12 @@ impl Pod {
     }
 
     fn clear_leaving(&mut self) {
-        while let Some((local, _)) = self.store.next_leaving().expect("read") {
+        while let Some((local, _)) = self.importer.next_leaving().expect("read") {
             self.importer.begin().expect("begun");
-            let went = self.importer.clear(local, 2).expect("cleared");
-            self.importer.commit().expect("committed");
-            if !went {
-                self.store.import_gone(local).expect("written");
+            if self.importer.clear(local, 2).expect("cleared") == 0 {
+                self.importer.import_gone(local).expect("written");
             }
+            self.importer.commit().expect("committed");
         }
     }
 
@@ -365,9 +364,9 @@ fn a_target_that_comes_back_meets_only_its_fence() {
     to.store.let_go(MoveId(1)).expect("let go");
     assert_eq!(to.store.drop_begin(MoveId(1)).expect("begun"), Some(local));
     to.importer.begin().expect("begun");
-    while to.importer.clear(local, 3).expect("cleared") {}
+    while to.importer.clear(local, 3).expect("cleared") > 0 {}
+    to.importer.drop_end(local).expect("written");
     to.importer.commit().expect("committed");
-    to.store.drop_end(local).expect("written");
     let copy = Copy::begin(from, to);
     let (from, to) = copy.end();
     assert!(to.switch());
@@ -399,6 +398,35 @@ fn an_older_schema_takes_nothing_and_a_newer_one_fills_in() -> Result<(), StoreE
     assert!(to.switch());
     assert!(to.all_of(&target()).iter().any(|line| line.contains("\"lang\":\"en\"")));
     Ok(())
+}
+
+#[test]
+fn a_target_of_which_only_the_fence_is_left_may_begin_anew_and_one_that_waits_for_a_move_may_not() {
+    let (from, mut to) = (Pod::new(), Pod::new());
+    filled(&from, &target(), 2);
+    filled(&to, &target(), 2);
+    let local = to.open(&target());
+    to.store.freeze(MoveId(1), local, &target(), Epoch(7), 0).expect("frozen");
+    to.store.let_go(MoveId(1)).expect("let go");
+    to.store.take_fence_down(&target()).expect("written");
+    assert!(to.store.open_target(&target(), Epoch(9), None).expect("read").is_none(), "its rows are kept");
+    to.store.drop_begin(MoveId(1)).expect("begun");
+    while to.importer.clear(local, 3).expect("cleared") > 0 {}
+    to.importer.drop_end(local).expect("written");
+    assert!(to.store.open_target(&target(), Epoch(9), None).expect("read").is_none());
+    to.store.take_fence_down(&target()).expect("written");
+    assert!(to.store.open_target(&target(), Epoch(9), None).expect("read").is_some());
+    assert!(!to.store.is_unsettled(&target()).expect("read"));
+    let mut sender = Sender::new(Arc::clone(from.store.plan()), target(), Epoch(7), 1);
+    let snapshot = from.snapshots.take().expect("opened");
+    let mut sink = |parcel: Packed| {
+        to.take(&parcel.bytes).expect("taken");
+        Ok(())
+    };
+    sender.all(&snapshot, false, || 0, &mut sink).expect("sent");
+    assert!(to.store.is_unsettled(&target()).expect("read"), "it came, and its move is not over");
+    to.store.import_leaves(MoveId(3)).expect("written");
+    assert!(!to.store.is_unsettled(&target()).expect("read"));
 }
 
 proptest! {
