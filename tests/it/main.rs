@@ -19,6 +19,7 @@ mod kill;
 mod leases;
 mod load;
 mod metrics;
+mod moves;
 mod outbox;
 mod page;
 mod replicas;

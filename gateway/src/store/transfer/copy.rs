@@ -303,19 +303,21 @@ impl Sender {
 
     fn complete(&self, end: &mut End, frozen_ms: u64) {
         (end.epoch, end.rows, end.checksum) = (self.epoch, self.rows, self.sum);
-        (end.bytes, end.frozen_ms) = (self.bytes, frozen_ms);
+        end.frozen_ms = frozen_ms;
     }
 
     fn last(
         &mut self,
         attempt: u64,
-        mut parts: Vec<Part>,
+        parts: Vec<Part>,
         rows: usize,
-        end: End,
+        mut end: End,
         sink: &mut dyn FnMut(Packed) -> Result<(), NotSent>,
     ) -> Result<(), NotSent> {
-        parts.push(Part::End(end));
-        let bytes = Parcel { attempt, number: self.next, parts }.write()?;
+        let mut parcel = Parcel { attempt, number: self.next, parts };
+        end.bytes = self.bytes + parcel.write()?.len() as u64;
+        parcel.parts.push(Part::End(end));
+        let bytes = parcel.write()?;
         self.next += 1;
         self.bytes += bytes.len() as u64;
         sink(Packed { bytes, rows: rows as u64 })

@@ -133,7 +133,7 @@ pub(super) struct End {
     pub(super) epoch: Epoch,
     pub(super) rows: u64,
     pub(super) checksum: Sum,
-    /// Bytes of all parcels before the last.
+    /// Bytes that were sent before this.
     pub(super) bytes: u64,
     pub(super) applied: u64,
     pub(super) duplicates: u64,
