@@ -56,7 +56,9 @@ pub(crate) async fn measure(options: &args::Run, plan: &Plan, folder: &Path) -> 
                 "rolling-handover" => rolling::handover(&mut bench).await,
                 _ => steady::gone(&mut bench).await,
             };
-            figures.extend(measured.unwrap_or_else(|why| vec![Figure::not_measured(name, &why)]));
+            let measured = measured.unwrap_or_else(|why| vec![Figure::not_measured(name, &why)]);
+            measured.iter().for_each(|figure| eprint!("{}", figure.row()));
+            figures.extend(measured);
             bench.well_again().await?;
         }
         figures.push(bench.reckon().await?);
