@@ -65,7 +65,7 @@ pub(crate) async fn start(
     let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
     let (probes, registry) = (Probes::new(), shared::telemetry::Metrics::new());
     let tracing = Tracing::start(&options.traces, "berth-config-service", &advertised, &registry)?;
-    let settings = Settings::new(&options, advertised.clone());
+    let settings = Settings::new(&options, advertised.clone(), secrets.service.current().cloned());
 
     let latch = probes.latch("leader", "nobody leads yet");
     let metrics = Metrics::new(&registry);

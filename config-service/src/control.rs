@@ -9,11 +9,13 @@ mod desk;
 mod errand;
 mod error;
 mod feed;
+mod fencer;
 mod fleet;
 mod gate;
 mod generation;
 mod heirs;
 mod hub;
+mod intents;
 mod leadership;
 mod mirror;
 mod moves;
@@ -42,7 +44,8 @@ use fleet::Fleet;
 use hub::Hub;
 use mirror::{Ask, Following};
 use moves::{Moves, Stands, Wish, World};
-use shared::protocol::handoff::Patience;
+use shared::protocol::{handoff, leader};
+use shared::settings::Secret;
 use shared::wire::admin::{DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, PodStatus};
 use shared::wire::control::{Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered};
 use shared::wire::handoff::{Move, Reported, Reports};
@@ -77,20 +80,29 @@ pub(crate) struct Settings {
     pub(crate) max_tokens: usize,
     /// Most targets of one pod's report on what it holds.
     pub(crate) max_holdings: usize,
+    /// How long the leader waits for what the protocol's constants do not say.
+    pub(crate) lease_patience: leader::Patience,
+    /// How long a witness may take to answer.
+    pub(crate) fence_timeout: Duration,
+    /// Most witnesses that are asked at once.
+    pub(crate) fence_calls: usize,
+    /// What is presented to witnesses.
+    pub(crate) token: Option<Secret>,
     /// How often a follower looks.
     pub(crate) follower_poll: Duration,
     /// How old what it knows may be.
     pub(crate) follower_age: Duration,
     /// How long moves may stay where they are.
-    pub(crate) patience: Patience,
+    pub(crate) patience: handoff::Patience,
     /// How many moves may be under way.
     pub(crate) moves: Limits,
 }
 
 impl Settings {
-    /// Takes the settings from the flags; `address` is where this process is reached.
-    pub(crate) fn new(options: &Options, address: String) -> Self {
-        let terms = LeaseTerms { heartbeat: options.heartbeat, duration: options.lease, ..LeaseTerms::default() };
+    /// Takes the settings from the flags; `address` is where this process is reached, `token` what it presents to others.
+    pub(crate) fn new(options: &Options, address: String, token: Option<Secret>) -> Self {
+        let (heartbeat, duration, fence_after) = (options.heartbeat, options.lease, options.fence_after);
+        let terms = LeaseTerms { heartbeat, duration, fence_after, ..LeaseTerms::default() };
         let policy = Policy {
             targets: options.pod_targets,
             events_per_second: options.pod_events,
@@ -109,9 +121,13 @@ impl Settings {
             change_keep: options.change_keep,
             max_tokens: options.max_tokens,
             max_holdings: options.max_holdings,
+            lease_patience: leader::Patience { check: options.term_check, restart: options.restart_patience },
+            fence_timeout: options.fence_timeout,
+            fence_calls: options.fence_calls,
+            token,
             follower_poll: options.follower_poll,
             follower_age: options.follower_age,
-            patience: Patience { frozen: options.move_freeze, stalled: options.move_stall },
+            patience: handoff::Patience { frozen: options.move_freeze, stalled: options.move_stall },
             moves: Limits {
                 in_flight: options.moves_in_flight,
                 per_source: options.moves_per_source,
@@ -205,6 +221,7 @@ pub(crate) struct View<'a> {
     pub(crate) confirmed: Duration,
     /// Why nothing is granted nor placed, when a pod has seen what this database does not have.
     pub(crate) behind: Option<&'a ControlError>,
+    generation_seen: u32,
     fleet: &'a Fleet,
     moves: &'a Moves,
     settings: &'a Settings,
@@ -264,7 +281,7 @@ impl View<'_> {
 
     /// Says what a new generation would mean.
     pub(crate) fn would_begin_generation(&self) -> GenerationBegun {
-        generation::would_begin(self.model)
+        generation::would_begin(self.model, self.generation_seen)
     }
 
     /// Says whether an errand could be done.
@@ -301,7 +318,7 @@ impl Control {
 
     /// Takes somebody's word that a pod is dead.
     pub(crate) async fn bury(&self, pod: PodId, proof: Proof) -> Result<DeadDeclared, ControlError> {
-        self.ask(|reply| Command::Bury(Burial { pod, proof, reply })).await
+        self.ask(|reply| Command::Bury(Burial { pod, proof, targets: 0, reply })).await
     }
 
     /// Takes a part of what a pod says it holds.

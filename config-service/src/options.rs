@@ -48,6 +48,21 @@ pub struct Options {
     /// How often pods renew it
     #[arg(long, env = "BERTH_HEARTBEAT", default_value = "1s", value_parser = duration, value_name = "TIME")]
     pub heartbeat: Duration,
+    /// How long a pod is silent before the leader asks its witnesses to fence it
+    #[arg(long, env = "BERTH_FENCE_AFTER", default_value = "3s", value_parser = duration, value_name = "TIME")]
+    pub fence_after: Duration,
+    /// How long a pod that said goodbye may be away before it is fenced like a silent one
+    #[arg(long, env = "BERTH_RESTART_PATIENCE", default_value = "60s", value_parser = duration, value_name = "TIME")]
+    pub restart_patience: Duration,
+    /// Least time between two checks of the leader's term while heartbeats wait
+    #[arg(long, env = "BERTH_TERM_CHECK", default_value = "100ms", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub term_check: Duration,
+    /// How long a witness may take to answer when it is asked to fence a pod
+    #[arg(long, env = "BERTH_FENCE_TIMEOUT", default_value = "1s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub fence_timeout: Duration,
+    /// Most witnesses that are asked at once
+    #[arg(long, env = "BERTH_FENCE_CALLS", default_value_t = 256, value_name = "N", help_heading = "Limits")]
+    pub fence_calls: usize,
     /// How long the leader's term lasts without being renewed; another takes over when it has ended
     #[arg(long, env = "BERTH_LEADER_LEASE", default_value = "2s", value_parser = duration, value_name = "TIME")]
     pub leader_lease: Duration,

@@ -260,7 +260,7 @@ fn edits_for_followers(batch: &Batch) -> bool {
 
 /// Refuses a batch with more rows than a transaction may have, and a new generation that comes with rows.
 fn check_size(batch: &Batch) -> Result<(), StoreError> {
-    if batch.generation && !batch.writes.is_empty() {
+    if batch.generation.is_some() && !batch.writes.is_empty() {
         return Err(StoreError::Rejected("a new generation begins with no rows".to_owned()));
     }
     if batch.writes.len() <= Batch::MAX_WRITES {
@@ -298,6 +298,14 @@ fn encode(change: &Change) -> Result<String, StoreError> {
 fn decode(body: &str) -> Result<Change, StoreError> {
     serde_json::from_str(body)
         .map_err(|why| StoreError::Unusable(format!("an entry of the change log is damaged: {why}")))
+}
+
+/// Refuses a generation that is none after the last epoch issued.
+fn check_generation(generation: u32, last: Epoch) -> Result<(), StoreError> {
+    if generation > last.generation() {
+        return Ok(());
+    }
+    Err(StoreError::Rejected(format!("generation {generation} is not after {}", last.generation())))
 }
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {

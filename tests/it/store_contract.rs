@@ -2,7 +2,7 @@
 
 use berth_tests::{eventually, postgres::Postgres};
 use config_service::domain::{
-    Base, Batch, Change, Edit, Kept, MemberSets, Model, SettingRecord, Snapshot, TokenRecord, Write,
+    Base, Batch, Change, Edit, Kept, Members, Model, SettingRecord, Snapshot, TokenRecord, Write,
 };
 use config_service::store::{self, Bid, EventFilter, Keep, Log, Store, StoreError};
 use shared::backoff::Rng;
@@ -73,10 +73,12 @@ async fn a_new_generation_issues_nothing_that_an_older_one_may_have_issued(world
     let (store, term) = world.leading().await;
     store.commit(term, batch(vec![first(1, 0), Write::Bury(record(1, 1))])).await.expect("committed");
     let before = store.load(term).await.expect("read");
-    let rows = Batch { generation: true, ..batch(vec![first(2, 0)]) };
+    let rows = Batch { generation: Some(2), ..batch(vec![first(2, 0)]) };
     assert!(matches!(store.commit(term, rows).await, Err(StoreError::Rejected(_))), "not together with rows");
+    let again = Batch { generation: Some(1), ..Batch::default() };
+    assert!(matches!(store.commit(term, again).await, Err(StoreError::Rejected(_))), "not one that was");
     let audits = vec![audit("cluster", "the database is a restored backup")];
-    store.commit(term, Batch { generation: true, audits, ..Batch::default() }).await.expect("committed");
+    store.commit(term, Batch { generation: Some(2), audits, ..Batch::default() }).await.expect("committed");
     assert!(matches!(store.load(term).await, Err(StoreError::Fenced)), "the term is over");
     let after = take_over(&*store).await;
     let read = store.load(after).await.expect("read");
@@ -198,7 +200,7 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
         let again = record(1, 2 + round);
         writes.push(Write::Pod { record: again, expected: Some(LeaseId(1 + round)), floor: Epoch(0) });
         let before = model.members();
-        writes.push(Write::Members(MemberSets {
+        writes.push(Write::Members(Members {
             version: before.version + 1,
             now: (0..=round % 3).map(name).collect(),
             before: before.now.clone(),
@@ -262,7 +264,7 @@ async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {
         ("another lease", Write::Pod { record: record(0, 9), expected: Some(LeaseId(8)), floor: Epoch(0) }),
         ("a lease that it never had is over", Write::Bury(record(0, 2))),
         ("a life that it never had is over", Write::Bury(other_life(record(0, 1)))),
-        ("a witness config is left out", Write::Members(MemberSets { version: 2, ..MemberSets::default() })),
+        ("a witness config is left out", Write::Members(Members { version: 2, ..Members::default() })),
         ("a lease less is fenced", Write::Fencing(fencing(0, 4, 8))),
         ("a round comes again", Write::Fencing(fencing(0, 6, 7))),
     ] {

@@ -2,7 +2,8 @@
 //! the supervisor that reaped the process. It takes no witness. Pure.
 
 use super::{ControlError, Reply, fleet::Fleet};
-use crate::domain::{Batch, By, Model, PodRecord, Write};
+use crate::domain::{Audit, Batch, By, Model, PodRecord};
+use shared::protocol::leader;
 use shared::wire::admin::DeadDeclared;
 use shared::{Incarnation, Mono, PodId, Revision};
 
@@ -13,6 +14,8 @@ pub(super) struct Burial {
     pub(super) pod: PodId,
     /// Who says so.
     pub(super) proof: Proof,
+    /// Targets that get other owners.
+    pub(super) targets: u64,
     /// Whoever waits for the answer.
     pub(super) reply: Reply<DeadDeclared>,
 }
@@ -26,34 +29,39 @@ pub(crate) enum Proof {
     Reaped(Incarnation),
 }
 
-impl Burial {
-    /// Adds what is to be written; returns how many targets get other owners.
-    pub(super) fn board(
-        &self,
-        model: &Model,
-        fleet: &Fleet,
-        now: Mono,
-        batch: &mut Batch,
-    ) -> Result<u64, ControlError> {
-        let record = may_bury(&self.pod, &self.proof, model, fleet, now)?;
-        let targets = model.targets_of(&self.pod);
-        if !record.buried {
-            batch.writes.push(Write::Bury(record.clone()));
+impl Proof {
+    /// Returns the protocol's word for it.
+    pub(super) fn word(&self) -> leader::Proof {
+        match self {
+            Self::Declared(_) => leader::Proof::Declared,
+            Self::Reaped(_) => leader::Proof::Reaped,
         }
+    }
+}
+
+impl Burial {
+    /// Adds who says so, and the answer, to the transaction that buries the pod.
+    pub(super) fn note(&self, model: &Model, batch: &mut Batch) {
+        let targets = model.targets_of(&self.pod);
         match &self.proof {
             Proof::Declared(by) => {
                 batch.audits.push(by.audit("declare-dead", self.pod.as_str()));
                 let answer = DeadDeclared { pod: self.pod.clone(), targets, revision: Revision(0), dry_run: false };
                 batch.kept.extend(by.keep(&answer));
             }
-            Proof::Reaped(_) => batch.audits.push(reaped(&self.pod)),
+            Proof::Reaped(_) => batch.audits.push(Audit {
+                actor: "supervisor".to_owned(),
+                action: "reaped",
+                subject: self.pod.to_string(),
+                reason: "its process has ended and is not started again".to_owned(),
+                request_id: String::new(),
+            }),
         }
-        Ok(targets)
     }
 
     /// It is committed: answers.
-    pub(super) fn done(self, targets: u64, revision: Revision) {
-        let pod = self.pod;
+    pub(super) fn done(self, revision: Revision) {
+        let Self { pod, targets, .. } = self;
         match &self.proof {
             Proof::Declared(By { actor, request_id, .. }) => {
                 tracing::warn!(%pod, targets, actor, request_id, "an operator declared a pod dead");
@@ -65,15 +73,10 @@ impl Burial {
         // Whoever asked may be gone.
         let _ = self.reply.send(Ok(DeadDeclared { pod, targets, revision, dry_run: false }));
     }
-}
 
-fn reaped(pod: &PodId) -> crate::domain::Audit {
-    crate::domain::Audit {
-        actor: "supervisor".to_owned(),
-        action: "reaped",
-        subject: pod.to_string(),
-        reason: "its process has ended and is not started again".to_owned(),
-        request_id: String::new(),
+    /// It cannot be.
+    pub(super) fn refuse(self, why: ControlError) {
+        let _ = self.reply.send(Err(why));
     }
 }
 
@@ -91,7 +94,7 @@ pub(super) fn would_bury(
 }
 
 /// An operator's word does not count while the pod's own heartbeats say otherwise.
-fn may_bury<'a>(
+pub(super) fn may_bury<'a>(
     pod: &PodId,
     proof: &Proof,
     model: &'a Model,

@@ -1,32 +1,33 @@
 //! The leader's task. It owns the model, the fleet and what waits; it runs one transaction at a time and answers
 //! everything else meanwhile. Registrations and first contacts that arrive during a transaction share the next one.
-//! Grants wait for a renewal of the term that began after their heartbeat arrived (OWNERSHIP.md, Leases 2).
-//!
-//! ```text
-//! heartbeat    ──┐ arrives              ┌── granted
-//! renewal   ── running ──┤ ├── next, ≥ 100 ms after the one before ──┤
-//! ```
+//! Whom to grant, fence and bury is the protocol's to say; the desk carries it out (`orders`). A renewal of the term is the
+//! check that a grant waits for (OWNERSHIP.md, Leases 2).
+
+mod orders;
 
 use super::{
     Command, ControlError, Settings, Standing, View,
     beats::Beats,
     census::Census,
+    fencer::Fencer,
     fleet::Fleet,
     generation::Generation,
     heirs::{self, Heirs},
     hub::Hub,
+    intents::Intents,
     moves,
     mutations::Mutations,
     queue::Queue,
     upkeep::Upkeep,
 };
 use crate::{
-    domain::{Batch, Change, Model, PodRecord, Snapshot},
+    domain::{Batch, Change, Model, Snapshot},
     metrics::Metrics,
     planner::skew,
     store::{Committed, Store, StoreError},
 };
 use futures_util::future::BoxFuture;
+use shared::protocol::leader::Input;
 use shared::wire::control::{HoldingsKept, PodState};
 use shared::{Clock, Mono, Term, shutdown::Shutdown};
 use std::{
@@ -35,11 +36,11 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::Instant,
+    time::{Instant, MissedTickBehavior},
 };
 
-/// Least time between the starts of two renewals while heartbeats wait.
-const TICK: Duration = Duration::from_millis(100);
+/// How often it is looked whether this process is too slow, and the protocol is told that time passes.
+const PULSE: Duration = Duration::from_millis(100);
 
 /// How many commands are taken before the next transaction is put together.
 const GATHER: usize = 1_000;
@@ -79,6 +80,17 @@ pub(super) struct Desk {
     upkeep: Upkeep,
     /// What requests are judged by: tokens and settings.
     standing: watch::Sender<Arc<Standing>>,
+    /// What the protocol wants written.
+    intents: Intents,
+    fencer: Fencer,
+    /// Whether the protocol waits for a check of the term.
+    check: bool,
+    /// Whether the store did not answer the last check.
+    away: bool,
+    /// When this process was last too slow to tell silence.
+    slow: Option<Instant>,
+    /// The highest generation that anybody has shown to have been.
+    generation_seen: u32,
     /// When the database last confirmed the term.
     confirmed: Mono,
     /// The last snapshot made for watchers; as long as one of them uses it, others may.
@@ -114,9 +126,11 @@ impl Desk {
         snapshot: Snapshot,
     ) -> Self {
         let confirmed = clock.now();
-        let fleet = Fleet::taken_over(settings.terms, snapshot.pods.iter(), confirmed);
         let mut places = Queue::new(settings.place_queue);
         let model = Model::new(snapshot);
+        let fleet = Fleet::taken_over(term, settings.terms, settings.lease_patience, &model, confirmed);
+        let fencer = Fencer::new(settings.token.clone(), settings.fence_timeout, settings.fence_calls);
+        let generation_seen = model.epoch().generation();
         let standing = Standing::new(&model);
         places.pause(standing.values.paused);
         let upkeep = Upkeep::new(Arc::clone(&store), term, settings.change_keep);
@@ -141,6 +155,12 @@ impl Desk {
             heirs: Heirs::default(),
             generation: Generation::default(),
             behind: None,
+            intents: Intents::new(term),
+            fencer,
+            check: false,
+            away: false,
+            slow: None,
+            generation_seen,
             confirmed,
             upkeep,
             standing: watch::Sender::new(Arc::new(standing)),
@@ -157,12 +177,16 @@ impl Desk {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, shutdown: &Shutdown) -> Ended {
         let mut commit: Running<Committed> = None;
         let mut renewal: Running<()> = None;
+        let mut began = Mono::ZERO;
         let mut trim: Running<u64> = None;
         let mut renewed = Instant::now();
         let mut second = tokio::time::interval(Duration::from_secs(1));
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.show();
         let ended = loop {
-            let renew_at = renewed + if self.beats.wait() { TICK } else { self.settings.leader_lease / 3 };
+            let renew_at = if self.check { Instant::now() } else { renewed + self.settings.leader_lease / 3 };
+            let wake = self.fleet.wake_at().map(|at| at.since(self.clock.now()));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break Ended::Stopping,
@@ -174,13 +198,13 @@ impl Desk {
                 }
                 done = outcome(&mut renewal) => {
                     renewal = None;
-                    if let Err(ended) = self.renewed(done) {
+                    self.took(renewed.elapsed());
+                    if let Err(ended) = self.renewed(began, done) {
                         break ended;
                     }
                 }
                 () = tokio::time::sleep_until(renew_at), if renewal.is_none() => {
-                    renewed = Instant::now();
-                    self.beats.board();
+                    (renewed, began, self.check) = (Instant::now(), self.clock.now(), false);
                     let (store, term, lease) = (Arc::clone(&self.store), self.term, self.settings.leader_lease);
                     renewal = Some(Box::pin(async move { store.renew(term, lease).await }));
                 }
@@ -189,6 +213,9 @@ impl Desk {
                     self.kept_up(done);
                 }
                 () = after(self.moves.wakes_in(self.clock.now())), if commit.is_none() => {}
+                fenced = self.fencer.answered() => self.tell(Input::Fenced(fenced)),
+                () = tokio::time::sleep(wake.unwrap_or(PULSE)) => self.tell(Input::Tick),
+                due = pulse.tick() => self.pulse(due),
                 _ = second.tick() => {
                     self.show();
                     trim = trim.or_else(|| self.keep_up());
@@ -216,12 +243,9 @@ impl Desk {
     }
 
     fn take(&mut self, command: Command) {
-        let command = match self.turned_away(command) {
-            Some(command) => command,
-            None => return,
-        };
+        let Some(command) = self.turned_away(command) else { return };
         match command {
-            Command::Bury(burial) => self.mutations.bury(burial),
+            Command::Bury(burial) => self.proven(burial),
             Command::Generation(by, reply) => self.generation.ask(by, reply),
             Command::Holdings(pod, part, reply) => {
                 let record = self.model.pod(&pod).ok_or(ControlError::UnknownPod(pod));
@@ -235,9 +259,7 @@ impl Desk {
             Command::Report(said, reply) => self.moves.report(said, reply),
             Command::Wish(wish) => self.moves.wish(wish),
             Command::Used(token, at_ms) => self.upkeep.used(&self.model, token, at_ms),
-            Command::Heartbeat(pod, heartbeat, reply) => {
-                self.beats.push(&self.model, &self.fleet, pod, heartbeat, reply);
-            }
+            Command::Heartbeat(pod, heartbeat, reply) => self.heartbeat(pod, heartbeat, reply),
             Command::Place(_, reply) if !self.model.is_settled() => {
                 let _ = reply.send(Err(ControlError::Unsettled(self.model.epoch().generation())));
             }
@@ -248,40 +270,15 @@ impl Desk {
             Command::Read(read) => {
                 let (model, fleet, settings, now) = (&self.model, &self.fleet, &self.settings, self.clock.now());
                 let confirmed = now.since(self.confirmed);
-                let (behind, moves) = (self.behind.as_ref(), &self.moves);
-                read(&View { term: self.term, model, confirmed, behind, fleet, moves, settings, now });
+                let (behind, moves, generation_seen) = (self.behind.as_ref(), &self.moves, self.generation_seen);
+                read(&View { term: self.term, model, confirmed, behind, generation_seen, fleet, moves, settings, now });
             }
         }
-    }
-
-    /// Refuses what a leader does not do whose database is older than what a pod has seen: all that could issue again what
-    /// was issued before. Pods go on by what they promise each other.
-    fn turned_away(&mut self, command: Command) -> Option<Command> {
-        if self.behind.is_none() {
-            self.behind = self.is_behind(&command);
-            if let Some(why) = &self.behind {
-                tracing::error!(reason = %why, "the database is older than what a pod has seen: nothing is granted nor placed; \
-                    bring back the newest one, or begin a new generation with berth generation new");
-            }
-        }
-        let Some(why) = self.behind.clone() else { return Some(command) };
-        match command {
-            Command::Register(_, reply) => drop(reply.send(Err(why))),
-            Command::Heartbeat(_, _, reply) => drop(reply.send(Err(why))),
-            Command::Place(_, reply) => drop(reply.send(Err(why))),
-            Command::AcceptLoss(_, _, reply) => drop(reply.send(Err(why))),
-            Command::Bury(burial) => drop(burial.reply.send(Err(why))),
-            Command::Holdings(_, _, reply) => drop(reply.send(Err(why))),
-            Command::Report(_, reply) => drop(reply.send(Err(why))),
-            Command::Wish(wish) => wish.refuse(why),
-            other => return Some(other),
-        }
-        None
     }
 
     /// Puts the next transaction together and begins it: changes of pods first, then first contacts.
     fn begin(&mut self) -> Running<Committed> {
-        if let Some(batch) = self.generation.board(&self.model) {
+        if let Some(batch) = self.generation.board(&self.model, self.generation_seen) {
             let (store, term) = (Arc::clone(&self.store), self.term);
             return Some(Box::pin(async move { store.commit(term, batch).await }));
         }
@@ -290,6 +287,9 @@ impl Desk {
         }
         let (mut batch, now) = (Batch::default(), self.clock.now());
         self.mutations.board(&self.model, &self.fleet, now, &mut batch);
+        for intent in self.intents.board(&self.model, &mut batch) {
+            self.tell(Input::NotWritten(intent));
+        }
         let room = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
         let candidates = self.fleet.candidates(&self.model, now);
         let fleet = || heirs::Fleet { candidates: candidates.clone(), policy: &self.settings.policy };
@@ -318,11 +318,12 @@ impl Desk {
             Err(why) => return self.not_committed(why),
         };
         let moved = moves::among(&committed.changes);
+        let mut registered = Vec::new();
         for change in &committed.changes {
-            self.model.apply(change.clone());
             if let Change::Pod(record) = change {
-                self.turned(record);
+                registered.extend(self.turned(record));
             }
+            self.model.apply(change.clone());
         }
         self.model.issued(committed.epoch);
         if !committed.edits.is_empty() {
@@ -336,25 +337,13 @@ impl Desk {
         self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
         self.moves.committed(&self.model, moved, self.clock.now());
         self.places.settle(&self.model);
+        let written = self.intents.committed(committed.revision);
+        registered.extend(written.into_iter().map(Input::Written));
+        registered.into_iter().for_each(|input| self.tell(input));
         match self.generation.committed(committed.revision) {
             Some(generation) => Err(Ended::Generation(generation)),
             None => Ok(()),
         }
-    }
-
-    /// A pod has registered, is dead, or has reported.
-    fn turned(&mut self, record: &PodRecord) {
-        if !record.report {
-            self.census.forget(&record.info.pod);
-        }
-        self.heirs.registered(record);
-    }
-
-    /// Returns why the database is older than what a pod has seen, if it says so.
-    fn is_behind(&self, command: &Command) -> Option<ControlError> {
-        let Command::Heartbeat(pod, heartbeat, _) = command else { return None };
-        let (seen, known) = (heartbeat.revision, self.model.revision());
-        (seen > known).then(|| ControlError::RevisionAhead { pod: pod.clone(), seen, known })
     }
 
     fn not_committed(&mut self, why: StoreError) -> Result<(), Ended> {
@@ -367,28 +356,11 @@ impl Desk {
             StoreError::Fenced => Err(Ended::Fenced),
             StoreError::Rejected(_) => {
                 tracing::warn!(error = %why, "a transaction was refused, nothing was changed");
+                self.intents.failed().into_iter().for_each(|intent| self.tell(Input::NotWritten(intent)));
                 Ok(())
             }
             why => Err(Ended::Unsure(why)),
         }
-    }
-
-    /// The term was in force after the riding heartbeats had arrived, or nobody knows whether it was.
-    fn renewed(&mut self, done: Result<(), StoreError>) -> Result<(), Ended> {
-        match done {
-            Ok(()) => {
-                self.confirmed = self.clock.now();
-                self.beats.renewed(&self.model, &mut self.fleet, self.confirmed);
-            }
-            Err(why) => {
-                self.metrics.store_error(&why);
-                if matches!(why, StoreError::Fenced) {
-                    return Err(Ended::Fenced);
-                }
-                self.beats.failed(&why);
-            }
-        }
-        Ok(())
     }
 
     fn snapshot(&mut self) -> Arc<Snapshot> {

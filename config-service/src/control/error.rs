@@ -28,6 +28,15 @@ pub(crate) enum ControlError {
     /// This life of the pod was failed over: it is over for good.
     #[error("this incarnation of pod {0} is over for good: it was failed over")]
     Buried(PodId),
+    /// Two processes go on as this life of the pod.
+    #[error("two processes go on as pod {0}: a machine or a data folder was copied")]
+    Cloned(PodId),
+    /// The pod has to wait: it was declared dead, was copied, or its name still stands for the life before.
+    #[error("pod {0} is granted nothing for now")]
+    Suspended(PodId),
+    /// The pod knows a newer witness config than this database.
+    #[error("pod {0} knows a newer witness config than the database")]
+    ConfigAhead(PodId),
     /// The pod has not said yet what its database holds.
     #[error("pod {0} has not reported yet what it holds")]
     ReportFirst(PodId),

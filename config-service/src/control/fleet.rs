@@ -1,15 +1,15 @@
-//! What the leader knows of the pods beyond the database: when it last granted a lease, what they carry. Pure: `now` comes
-//! in. A leader that has just taken over knows of no grant, so it assumes that every pod was granted one at that moment
-//! (OWNERSHIP.md, Leases 2).
+//! What the leader knows of the pods beyond the database: the protocol's own leader (OWNERSHIP.md, Leases), and what pods say
+//! that they carry, which is only shown. Pure: `now` comes in.
 
 use super::ControlError;
 use crate::{
     domain::{Model, PodRecord},
     planner::Candidate,
 };
+use shared::protocol::leader::{Input, Known, Leader, Output, Patience, Why};
 use shared::wire::admin::PodStatus;
-use shared::wire::control::{Heartbeat, Load, MAX_NOT_READY, Peer, PodInfo, PodState, Witnesses};
-use shared::{LeaseId, Mono, PodId, Revision, lease::LeaseTerms};
+use shared::wire::control::{Heartbeat, Load, MAX_NOT_READY, Peer, PodState, Witnesses};
+use shared::{Incarnation, LeaseId, Mono, PodId, Revision, Term, lease::LeaseTerms};
 use std::{collections::BTreeMap, time::Duration};
 
 /// How many heartbeats a pod may miss before it is suspect.
@@ -19,6 +19,7 @@ const MISSED: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Fleet {
     terms: LeaseTerms,
+    leader: Leader,
     pods: BTreeMap<PodId, Liveness>,
     /// Why pods cannot do their work, by their last heartbeats.
     not_ready: BTreeMap<PodId, String>,
@@ -26,8 +27,6 @@ pub(super) struct Fleet {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Liveness {
-    /// The last moment at which a lease of this pod, of whatever incarnation, was granted or may have been.
-    last: Option<Mono>,
     /// The lease that this leader has granted, and when.
     granted: Option<(LeaseId, Mono)>,
     /// It registered with this leader.
@@ -40,17 +39,35 @@ struct Liveness {
 }
 
 impl Fleet {
-    /// Makes the fleet of a leader that took over at `now`: any of the pods may hold a lease granted until just then.
-    pub(super) fn taken_over<'a>(terms: LeaseTerms, pods: impl Iterator<Item = &'a PodRecord>, now: Mono) -> Self {
-        let assumed = Liveness { last: Some(now), ..Liveness::default() };
-        let pods = pods.map(|record| (record.info.pod.clone(), assumed)).collect();
-        Self { terms, pods, not_ready: BTreeMap::new() }
+    /// Makes the fleet of the leader of `term`, which took over at `now`: any of the pods may hold a lease granted until just
+    /// then.
+    pub(super) fn taken_over(term: Term, terms: LeaseTerms, patience: Patience, model: &Model, now: Mono) -> Self {
+        let known = model.pods().map(|record| Known {
+            pod: record.info.pod.clone(),
+            lease_id: record.lease_id,
+            incarnation: record.info.incarnation.clone(),
+            buried: record.buried,
+            acknowledged: 0,
+            fenced: model.fencing_of(&record.info.pod).map(|fencing| (fencing.lease_id, fencing.round)),
+        });
+        let leader = Leader::new(term, terms, now, known, model.members().clone()).with_patience(patience);
+        Self { terms, leader, pods: BTreeMap::new(), not_ready: BTreeMap::new() }
     }
 
-    /// Says whether a heartbeat belongs to the pod's newest lease.
+    /// Tells the protocol what happened; returns what to do, in order.
+    pub(super) fn handle(&mut self, now: Mono, input: Input) -> Vec<Output> {
+        self.leader.handle(now, input)
+    }
+
+    /// Returns when the protocol has something to do next.
+    pub(super) fn wake_at(&self) -> Option<Mono> {
+        self.leader.wake_at()
+    }
+
+    /// Says whether a heartbeat may be passed on to the protocol's leader.
     ///
     /// # Errors
-    /// Why it does not; the pod registers anew.
+    /// Why not; the pod registers anew.
     pub(super) fn admits(&self, model: &Model, pod: &PodId, heartbeat: &Heartbeat) -> Result<(), ControlError> {
         let record = model.pod(pod).ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
         if record.info.incarnation != heartbeat.incarnation || record.loss_accepted {
@@ -59,18 +76,22 @@ impl Fleet {
         if record.buried {
             return Err(ControlError::Buried(pod.clone()));
         }
-        if record.lease_id != heartbeat.lease_id {
+        let superseded = record.lease_id != heartbeat.lease_id;
+        // What it told the leader before this one is forgotten: it registers, and is asked again.
+        if superseded || (record.report && !self.live(pod).joined) {
             return Err(ControlError::LeaseSuperseded(pod.clone()));
         }
-        if heartbeat.revision > model.revision() {
-            let (seen, known) = (heartbeat.revision, model.revision());
-            return Err(ControlError::RevisionAhead { pod: pod.clone(), seen, known });
-        }
-        match record.report {
-            false => Ok(()),
-            // What it told the leader before this one is forgotten.
-            true if !self.live(pod).joined => Err(ControlError::LeaseSuperseded(pod.clone())),
-            true => Err(ControlError::ReportFirst(pod.clone())),
+        Ok(())
+    }
+
+    /// Says whether a buried pod may come back as this incarnation yet.
+    ///
+    /// # Errors
+    /// Its name still stands in a witness config as that of the one before: in a moment.
+    pub(super) fn readmits(&self, pod: &PodId, incarnation: &Incarnation) -> Result<(), ControlError> {
+        match self.leader.admits(pod, incarnation) {
+            Err(Why::Suspended) => Err(ControlError::Suspended(pod.clone())),
+            _ => Ok(()),
         }
     }
 
@@ -88,7 +109,6 @@ impl Fleet {
             None => drop(self.not_ready.remove(pod)),
         }
         let live = self.pods.entry(pod.clone()).or_default();
-        live.last = Some(now);
         live.granted = Some((heartbeat.lease_id, now));
         live.leaving = heartbeat.leaving;
         live.load = heartbeat.load;
@@ -99,8 +119,9 @@ impl Fleet {
     pub(super) fn turns(&mut self, model: &Model, now: Mono) -> Vec<(PodId, PodState)> {
         let mut turns = Vec::new();
         for record in model.pods() {
+            let may_act = self.leader.may_act_for(&record.info.pod, now);
             let live = self.pods.entry(record.info.pod.clone()).or_default();
-            let state = state(live, record, now, &self.terms);
+            let state = state(live, record, now, &self.terms, may_act);
             if live.told.is_none_or(|(before, _)| before != state) {
                 live.told = Some((state, now));
                 turns.push((record.info.pod.clone(), state));
@@ -109,10 +130,9 @@ impl Fleet {
         turns
     }
 
-    /// Returns how long a lease of the pod may still be valid; zero when it certainly is over.
+    /// Returns for how long a lease that was granted to the pod may still be valid, promises of its witnesses aside.
     pub(super) fn may_act_for(&self, pod: &PodId, now: Mono) -> Duration {
-        let last = self.pods.get(pod).and_then(|live| live.last);
-        last.map_or(Duration::ZERO, |last| self.terms.over_at(last).since(now))
+        self.leader.may_act_for(pod, now)
     }
 
     /// Returns the pods as the planner takes them.
@@ -122,7 +142,7 @@ impl Fleet {
             Candidate {
                 pod: record.info.pod.clone(),
                 capacity: record.info.capacity,
-                ready: state(&live, record, now, &self.terms) == PodState::Ready,
+                ready: self.state(&live, record, now) == PodState::Ready,
                 open: record.marks.open(),
                 targets: model.targets_of(&record.info.pod),
                 load: live.load,
@@ -131,18 +151,19 @@ impl Fleet {
         model.pods().map(candidate).collect()
     }
 
-    /// Returns the witnesses of a pod. The set only grows while no pod can be forgotten, so its size is its version.
+    /// Returns the witnesses of a pod: all others of the config in force.
     pub(super) fn witnesses(&self, model: &Model, of: &PodId) -> Witnesses {
-        let others = model.pods().map(|record| &record.info).filter(|info| info.pod != *of);
-        let peer = |info: &PodInfo| Peer { pod: info.pod.clone(), address: info.address.clone() };
-        Witnesses { version: model.pods().len() as u64, pods: others.map(peer).collect() }
+        let members = self.leader.members();
+        let others = members.now.iter().filter(|pod| *pod != of).filter_map(|pod| model.pod(pod));
+        let peer = |record: &PodRecord| Peer { pod: record.info.pod.clone(), address: record.info.address.clone() };
+        Witnesses { version: members.version, pods: others.map(peer).collect() }
     }
 
     /// Returns a pod as it stands at `now`.
     pub(super) fn status(&self, record: &PodRecord, model: &Model, now: Mono) -> PodStatus {
         let live = self.live(&record.info.pod);
         let granted = live.granted.filter(|(id, _)| *id == record.lease_id);
-        let state = state(&live, record, now, &self.terms);
+        let state = self.state(&live, record, now);
         let told = live.told.filter(|(told, _)| *told == state);
         PodStatus {
             info: record.info.clone(),
@@ -163,6 +184,10 @@ impl Fleet {
         }
     }
 
+    fn state(&self, live: &Liveness, record: &PodRecord, now: Mono) -> PodState {
+        state(live, record, now, &self.terms, self.leader.may_act_for(&record.info.pod, now))
+    }
+
     fn live(&self, pod: &PodId) -> Liveness {
         self.pods.get(pod).copied().unwrap_or_default()
     }
@@ -172,7 +197,8 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn state(live: &Liveness, record: &PodRecord, now: Mono, terms: &LeaseTerms) -> PodState {
+/// `may_act` is for how long any lease of the pod may still be valid.
+fn state(live: &Liveness, record: &PodRecord, now: Mono, terms: &LeaseTerms, may_act: Duration) -> PodState {
     if record.buried {
         return PodState::Dead;
     }
@@ -183,7 +209,7 @@ fn state(live: &Liveness, record: &PodRecord, now: Mono, terms: &LeaseTerms) -> 
         Some(_) => PodState::Suspect,
         None if live.joined => PodState::Joining,
         // Known from the database: it may hold a lease that the leader before this one granted.
-        None if live.last.is_some_and(|at| terms.over_at(at) > now) => PodState::Suspect,
+        None if !may_act.is_zero() => PodState::Suspect,
         None => PodState::Expired,
     }
 }

@@ -24,14 +24,15 @@ impl Generation {
         }
     }
 
-    /// Returns the transaction that begins it, when one is asked for.
-    pub(super) fn board(&mut self, model: &Model) -> Option<Batch> {
+    /// Returns the transaction that begins it, when one is asked for: after the newest that anybody has `seen`.
+    pub(super) fn board(&mut self, model: &Model, seen: u32) -> Option<Batch> {
         let (by, reply) = self.waiting.take()?;
-        let answer = GenerationBegun { revision: Revision(0), ..would_begin(model) };
+        let answer = GenerationBegun { revision: Revision(0), ..would_begin(model, seen) };
         let audit = by.audit("generation-new", "cluster");
         let kept = by.keep(&answer).into_iter().collect();
+        let generation = answer.generation;
         self.riding = Some((answer, reply));
-        Some(Batch { generation: true, audits: vec![audit], kept, ..Batch::default() })
+        Some(Batch { generation: Some(generation), audits: vec![audit], kept, ..Batch::default() })
     }
 
     /// A transaction is committed at `revision`. Returns the generation that began with it; none when it was another.
@@ -51,9 +52,9 @@ impl Generation {
 }
 
 /// Says what a new generation would mean, and changes nothing.
-pub(super) fn would_begin(model: &Model) -> GenerationBegun {
+pub(super) fn would_begin(model: &Model, seen: u32) -> GenerationBegun {
     GenerationBegun {
-        generation: model.epoch().generation() + 1,
+        generation: model.epoch().generation().max(seen).saturating_add(1),
         pods: model.pods().map(|record| record.info.pod.clone()).collect(),
         revision: model.revision(),
         dry_run: true,

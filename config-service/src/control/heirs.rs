@@ -191,7 +191,7 @@ fn bequeath(
     let from = schema(Some(dead));
     let mut candidates = fleet.candidates.clone();
     candidates.retain(|candidate| may_receive(from, schema(model.pod(&candidate.pod))));
-    if !candidates.iter().any(|candidate| candidate.ready && candidate.capacity > 0.0) {
+    if !candidates.iter().any(|candidate| candidate.ready && candidate.open && candidate.capacity > 0.0) {
         return;
     }
     let homeless = model.assignments_of(&dead.info.pod, None).filter(|assignment| !taken.contains(&assignment.target));

@@ -30,7 +30,7 @@ pub(super) struct Mutations {
 enum Mutation {
     Register(Register, Reply<Registered>),
     AcceptLoss(Loss),
-    Bury(Burial, u64),
+    GiveUp(Burial),
     Errand(Errand, Reply<Revision>),
 }
 
@@ -51,7 +51,7 @@ impl Mutation {
         match self {
             Self::Register(register, _) => register.pod.as_str(),
             Self::AcceptLoss(loss) => loss.pod.as_str(),
-            Self::Bury(burial, _) => burial.pod.as_str(),
+            Self::GiveUp(burial) => burial.pod.as_str(),
             Self::Errand(errand, _) => &errand.subject,
         }
     }
@@ -61,7 +61,7 @@ impl Mutation {
         match self {
             Self::Register(_, reply) => drop(reply.send(Err(why))),
             Self::AcceptLoss(loss) => drop(loss.reply.send(Err(why))),
-            Self::Bury(burial, _) => drop(burial.reply.send(Err(why))),
+            Self::GiveUp(burial) => burial.refuse(why),
             Self::Errand(_, reply) => drop(reply.send(Err(why))),
         }
     }
@@ -83,9 +83,9 @@ impl Mutations {
         self.waiting.push_back(Mutation::AcceptLoss(Loss { pod, by, left: None, done: 0, reply }));
     }
 
-    /// Takes somebody's proof that a pod is dead.
-    pub(super) fn bury(&mut self, burial: Burial) {
-        self.waiting.push_back(Mutation::Bury(burial, 0));
+    /// Takes somebody's word that a buried pod will not say any more what it holds.
+    pub(super) fn give_up(&mut self, burial: Burial) {
+        self.waiting.push_back(Mutation::GiveUp(burial));
     }
 
     /// Takes an errand.
@@ -114,10 +114,15 @@ impl Mutations {
                     Ok(()) => Ok(Mutation::AcceptLoss(loss)),
                     Err(why) => Err((Mutation::AcceptLoss(loss), why)),
                 },
-                Mutation::Bury(burial, _) => match burial.board(model, fleet, now, batch) {
-                    Ok(targets) => Ok(Mutation::Bury(burial, targets)),
-                    Err(why) => Err((Mutation::Bury(burial, 0), why)),
-                },
+                Mutation::GiveUp(burial) => {
+                    if let Some(record) = model.pod(&burial.pod) {
+                        let (given_up, expected) =
+                            (PodRecord { report: false, ..record.clone() }, Some(record.lease_id));
+                        batch.writes.push(Write::Pod { record: given_up, expected, floor: Epoch(0) });
+                    }
+                    burial.note(model, batch);
+                    Ok(Mutation::GiveUp(burial))
+                }
                 Mutation::Errand(errand, reply) => match errand::check(&errand, model, batch, self.max_tokens) {
                     Ok(()) => {
                         errand.board(model, batch);
@@ -152,7 +157,7 @@ impl Mutations {
                     tracing::warn!(%pod, targets, actor, request_id, "the loss of a pod's data was accepted by an operator");
                     let _ = reply.send(Ok(DataLossAccepted { pod, targets, revision, dry_run: false }));
                 }
-                Mutation::Bury(burial, targets) => burial.done(targets, revision),
+                Mutation::GiveUp(burial) => burial.done(revision),
                 Mutation::Errand(Errand { action, subject, by, .. }, reply) => {
                     let By { actor, request_id, .. } = &by;
                     tracing::info!(action, subject, actor, request_id, "an operator made a change");

@@ -74,7 +74,11 @@ fn succeeds(
 ) -> Result<bool, ControlError> {
     let pod = &register.pod;
     // Dead for good, or the folder's lock proves that it has ended: its targets' data may be just here.
-    if record.buried || register.previous.as_ref() == Some(&record.info.incarnation) {
+    if record.buried {
+        fleet.readmits(pod, &register.incarnation)?;
+        return Ok(true);
+    }
+    if register.previous.as_ref() == Some(&record.info.incarnation) {
         return Ok(true);
     }
     let remaining = fleet.may_act_for(pod, now);

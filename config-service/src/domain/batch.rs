@@ -1,7 +1,7 @@
 //! What one transaction is to write, and the stamped changes that come out of it. Stamping is shared by all stores, so
 //! that a revision and an epoch mean the same in each.
 
-use super::{Edit, Fencing, Marks, MemberSets, PodRecord, moves};
+use super::{Edit, Fencing, Marks, Members, PodRecord, moves};
 use serde::{Deserialize, Serialize};
 use shared::wire::{
     control::{Assignment, AssignmentState, DataAt},
@@ -41,8 +41,8 @@ pub enum Write {
     /// An incarnation of a pod is over, irrevocably (OWNERSHIP.md, Leases 5). Expects that it is the pod's newest under this
     /// lease, and not buried yet.
     Bury(PodRecord),
-    /// The witness config gets its next version; expects the one before.
-    Members(MemberSets),
+    /// The witness config gets its next version, or lets go of the set before; expects the step before that.
+    Members(Members),
     /// A pod is about to be fenced. Neither lease nor round ever goes back.
     Fencing(Fencing),
     /// It is known now who holds what in this generation.
@@ -103,10 +103,10 @@ pub struct Batch {
     pub audits: Vec<Audit>,
     /// Answers to be kept.
     pub kept: Vec<Kept>,
-    /// Begins a new cluster generation (OWNERSHIP.md, Leases 11): every counter goes beyond what any older generation can
+    /// Begins this cluster generation, which is a new one (OWNERSHIP.md, Leases 11): every counter goes beyond what any older generation can
     /// have issued, every pod has to register anew and to report, the change log is empty, and this term is over. Goes
     /// together with no rows.
-    pub generation: bool,
+    pub generation: Option<u32>,
 }
 
 impl Batch {
@@ -116,7 +116,7 @@ impl Batch {
     /// Returns whether there is nothing to be written.
     pub fn is_empty(&self) -> bool {
         let nothing = self.writes.is_empty() && self.edits.is_empty();
-        nothing && self.audits.is_empty() && self.kept.is_empty() && !self.generation
+        nothing && self.audits.is_empty() && self.kept.is_empty() && self.generation.is_none()
     }
 
     /// Returns how many epochs the batch takes.
@@ -188,7 +188,7 @@ pub enum Change {
         /// The revision that made it so.
         revision: Revision,
         /// The config.
-        members: MemberSets,
+        members: Members,
     },
     /// A pod is being fenced.
     Fencing {

@@ -1,10 +1,8 @@
-//! What is known of the pods together: who is whose witness, how far each is fenced, and since which generation it is known
-//! what they hold. Pure.
+//! What is known of the pods together: how far each is fenced, and from which numbers a generation counts. Pure.
 
 use serde::{Deserialize, Serialize};
 use shared::wire::peers::Mark;
 use shared::{Epoch, LeaseId, PodId, Term};
-use std::collections::BTreeSet;
 
 /// A lease that is, or ever was, being fenced (OWNERSHIP.md, Leases 4): committed before any witness is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,17 +22,6 @@ impl Fencing {
     pub fn mark(&self) -> Mark {
         Mark { pod: self.pod.clone(), lease_id: self.lease_id }
     }
-}
-
-/// The witness config (OWNERSHIP.md, Leases 7), as the database keeps it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberSets {
-    /// Its version.
-    pub version: u64,
-    /// All gateways of this version: each one's witnesses are all others.
-    pub now: BTreeSet<PodId>,
-    /// Those of the version before, which some pod may still hold.
-    pub before: BTreeSet<PodId>,
 }
 
 /// The numbers below which nothing is issued in a cluster generation, so that what an older one has issued, also what the

@@ -1,6 +1,6 @@
 //! Pods and assignments in memory, as the database has them at one revision.
 
-use super::{Change, Edit, Fencing, Marks, MemberSets, SettingRecord, TokenRecord, moves::Running};
+use super::{Change, Edit, Fencing, Marks, Members, SettingRecord, TokenRecord, moves::Running};
 use serde::{Deserialize, Serialize};
 use shared::wire::{
     control::{Assignment, AssignmentState, BotInfo, PodInfo},
@@ -63,7 +63,7 @@ pub struct Snapshot {
     /// All settings that somebody has set.
     pub settings: Vec<SettingRecord>,
     /// The witness config.
-    pub members: MemberSets,
+    pub members: Members,
     /// How far pods are fenced, by name.
     pub fencing: Vec<Fencing>,
     /// The newest generation in which it is known who holds what.
@@ -84,7 +84,7 @@ pub struct Model {
     per_platform: BTreeMap<Platform, u64>,
     guilds: u64,
     quarantined: BTreeSet<TargetId>,
-    members: MemberSets,
+    members: Members,
     fencing: BTreeMap<PodId, Fencing>,
     settled: u32,
 }
@@ -215,7 +215,7 @@ impl Model {
     }
 
     /// Returns the witness config.
-    pub fn members(&self) -> &MemberSets {
+    pub fn members(&self) -> &Members {
         &self.members
     }
 

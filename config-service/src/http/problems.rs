@@ -29,6 +29,7 @@ pub(super) const CODES: &[Code] = &[
     code(404, "unknown-pod", "No pod of this name has registered."),
     code(405, "method-not-allowed", "The path takes other methods; `Allow` names them."),
     code(408, "body-too-slow", "The body did not arrive in time."),
+    code(409, "cloned", "Two processes go on as one pod: a machine or a data folder was copied."),
     code(409, "generation-ahead", "The pod has seen epochs of a newer database than this one."),
     code(409, "idempotency-in-use", "A request with this Idempotency-Key is under way."),
     code(409, "incarnation-buried", "This life of the pod was failed over; it begins a new one in the same folder."),
@@ -68,6 +69,11 @@ pub(super) const CODES: &[Code] = &[
     code(503, "report-first", "The pod has to report what it holds before it is granted anything."),
     code(503, "revision-ahead", "A pod has seen a revision that this database has not reached: it is an older copy."),
     code(503, "store-unavailable", "The database does not answer; nothing was promised."),
+    code(
+        503,
+        "suspended",
+        "The pod was declared dead or was copied, or its name stands for a life before this one; it waits.",
+    ),
     code(503, "too-many-exports", "The pod writes as many exports as it may; try again later."),
     code(503, "too-many-moves", "As many moves are under way as may be; try again in a moment."),
     code(503, "too-many-passed-on", "As many requests as may be wait for the leader; try again."),
@@ -133,6 +139,16 @@ impl From<ControlError> for Problem {
             E::Buried(_) => Self::conflict(
                 "incarnation-buried",
                 format!("{text}; begin a new incarnation in the same folder, register it, and report what it holds"),
+            ),
+            E::Cloned(_) => {
+                Self::conflict("cloned", format!("{text}; stop one of the two, and register the other anew"))
+            }
+            E::Suspended(_) => Self::unavailable("suspended", format!("{text}; try again in a moment")),
+            E::ConfigAhead(_) => Self::unavailable(
+                "revision-ahead",
+                format!(
+                    "{text}: this is an older copy; bring back the newest one, or begin a new generation with berth generation new"
+                ),
             ),
             E::ReportFirst(pod) => {
                 Self::unavailable("report-first", format!("{text}; send it to /v1/pods/{pod}/holdings"))

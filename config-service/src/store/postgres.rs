@@ -352,14 +352,14 @@ async fn write(db: &mut PgConnection, term: Term, batch: &Batch) -> Result<Commi
     let edits: Vec<_> = batch.edits.iter().map(|edit| edit.stamped(now_ms)).collect();
     ledger::edit(db, &edits).await?;
     ledger::audit(db, batch, revision, now_ms).await?;
-    if batch.generation {
-        fleet::begin_generation(db, epoch.generation() + 1).await?;
+    if let Some(generation) = batch.generation {
+        fleet::begin_generation(db, generation, epoch).await?;
     }
     let edited = edits_for_followers(batch);
     if edited {
         sqlx::query("UPDATE leader SET edits = edits + 1").execute(&mut *db).await?;
     }
-    if edited || batch.generation || !changes.is_empty() {
+    if edited || batch.generation.is_some() || !changes.is_empty() {
         wake::all(db).await?;
     }
     Ok(Committed { revision, epoch, changes, edits })

@@ -192,8 +192,8 @@ impl Store for Sqlite {
             let edits: Vec<_> = batch.edits.iter().map(|edit| edit.stamped(now_ms)).collect();
             ledger::edit(db, &edits)?;
             ledger::audit(db, &batch, revision, now_ms)?;
-            if batch.generation {
-                fleet::begin_generation(db, epoch.generation() + 1)?;
+            if let Some(generation) = batch.generation {
+                fleet::begin_generation(db, generation, epoch)?;
             }
             if edits_for_followers(&batch) {
                 db.execute("UPDATE leader SET edits = edits + 1", []).map_err(rejected)?;

@@ -42,6 +42,7 @@ pub(super) fn options(extra: &[&str]) -> Options {
         "--admin-tokens=admin",
         "--watch-bookmark=100ms",
         "--leader-lease=300ms",
+        "--term-check=0s",
     ];
     Flags::parse_from(fixed.iter().chain(extra)).options
 }

@@ -118,7 +118,7 @@ async fn the_metrics_have_their_names() {
     for line in [
         "berth_pod_targets{pod=\"gateway-0\"} 1",
         "berth_leader 1",
-        "berth_revision 2",
+        "berth_revision 3",
         "berth_lease_remaining_seconds{pod=\"gateway-0\"} 7.0",
         "berth_heartbeats_total{result=\"granted\"} 1",
         "berth_registrations_total{result=\"ok\"} 1",

@@ -20,16 +20,16 @@ async fn a_watch_begins_with_everything_and_goes_on_with_what_changes() {
     let mut watcher = node.watch("/v1/watch", None).await;
     let snapshot = watcher.next().await.expect("a snapshot");
     assert!(
-        matches!(&snapshot, Watch::Snapshot { first: true, more: false, pods, revision: Revision(2), .. } if pods.len() == 1)
+        matches!(&snapshot, Watch::Snapshot { first: true, more: false, pods, revision: Revision(3), .. } if pods.len() == 1)
     );
     assert_eq!(targets(&snapshot), ["discord:guild:1"]);
-    assert_eq!(watcher.next().await, Some(Watch::Bookmark { revision: Revision(2) }));
+    assert_eq!(watcher.next().await, Some(Watch::Bookmark { revision: Revision(3) }));
 
     node.place(&["discord:guild:2", "discord:guild:3"]).await.expect("placed");
     let delta = watcher.news().await;
-    assert_eq!((targets(&delta).len(), delta.completes()), (2, Some(Revision(4))));
+    assert_eq!((targets(&delta).len(), delta.completes()), (2, Some(Revision(5))));
 
-    let mut resumed = node.watch("/v1/watch", Some(3)).await;
+    let mut resumed = node.watch("/v1/watch", Some(4)).await;
     assert_eq!(targets(&resumed.next().await.expect("a delta")), ["discord:guild:3"]);
     drop(resumed);
     node.stop().await;
@@ -92,7 +92,7 @@ async fn a_position_survives_a_restart_and_an_impossible_one_starts_over() {
     assert_eq!(seen, names);
     node.place(&[]).await.expect("nothing asked");
     node.registered("gateway-1", 1).await.expect("registers");
-    assert_eq!(watcher.news().await.completes(), Some(Revision(1_502)), "and then live");
+    assert_eq!(watcher.news().await.completes(), Some(Revision(1_503)), "and then live");
 
     let mut ahead = node.watch("/v1/watch", Some(9_999)).await;
     assert!(matches!(ahead.next().await, Some(Watch::Resync { .. })));
@@ -115,7 +115,7 @@ async fn a_position_that_was_trimmed_away_starts_over() {
     })
     .await;
     let mut recent = node.watch("/v1/watch", Some(1_195)).await;
-    assert_eq!(recent.next().await.and_then(|message| message.completes()), Some(Revision(1_201)));
+    assert_eq!(recent.next().await.and_then(|message| message.completes()), Some(Revision(1_202)));
     node.stop().await;
 }
 

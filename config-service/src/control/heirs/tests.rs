@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{MemberSets, Snapshot};
+use crate::domain::{Members, Snapshot};
 use shared::wire::control::{BotInfo, Holding, Holdings, Load, PodInfo};
 use shared::{Incarnation, LeaseId, Revision};
 
@@ -83,7 +83,7 @@ fn model(generation: u64, pods: Vec<PodRecord>, assignments: Vec<Assignment>) ->
         epoch: Epoch(generation * EPOCH + 900),
         pods,
         assignments,
-        members: MemberSets::default(),
+        members: Members::default(),
         settled: 1,
         ..Snapshot::default()
     })

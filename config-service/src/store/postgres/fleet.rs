@@ -1,15 +1,15 @@
 //! PostgreSQL's rows about the pods together: the dead, the witness config, fencing, and the cluster's generation.
 
-use super::super::{name, names, names_of};
+use super::super::{check_generation, name, names, names_of};
 use super::{StoreError, session::Failure, signed, unsigned};
-use crate::domain::{Base, Fencing, MemberSets, PodRecord};
-use shared::{LeaseId, Term};
+use crate::domain::{Base, Fencing, Members, PodRecord};
+use shared::{Epoch, LeaseId, Term};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-pub(super) async fn members(db: &mut PgConnection) -> Result<MemberSets, Failure> {
+pub(super) async fn members(db: &mut PgConnection) -> Result<Members, Failure> {
     let row = sqlx::query("SELECT version, now, before FROM members").fetch_one(db).await?;
     let version = unsigned(row.try_get(0)?)?;
-    Ok(MemberSets { version, now: names_of(row.try_get(1)?)?, before: names_of(row.try_get(2)?)? })
+    Ok(Members { version, now: names_of(row.try_get(1)?)?, before: names_of(row.try_get(2)?)? })
 }
 
 pub(super) async fn fencing(db: &mut PgConnection) -> Result<Vec<Fencing>, Failure> {
@@ -37,8 +37,8 @@ pub(super) async fn bury(db: &mut PgConnection, record: &PodRecord) -> Result<()
     expect_one(written.rows_affected(), || format!("pod {} has registered again, or is buried", record.info.pod))
 }
 
-pub(super) async fn write_members(db: &mut PgConnection, members: &MemberSets) -> Result<(), Failure> {
-    let statement = sqlx::query("UPDATE members SET version = $1, now = $2, before = $3 WHERE version = $1 - 1")
+pub(super) async fn write_members(db: &mut PgConnection, members: &Members) -> Result<(), Failure> {
+    let statement = sqlx::query("UPDATE members SET version = $1, now = $2, before = $3 WHERE version IN ($1, $1 - 1)")
         .bind(signed(members.version)?)
         .bind(names(&members.now))
         .bind(names(&members.before));
@@ -65,13 +65,16 @@ pub(super) async fn settle(db: &mut PgConnection, generation: u32) -> Result<(),
 }
 
 /// Begins generation `generation`, and ends the term: whoever leads next reads everything anew.
-pub(super) async fn begin_generation(db: &mut PgConnection, generation: u32) -> Result<(), Failure> {
+pub(super) async fn begin_generation(db: &mut PgConnection, generation: u32, last: Epoch) -> Result<(), Failure> {
+    check_generation(generation, last)?;
     let base = Base::of(generation);
     let (epoch, counter) = (signed(base.epoch.0)?, signed(base.counter)?);
     let leader = "UPDATE leader SET epoch = $1, revision = greatest(revision, $2), term = greatest(term, $2)";
     sqlx::query(leader).bind(epoch).bind(counter).execute(&mut *db).await?;
     let lease = "UPDATE leader_lease SET term = greatest(term, $1), expires_at = '-infinity'";
     sqlx::query(lease).bind(counter).execute(&mut *db).await?;
+    let members = "UPDATE members SET version = greatest(version, $1), before = now";
+    sqlx::query(members).bind(counter).execute(&mut *db).await?;
     sqlx::query("TRUNCATE change").execute(&mut *db).await?;
     let pods = "UPDATE pod SET report = true, buried = false, lease_id = greatest(lease_id, $1)";
     sqlx::query(pods).bind(counter).execute(&mut *db).await?;

@@ -1,10 +1,10 @@
 //! SQLite's rows about the pods together: the dead, the witness config, fencing, and the cluster's generation.
 
-use super::super::{name, names, names_of};
+use super::super::{check_generation, name, names, names_of};
 use super::{StoreError, rejected, signed, unsigned};
-use crate::domain::{Base, Fencing, MemberSets, PodRecord};
+use crate::domain::{Base, Fencing, Members, PodRecord};
 use rusqlite::{Params, Row, Transaction, params};
-use shared::{LeaseId, Term};
+use shared::{Epoch, LeaseId, Term};
 
 fn text(row: &Row<'_>, at: usize) -> Result<String, StoreError> {
     row.get(at).map_err(rejected)
@@ -14,11 +14,11 @@ fn number(row: &Row<'_>, at: usize) -> Result<u64, StoreError> {
     row.get::<_, i64>(at).map_err(rejected).and_then(unsigned)
 }
 
-pub(super) fn members(db: &Transaction<'_>) -> Result<MemberSets, StoreError> {
+pub(super) fn members(db: &Transaction<'_>) -> Result<Members, StoreError> {
     let mut statement = db.prepare_cached("SELECT version, now, before FROM members").map_err(rejected)?;
     let mut rows = statement.query([]).map_err(rejected)?;
-    let Some(row) = rows.next().map_err(rejected)? else { return Ok(MemberSets::default()) };
-    Ok(MemberSets { version: number(row, 0)?, now: names_of(&text(row, 1)?)?, before: names_of(&text(row, 2)?)? })
+    let Some(row) = rows.next().map_err(rejected)? else { return Ok(Members::default()) };
+    Ok(Members { version: number(row, 0)?, now: names_of(&text(row, 1)?)?, before: names_of(&text(row, 2)?)? })
 }
 
 pub(super) fn fencing(db: &Transaction<'_>) -> Result<Vec<Fencing>, StoreError> {
@@ -42,8 +42,8 @@ pub(super) fn bury(db: &Transaction<'_>, record: &PodRecord) -> Result<(), Store
     })
 }
 
-pub(super) fn write_members(db: &Transaction<'_>, members: &MemberSets) -> Result<(), StoreError> {
-    let sql = "UPDATE members SET version = ?1, now = ?2, before = ?3 WHERE version = ?1 - 1";
+pub(super) fn write_members(db: &Transaction<'_>, members: &Members) -> Result<(), StoreError> {
+    let sql = "UPDATE members SET version = ?1, now = ?2, before = ?3 WHERE version IN (?1, ?1 - 1)";
     one(db, sql, params![signed(members.version)?, names(&members.now), names(&members.before)], || {
         format!("the witness config before {} is not in force", members.version)
     })
@@ -63,13 +63,16 @@ pub(super) fn settle(db: &Transaction<'_>, generation: u32) -> Result<(), StoreE
 }
 
 /// Begins generation `generation`, and ends the term: whoever leads next reads everything anew.
-pub(super) fn begin_generation(db: &Transaction<'_>, generation: u32) -> Result<(), StoreError> {
+pub(super) fn begin_generation(db: &Transaction<'_>, generation: u32, last: Epoch) -> Result<(), StoreError> {
+    check_generation(generation, last)?;
     let base = Base::of(generation);
     let (epoch, counter) = (signed(base.epoch.0)?, signed(base.counter)?);
     let leader = "UPDATE leader SET epoch = ?1, revision = max(revision, ?2), term = max(term, ?2)";
     db.execute(leader, [epoch, counter]).map_err(rejected)?;
     let lease = "UPDATE leader_lease SET term = max(term, ?1), expires_ms = 0";
     db.execute(lease, [counter]).map_err(rejected)?;
+    let members = "UPDATE members SET version = max(version, ?1), before = now";
+    db.execute(members, [counter]).map_err(rejected)?;
     db.execute("DELETE FROM change", []).map_err(rejected)?;
     let pods = "UPDATE pod SET report = 1, buried = 0, lease_id = max(lease_id, ?1)";
     db.execute(pods, [counter]).map_err(rejected)?;
