@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod events;
+pub(crate) mod generation;
 pub(crate) mod leader;
 pub(crate) mod moves;
 mod pages;

@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Say which config-service leads; let another one lead
     #[command(subcommand)]
     Leader(admin::leader::Verb),
+    /// Begin anew with a database that was restored
+    #[command(subcommand)]
+    Generation(admin::generation::Verb),
     /// Say who else may ask the admin API, and for what
     #[command(subcommand)]
     Token(admin::token::Verb),

@@ -60,6 +60,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
         Command::Move(verb) => client_runtime()?.block_on(admin::moves::run(*verb)),
         Command::Leader(verb) => client_runtime()?.block_on(admin::leader::run(verb)),
+        Command::Generation(verb) => client_runtime()?.block_on(admin::generation::run(verb)),
         Command::Token(verb) => client_runtime()?.block_on(admin::token::run(verb)),
         Command::Context(verb) => context::run(verb),
         Command::Config(args) => admin::place::show(&args),

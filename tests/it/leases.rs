@@ -120,7 +120,7 @@ async fn a_second_process_on_one_data_folder_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_with_another_data_folder_does_not_serve_its_targets_empty() {
-    let mut cluster = quick().start().await;
+    let mut cluster = Setup { gateways: 1, ..quick() }.start().await;
     let chat = cluster.chat_on("gateway-0", -400).await;
     let (folder, aside) = (cluster.pod_folder("gateway-0"), cluster.pod_folder("aside"));
     cluster.gateway("gateway-0").kill().await;
@@ -145,7 +145,7 @@ async fn a_pod_with_another_data_folder_does_not_serve_its_targets_empty() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_data_folder_is_given_up_only_when_an_operator_says_so() {
-    let mut cluster = quick().start().await;
+    let mut cluster = Setup { gateways: 1, ..quick() }.start().await;
     let chat = cluster.chat_on("gateway-0", -500).await;
     let target = format!("telegram:channel:{chat}");
     let before = cluster.state(&target).await.expect("the target exists");

@@ -10,7 +10,7 @@ use crate::{
 use shared::{
     PodId,
     wire::{
-        admin::{AcceptDataLoss, DataLossAccepted, PodList, PodStatus},
+        admin::{AcceptDataLoss, DataLossAccepted, DeadDeclared, DeclareDead, PodList, PodStatus},
         control::PodState,
     },
 };
@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Uncordon(drain::Mark),
     /// Give up what a pod's lost data folder held: its targets begin empty
     AcceptDataLoss(Accept),
+    /// Say that a pod is dead for good: its targets get other owners
+    DeclareDead(Declare),
 }
 
 /// Flags of `berth pod list`.
@@ -68,6 +70,23 @@ pub(crate) struct Accept {
     one: One,
 }
 
+/// Flags of `berth pod declare-dead`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Only when its process has ended for good: one that acts on is not noticed, and targets would have two owners.\nExample:\n  berth pod declare-dead gateway-1 --i-know --reason 'the machine was scrapped'"
+)]
+pub(crate) struct Declare {
+    /// Says that the pod's process certainly has ended, and its machine acts no more
+    #[arg(long)]
+    i_know: bool,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Which pod.
+    #[command(flatten)]
+    one: One,
+}
+
 /// Does what the verb says.
 pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
@@ -78,6 +97,7 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Cordon(args) => drain::mark(args, "cordon").await,
         Verb::Uncordon(args) => drain::mark(args, "uncordon").await,
         Verb::AcceptDataLoss(args) => accept_data_loss(args).await,
+        Verb::DeclareDead(args) => declare_dead(args).await,
     }
 }
 
@@ -85,6 +105,9 @@ async fn list(args: All) -> Result<(), Failure> {
     let list: PodList = args.common.api()?.get("/v1/pods").await?;
     output::rows(args.common.output, &list, &list.pods, &HEAD, cells)
 }
+
+/// How long the end of a declared death is waited for.
+const DECLARE: std::time::Duration = std::time::Duration::from_secs(30);
 
 const HEAD: [&str; 7] = ["POD", "STATE", "TARGETS", "EVENTS/S", "LEASE", "ADDRESS", "VERSION"];
 
@@ -153,6 +176,23 @@ fn sheet(pod: &PodStatus) -> String {
         fact("bot", format!("{}{version}, {schema}", bot.name));
     }
     table.render()
+}
+
+async fn declare_dead(args: Declare) -> Result<(), Failure> {
+    // The leader may have to wait until no lease of the pod can be valid.
+    let api = args.one.common.api()?.patient(DECLARE);
+    let path = format!("/v1/pods/{}/declare-dead", args.one.pod);
+    let word = DeclareDead { i_know: args.i_know, reason: args.reason };
+    let done: DeadDeclared = api.post(&path, &word).await.map_err(|why| unknown(why, &args.one.pod))?;
+    match args.one.common.output {
+        Format::Json => output::print(&output::json(&done)),
+        Format::Jsonl => output::rows(Format::Jsonl, &(), &[done], &[], |_| Vec::new()),
+        Format::Name => output::print(&format!("{}\n", done.pod)),
+        Format::Table => output::print(&format!(
+            "{} is dead; {} targets get other owners, and wait there for its data (revision {})\n",
+            done.pod, done.targets, done.revision
+        )),
+    }
 }
 
 async fn accept_data_loss(args: Accept) -> Result<(), Failure> {

@@ -105,6 +105,12 @@ fn screen(status: &Status) -> String {
 /// Returns a sentence for everything that is not as it should be.
 fn problems(status: &Status) -> Vec<String> {
     let mut found = Vec::new();
+    found.extend(status.health.stopped.as_deref().map(output::plain));
+    match status.health.quarantined {
+        0 => {}
+        1 => found.push("1 target is quarantined: nobody reachable has its data".to_owned()),
+        some => found.push(format!("{some} targets are quarantined: nobody reachable has their data")),
+    }
     if status.health.status != "ok" {
         found.push(format!("config-service is {}", status.health.status));
     }

@@ -17,7 +17,7 @@ use shared::{
     Platform, PodId, TargetId,
     wire::{
         admin::TargetList,
-        control::{Assignment, TargetState},
+        control::{Assignment, AssignmentState, TargetState},
     },
 };
 
@@ -126,12 +126,13 @@ async fn list(args: List) -> Result<(), Failure> {
     Ok(())
 }
 
-const HEAD: [&str; 6] = ["TARGET", "POD", "EPOCH", "REVISION", "REASON", "AGE"];
+const HEAD: [&str; 7] = ["TARGET", "POD", "STATE", "EPOCH", "REVISION", "REASON", "AGE"];
 
 fn cells(found: &Assignment, now: u64) -> Vec<String> {
     vec![
         found.target.to_string(),
         found.pod.to_string(),
+        found.state.as_str().to_owned(),
         found.epoch.to_string(),
         found.revision.to_string(),
         found.reason.clone(),
@@ -180,6 +181,13 @@ fn sheet(shown: &Shown, now: u64) -> String {
     fact("epoch", found.epoch.to_string());
     fact("revision", found.revision.to_string());
     fact("reason", found.reason.clone());
+    if found.state == AssignmentState::Quarantined {
+        let place = found.data.as_ref().map_or_else(
+            || "nobody knows where its data is".to_owned(),
+            |data| format!("its data is in the folder of {}, incarnation {}", data.pod, data.incarnation),
+        );
+        fact("quarantined", format!("{place}; nothing is served"));
+    }
     fact("since", format!("{} ago", ago(now.saturating_sub(found.since_ms))));
     if let Some(parent) = &found.parent {
         fact("parent", parent.to_string());
