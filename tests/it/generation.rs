@@ -56,10 +56,12 @@ async fn a_restored_backup_stops_the_leader_until_a_new_generation_begins_and_no
     assert_eq!((begun.generation, begun.pods.len()), (2, 3));
 
     for (chat, was) in before {
-        cluster.post_until_taken(&message(&cluster, chat, 2), 90 * SECOND).await;
-        let now = assignment(&cluster, chat).await.expect("known");
+        let now = eventually("every pod has reported", 90 * SECOND, async || {
+            assignment(&cluster, chat).await.filter(|now| now.epoch.generation() == 2)
+        })
+        .await;
         assert!(now.pod == was.pod && now.epoch > was.epoch, "{now:?} after {was:?}");
-        assert_eq!(now.epoch.generation(), 2);
+        cluster.post_until_taken(&message(&cluster, chat, 2), 90 * SECOND).await;
         let path = format!("/v1/targets/telegram:channel:{chat}/state");
         let state = cluster.admin(&path).await.expect("answers").json();
         assert_eq!(state["applied"], 2, "nothing is lost: {state}");
