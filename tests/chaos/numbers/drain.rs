@@ -43,7 +43,9 @@ pub(super) async fn drain(plan: &Plan, folder: &Path) -> anyhow::Result<Figure> 
     let reply = bench.world.admin(&Method::POST, &path, Some(&json!({"reason": "measured"}))).await?;
     ensure!((200..300).contains(&reply.status), "POST {path}: {} {}", reply.status, reply.text());
     let empty = async |own: &Bench| owned(&own.world, 0).await == Some(0);
-    let done = bench.until("the pod is drained", WITHIN, empty).await?;
+    let drained = bench.until("the pod is drained", WITHIN, empty).await;
+    let left = owned(&bench.world, 0).await;
+    let done = drained.with_context(|| format!("{left:?} of {count} targets were left"))?;
     Ok(Figure::times(&format!("Drain of {count} small targets"), vec![done.since(began)], PROMISED))
 }
 
