@@ -285,15 +285,14 @@ impl Ownership {
         self.0.revision.send_replace(revision);
     }
 
-    /// Forgets everything the pod owned: this life of it is over, and another begins. Returns what that was, ordered.
-    pub fn give_all_up(&self) -> Vec<TargetId> {
+    /// Serves nothing of what the pod owned any more: this life of it is over, and another begins. The targets are its own
+    /// still as far as it has heard; they are denied until another pod gets them or they are given back.
+    pub fn give_all_up(&self) {
         let mut state = self.write();
         state.lease = None;
         state.start_over();
-        state.withheld.clear();
-        let mut gone: Vec<_> = state.owned.drain().map(|(target, _)| target).collect();
-        gone.sort();
-        gone
+        let owned = std::mem::take(&mut state.owned);
+        state.withheld.extend(owned);
     }
 
     /// Notes the cluster's generation. The log of a new one begins anew: a position in the old one says nothing about it

@@ -123,7 +123,10 @@ impl Stream {
     /// Follows one connection until it has to be left. `whole` says whether a position in the log is known.
     async fn follow(&mut self, whole: &mut bool, announcer: &mut Announcer, nag: &mut Nag) -> Result<Never, Left> {
         let path = format!("/v1/watch?pod={}", self.ownership.pod());
-        let position = self.ownership.revision().to_string();
+        let seen = self.ownership.revision();
+        // A new cluster generation, or a new life of this pod, knows no position.
+        *whole &= seen > Revision(0);
+        let position = seen.to_string();
         let headers: &[(&str, &str)] = if *whole { &[("last-event-id", &position)] } else { &[] };
         let mut body = self.client.stream(&path, headers).await?;
         let from = self.client.base().to_owned();

@@ -59,7 +59,7 @@ fn a_life_that_is_over_serves_nothing_and_the_next_one_only_what_is_given_back()
     assert_eq!(bench.engine().incarnation(), after);
     assert!(bench.ownership().targets().is_empty());
     bench.renew_lease();
-    assert!(matches!(bench.ownership().guard(&target), Err(Denied::NotOwner { .. })));
+    assert_eq!(bench.ownership().guard(&target), Err(Denied::Quarantined), "its own still, as far as it has heard");
     let kept = bench.block_on(bench.engine().kept(true, None, 10)).expect("read");
     assert_eq!(kept.len(), 1);
     let tell = |epoch, state, data| {
