@@ -22,6 +22,8 @@ mod moves;
 mod mutations;
 mod queue;
 mod registration;
+#[cfg(feature = "plant")]
+pub mod simulation;
 mod standing;
 mod upkeep;
 

@@ -13,6 +13,8 @@ mod page;
 pub mod planner;
 pub mod store;
 
+#[cfg(feature = "plant")]
+pub use control::simulation;
 pub use options::Options;
 use shared::{clock::BootClock, shutdown::Shutdown};
 use std::sync::Arc;

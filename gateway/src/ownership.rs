@@ -8,6 +8,8 @@ mod state;
 pub(crate) use log::{Act, OwnershipLog, What};
 pub use state::{Acquired, Changes};
 
+#[cfg(feature = "plant")]
+use shared::plant::{self, Bug};
 use shared::wire::control::Watch;
 use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, lease::Lease, lease::LeaseTerms, lease::Use};
 use state::{Held, State};
@@ -172,7 +174,15 @@ impl Ownership {
     /// [`Denied`].
     pub fn check(&self, guard: &Guard, what: Use) -> Result<(), Denied> {
         let state = self.read();
+        #[cfg(feature = "plant")]
+        if plant::on(Bug::LeaseNotChecked) && state.owned.get(&guard.target) == Some(&guard.epoch) {
+            return Ok(());
+        }
         self.lease_allows(&state, what)?;
+        #[cfg(feature = "plant")]
+        if plant::on(Bug::EpochNotChecked) {
+            return Ok(());
+        }
         match state.owned.get(&guard.target) {
             Some(epoch) if *epoch == guard.epoch => Ok(()),
             Some(epoch) => Err(Denied::NotOwner { epoch: *epoch }),
@@ -236,6 +246,8 @@ impl Ownership {
     pub fn stage(&self, message: Watch) -> Staged {
         let mut state = self.write();
         let completes = message.completes();
+        #[cfg(feature = "plant")]
+        let before = state.owned.clone();
         let changes = match message {
             Watch::Snapshot { first, more, assignments, .. } => state.snapshot(&self.0.pod, first, more, assignments),
             Watch::Delta { assignments, .. } => state.delta(&self.0.pod, assignments),
@@ -245,6 +257,10 @@ impl Ownership {
                 Changes::default()
             }
         };
+        #[cfg(feature = "plant")]
+        if plant::on(Bug::LostTargetServed) {
+            state.owned.extend(before);
+        }
         Staged { changes, completes }
     }
 

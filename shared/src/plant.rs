@@ -43,19 +43,7 @@ pub enum Bug {
     LeaseNotChecked,
     /// The epoch is not looked at in the transaction (Epochs).
     EpochNotChecked,
-    /// An event is acknowledged before its commit (Data 2, 3).
-    AcknowledgedBeforeCommit,
-    /// The inbox is not asked whether an event came before (Data 2).
-    DedupeOff,
-    /// A source that hears nothing of its frozen move serves again by itself (Moves).
-    UnfrozenByTimer,
-    /// A destination says that it has imported what it has not verified or not on disk (Moves).
-    ImportedTooEarly,
-    /// A source accepts events for a frozen target (Moves).
-    FrozenAccepts,
-    /// A leader commits a move without the source's release (Leases 8).
-    MoveWithoutRelease,
-    /// A router sends what it has to send under the epoch of whoever it asks, and believes older routes (Epochs).
+    /// A router believes older routes (Epochs).
     RouterBelievesOlder,
 }
 

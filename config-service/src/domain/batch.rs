@@ -3,6 +3,8 @@
 
 use super::{Edit, Fencing, Marks, Members, PodRecord, moves};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "plant")]
+use shared::plant::{self, Bug};
 use shared::wire::{
     control::{Assignment, AssignmentState, DataAt},
     handoff::{Move, MoveState},
@@ -156,6 +158,11 @@ impl Batch {
                 Write::Settle(generation) => Change::Settled { revision: at, generation: *generation },
                 Write::Assign { target, parent, pod, expected, reason, state, data } => {
                     fence = fence.next();
+                    #[cfg(feature = "plant")]
+                    let fence = match expected {
+                        Some((_, epoch)) if plant::on(Bug::EpochNotIncreased) => *epoch,
+                        _ => fence,
+                    };
                     let assignment = Assignment {
                         target: target.clone(),
                         pod: pod.clone(),

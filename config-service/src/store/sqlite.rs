@@ -14,6 +14,8 @@ use super::{
 };
 use crate::domain::{Batch, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+#[cfg(feature = "plant")]
+use shared::plant::{self, Bug};
 use shared::wire::{
     admin::{Event, Ownership},
     handoff::Move,
@@ -51,6 +53,17 @@ impl Sqlite {
         migrate(&mut connection)?;
         let thread = Thread::start(connection, lock, queue).map_err(|why| cannot_open(path, &why))?;
         Ok(Self { thread })
+    }
+
+    /// Makes an empty store in memory, without a thread: every call is done when it is first polled.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when SQLite refuses.
+    #[cfg(feature = "plant")]
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let mut connection = Connection::open_in_memory().map_err(|why| cannot_open(Path::new(":memory:"), &why))?;
+        migrate(&mut connection)?;
+        Ok(Self { thread: Thread::none(connection) })
     }
 
     /// Runs `work` in a transaction on the thread.
@@ -151,6 +164,8 @@ impl Store for Sqlite {
 
     fn renew(&self, term: Term, lease: Duration) -> Answer<'_, ()> {
         self.transaction(move |db| {
+            #[cfg(feature = "plant")]
+            let term = if plant::on(Bug::ZombieLeader) { newest(db)? } else { term };
             let renewed = db
                 .execute(
                     &format!("UPDATE leader_lease SET expires_ms = {NOW_MS} + ?2 WHERE term = ?1"),
@@ -320,6 +335,13 @@ fn log(db: &Transaction<'_>, after: Revision, limit: usize) -> Result<Log, Store
     Ok(Log::Changes(changes))
 }
 
+/// The term in force, whoever asks.
+#[cfg(feature = "plant")]
+fn newest(db: &Transaction<'_>) -> Result<Term, StoreError> {
+    let term: i64 = db.query_row("SELECT term FROM leader", [], |row| row.get(0)).map_err(rejected)?;
+    Ok(Term(unsigned(term)?))
+}
+
 /// Checks the term and takes `revisions` and `epochs` from the counters.
 fn advance(
     db: &Transaction<'_>,
@@ -328,6 +350,8 @@ fn advance(
     epochs: usize,
     floor: Epoch,
 ) -> Result<(Revision, Epoch, u64), StoreError> {
+    #[cfg(feature = "plant")]
+    let term = if plant::on(Bug::ZombieLeader) { newest(db)? } else { term };
     let (revision, epoch, now_ms): (i64, i64, i64) = db
         .query_row(
             &format!(

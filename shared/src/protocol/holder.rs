@@ -15,6 +15,8 @@ mod tenant;
 
 use crate::backoff::{Backoff, Rng};
 use crate::lease::{Lease, LeaseTerms};
+#[cfg(feature = "plant")]
+use crate::plant::{self, Bug};
 use crate::wire::control::{Chain, Grant, Peer, Registered, Witnesses};
 use crate::wire::peers::{Extend, Extended};
 use crate::{Incarnation, LeaseId, Mono, PodId, Problem, Revision};
@@ -196,6 +198,12 @@ impl Holder {
     /// Takes in what happened at `now` and returns what to do, in order. Nothing of it may be sent before `now`.
     pub fn handle(&mut self, now: Mono, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
+        #[cfg(feature = "plant")]
+        if let (Phase::Tenant(tenant), Input::Granted(_)) = (&mut self.phase, &input)
+            && plant::on(Bug::ValidityFromReceipt)
+        {
+            tenant.sent_just_now(now);
+        }
         match input {
             Input::Tick => {}
             Input::Registered(registered) => self.registered(now, &registered),
@@ -328,6 +336,10 @@ impl Holder {
                 outputs.push(Output::Register);
             }
             Phase::Tenant(tenant) => {
+                #[cfg(feature = "plant")]
+                if plant::on(Bug::RestartWithoutPromises) {
+                    outputs.extend(tenant.presume(now, &self.terms));
+                }
                 if tenant.runs_out(now, &self.terms) {
                     outputs.push(Output::RanOut);
                 }

@@ -148,7 +148,7 @@ pub enum What {
         /// The event.
         event: u64,
     },
-    /// A pod began a call to the outside.
+    /// A pod began what only an owner may: a transaction, a call to the outside.
     Effect {
         /// The pod.
         pod: PodId,
@@ -172,6 +172,14 @@ pub enum What {
         /// The pod.
         pod: PodId,
         /// Whether it is.
+        yes: bool,
+    },
+    /// The control plane and a pod reach each other, and the pod's process runs: it can answer as a witness. Every pod that
+    /// is well does.
+    Reached {
+        /// The pod.
+        pod: PodId,
+        /// Whether they do.
         yes: bool,
     },
     /// The control plane works: a leader and its database reach each other and most pods.

@@ -7,6 +7,8 @@
 //! ```
 
 use crate::lease::LeaseTerms;
+#[cfg(feature = "plant")]
+use crate::plant::{self, Bug};
 use crate::wire::peers::{Extend, Extended, Fence, Fenced, Mark};
 use crate::{LeaseId, Mono, PodId};
 use std::{collections::BTreeMap, time::Duration};
@@ -87,6 +89,8 @@ impl Witness {
         }
         let (kept, promised) = (fenced.clone(), BTreeMap::new());
         let (degraded, granted, waiting) = (false, None, Vec::new());
+        #[cfg(feature = "plant")]
+        let ready = ready || plant::on(Bug::MarksForgotten);
         Self { me, terms, started, ready, degraded, granted, fenced, kept, promised, waiting }
     }
 
@@ -129,6 +133,8 @@ impl Witness {
     fn extend(&mut self, now: Mono, question: Extend) -> Output {
         let Extend { pod: to, lease_id, nonce, .. } = question;
         let fenced = self.fenced.get(&to).copied().filter(|fenced| *fenced >= lease_id);
+        #[cfg(feature = "plant")]
+        let fenced = fenced.filter(|_| !plant::on(Bug::FencedIsPromised));
         let answer = if !self.ready {
             Extended::NotReady { nonce }
         } else if let Some(lease_id) = fenced {
@@ -139,6 +145,10 @@ impl Witness {
             self.promised.retain(|_, until| *until > now);
             let until = self.promised.entry(to.clone()).or_default();
             *until = self.terms.promised_until(now).max(*until);
+            #[cfg(feature = "plant")]
+            if plant::on(Bug::PromiseNotRemembered) {
+                self.promised.clear();
+            }
             Extended::Promised { nonce }
         };
         Output::Answer { to, answer }
@@ -187,6 +197,10 @@ impl Witness {
     /// How long a promise to the pod may still bind: its own, or one that the process before this one may have made.
     fn remaining(&self, now: Mono, pod: &PodId) -> Duration {
         let own = self.promised.get(pod).copied().unwrap_or_default();
+        #[cfg(feature = "plant")]
+        if plant::on(Bug::RestartForgetsPromises) {
+            return own.since(now);
+        }
         self.terms.promised_until(self.started).max(own).since(now)
     }
 

@@ -12,6 +12,9 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 pub(super) struct Thread {
     jobs: Option<mpsc::Sender<Job>>,
     running: Option<JoinHandle<()>>,
+    /// The connection of a simulation, which has no threads: calls do their work where they are awaited.
+    #[cfg(feature = "plant")]
+    here: Option<std::sync::Mutex<Connection>>,
 }
 
 impl Thread {
@@ -25,7 +28,18 @@ impl Thread {
             drop(connection);
             drop(lock);
         })?;
-        Ok(Self { jobs: Some(jobs), running: Some(running) })
+        Ok(Self {
+            jobs: Some(jobs),
+            running: Some(running),
+            #[cfg(feature = "plant")]
+            here: None,
+        })
+    }
+
+    /// Makes a thread that is none: its calls are done at once.
+    #[cfg(feature = "plant")]
+    pub(super) fn none(connection: Connection) -> Self {
+        Self { jobs: None, running: None, here: Some(std::sync::Mutex::new(connection)) }
     }
 
     /// Runs `work` and returns its answer.
@@ -33,6 +47,10 @@ impl Thread {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        #[cfg(feature = "plant")]
+        if let Some(here) = &self.here {
+            return work(&mut here.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        }
         let gone = || StoreError::Rejected("the store's thread is gone".to_owned());
         let (reply, answer) = oneshot::channel();
         let job = Box::new(move |connection: &mut Connection| {

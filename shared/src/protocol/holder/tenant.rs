@@ -110,6 +110,20 @@ impl Tenant {
         asks.then(|| self.valid_until.before(terms.extend_below).after(NANO).max(self.promises.ask_at))
     }
 
+    /// Takes the heartbeats under way for sent at `now`.
+    #[cfg(feature = "plant")]
+    pub(super) fn sent_just_now(&mut self, now: Mono) {
+        self.beat.iter_mut().chain(&mut self.relayed).for_each(|beat| beat.sent = now);
+    }
+
+    /// Holds a remembered lease as if it had been granted just now.
+    #[cfg(feature = "plant")]
+    pub(super) fn presume(&mut self, now: Mono, terms: &LeaseTerms) -> Option<Output> {
+        let presumed = self.witnesses.is_some() && self.valid_until == Mono::ZERO;
+        self.valid_until = if presumed { terms.valid_until(now) } else { self.valid_until };
+        presumed.then(|| self.hold(None))
+    }
+
     /// Returns true once when the lease has run out.
     pub(super) fn runs_out(&mut self, now: Mono, terms: &LeaseTerms) -> bool {
         let over = self.running && self.stops_at(terms) <= now;

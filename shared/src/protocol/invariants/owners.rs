@@ -33,6 +33,9 @@ impl Owners {
                     }
                 }
             }
+            What::Buried { mark, proven: false } if self.acts(&mark.pod, at) => {
+                say(Invariant::OneOwner, format!("{} was failed over while its lease lets it act", mark.pod));
+            }
             What::Stopped { pod } => {
                 self.leases.remove(pod);
             }
@@ -53,9 +56,11 @@ impl Owners {
                     }
                 }
             }
-            What::Applied { pod, target, epoch, .. }
-            | What::Acknowledged { pod, target, epoch, .. }
-            | What::Effect { pod, target, epoch } => self.acted(target, pod, *epoch, say),
+            // A commit that was begun in time may become durable late; that it was begun is told as an effect.
+            What::Applied { pod, target, epoch, .. } => self.own_epoch(target, pod, *epoch, "applies events of", say),
+            What::Acknowledged { pod, target, epoch, .. } | What::Effect { pod, target, epoch } => {
+                self.acted(target, pod, *epoch, say)
+            }
             _ => {}
         }
     }
@@ -101,6 +106,12 @@ impl Owners {
             say(Invariant::OneOwner, detail);
         }
         ownerships.acted = ownerships.acted.max(epoch);
+        let newest = ownerships.issued.last_key_value().filter(|(newest, owner)| **newest > epoch && *owner != pod);
+        if let Some((newest, owner)) = newest {
+            let detail =
+                format!("{pod} acts for {target} under epoch {epoch} after it was given to {owner} under {newest}");
+            say(Invariant::OneOwner, detail);
+        }
     }
 
     /// Whether a pod may act at this instant.

@@ -5,7 +5,7 @@ use super::owners::Owners;
 use super::{Invariant, Say, What};
 use crate::{Mono, PodId, TargetId};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -52,6 +52,9 @@ struct Since {
 pub(super) struct Plane {
     bounds: Bounds,
     pods: BTreeMap<PodId, Since>,
+    reached: BTreeMap<PodId, Since>,
+    /// Failed over, and not back yet: nobody's witness.
+    dead: BTreeSet<PodId>,
     works: Option<Since>,
     leases: BTreeMap<PodId, Mono>,
     unforced: Vec<Mono>,
@@ -74,16 +77,23 @@ impl Plane {
                     self.mass_silence = Some(at);
                 }
             }
+            What::Reached { pod, yes } => turn(self.reached.entry(pod.clone()), at, *yes),
             What::Plane { yes } if self.works.is_none_or(|works| works.yes != *yes) => {
                 self.works = Some(Since { yes: *yes, since: at });
             }
             What::Held { pod, until } => {
                 self.leases.insert(pod.clone(), *until);
+                self.dead.remove(pod);
             }
             What::Stopped { pod } | What::Restarted { pod } => {
                 self.leases.remove(pod);
             }
-            What::Buried { mark, proven: false } => self.buried(at, &mark.pod, say),
+            What::Buried { mark, proven } => {
+                if !proven {
+                    self.buried(at, &mark.pod, say);
+                }
+                self.dead.insert(mark.pod.clone());
+            }
             What::MoveBegan { target, forced: false } => self.moved(at, target, say),
             What::Answered { target, pod, epoch, hops } => {
                 if owners.issued_to(target, *epoch) != Some(pod) {
@@ -119,7 +129,8 @@ impl Plane {
         let paced = self.mass_silence.is_some_and(|since| at.since(since) < self.bounds.pacing * 4);
         let pacing = if paced { self.bounds.pacing * self.pods.len() as u32 } else { Duration::ZERO };
         for (pod, targets) in owners.burden() {
-            let Some(gone) = self.pods.get(pod).filter(|pod| !pod.yes) else { continue };
+            let stands = self.reached.get(pod).or_else(|| self.pods.get(pod));
+            let Some(gone) = stands.filter(|pod| !pod.yes) else { continue };
             let since = gone.since.max(works.since).max(well_since);
             if at.since(since) > self.bounds.left + pacing && self.told.get(pod) != Some(&gone.since) {
                 self.told.insert(pod.clone(), gone.since);
@@ -147,13 +158,14 @@ impl Plane {
 
     /// I9: whoever concludes death from silence has heard from more than half of the others lately.
     fn buried(&self, at: Mono, buried: &PodId, say: &mut Say<'_>) {
-        let others = || self.pods.iter().filter(|(pod, _)| *pod != buried);
-        let heard = others().filter(|(_, pod)| pod.yes || at.since(pod.since) <= self.bounds.settle).count();
+        let others = || self.pods.iter().filter(|(pod, _)| *pod != buried && !self.dead.contains(*pod));
+        let lately = |pod: &Since| pod.yes || at.since(pod.since) <= self.bounds.settle;
+        let heard = others().filter(|(name, pod)| lately(pod) || self.reached.get(*name).is_some_and(lately)).count();
         let quorum = others().count() / 2 + 1;
         if heard < quorum {
             say(
                 Invariant::NoMassFailover,
-                format!("{buried} was failed over while {heard} other pods were well, {quorum} are needed"),
+                format!("{buried} was failed over while {heard} other pods could be reached, {quorum} are needed"),
             );
         }
     }

@@ -86,18 +86,30 @@ fn two_pods_whose_leases_overlap_are_two_owners() {
 
 #[test]
 fn acting_under_an_old_epoch_after_a_newer_one_shows_two_owners() {
-    let history = [(0, assigned(0, 1)), (1, assigned(1, 2)), (2, applied(1, 2, 1)), (3, applied(0, 1, 2))];
+    let began = |n, epoch| What::Effect { pod: pod(n), target: target(1), epoch: Epoch(epoch) };
+    let history = [(0, assigned(0, 1)), (1, assigned(1, 2)), (2, began(1, 2)), (3, began(0, 1))];
     assert_eq!(broken(&history), [Invariant::OneOwner]);
+}
+
+#[test]
+fn a_pod_that_may_act_is_not_failed_over_and_does_not_act_for_what_another_was_given() {
+    let begin = [(0, assigned(0, 1)), (0, held(0, 6_000)), (0, acquired(0, 1))];
+    let bury = |ms| broken(&[&begin[..], &[(ms, buried(0, false))]].concat());
+    assert_eq!(bury(5_999), [Invariant::OneOwner]);
+    assert_eq!(bury(6_000), []);
+    let began = What::Effect { pod: pod(0), target: target(1), epoch: Epoch(1) };
+    assert_eq!(broken(&[&begin[..], &[(1, assigned(1, 2)), (2, began)]].concat()), [Invariant::OneOwner]);
 }
 
 #[test]
 fn what_does_not_hold_for_broken_clocks_can_be_left_out() {
     let mut checker = Checker::new(Bounds::default());
     checker.ignore(Invariant::OneOwner);
-    for what in [assigned(0, 1), assigned(1, 2), applied(1, 2, 1)] {
+    let began = |n, epoch| What::Effect { pod: pod(n), target: target(1), epoch: Epoch(epoch) };
+    for what in [assigned(0, 1), assigned(1, 2), began(1, 2)] {
         checker.handle(at(0), &what);
     }
-    assert_eq!(checker.handle(at(1), &applied(0, 1, 2)), []);
+    assert_eq!(checker.handle(at(1), &began(0, 1)), []);
 }
 
 #[test]
@@ -185,6 +197,10 @@ fn most_pods_silent_is_no_reason_to_fail_anybody_over() {
     assert_eq!(bury(2, false), []);
     assert_eq!(bury(3, false), [Invariant::NoMassFailover]);
     assert_eq!(bury(3, true), []);
+    // Not well, and still there to say that it has fenced the lease.
+    let reached = [(2_000, What::Reached { pod: pod(1), yes: true })];
+    let history = [&begin[..], &gone(3)[..], &reached[..], &[(20_000, buried(0, false))]].concat();
+    assert_eq!(broken(&history), []);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use super::pod::{Fencing, Life, Pod};
 use super::{Intent, Leader, Note, Output, Proof};
+#[cfg(feature = "plant")]
+use crate::plant::{self, Bug};
 use crate::protocol::fence::Round;
 use crate::{Mono, PodId};
 use std::{collections::BTreeSet, time::Duration};
@@ -99,7 +101,12 @@ impl Leader {
         if pod.cloned.is_some() || self.silence.is_mass() || !pod.is_fenced(name, &self.members) {
             return ask;
         }
-        let mut at = pod.over_at(&self.terms).max(self.terms.over_at(self.since));
+        let since = self.terms.over_at(self.since);
+        #[cfg(feature = "plant")]
+        let since = if plant::on(Bug::NewLeaderDoesNotWait) { now } else { since };
+        // After a mass silence its silence counts afresh, whatever was fenced before (OWNERSHIP.md, Leases 10).
+        let afresh = pod.fence_at(&self.silence, &self.terms, &self.patience);
+        let mut at = pod.over_at(&self.terms).max(since).max(afresh);
         if self.silence.is_paced() {
             at = at.max(self.pace.1.next(live));
         }

@@ -4,6 +4,8 @@ use super::chains::Chains;
 use super::checks::Waiting;
 use super::{Known, Patience, Proof, Why};
 use crate::lease::LeaseTerms;
+#[cfg(feature = "plant")]
+use crate::plant::{self, Bug};
 use crate::protocol::{fence::Round, members::Members, silence::Silence};
 use crate::{Incarnation, LeaseId, Mono, PodId};
 
@@ -129,7 +131,10 @@ impl Pod {
             return Err(Why::Superseded);
         }
         // OWNERSHIP.md, Leases 6: only a new lease of it is granted.
-        if self.fenced >= heartbeat.lease_id {
+        let fenced = self.fenced;
+        #[cfg(feature = "plant")]
+        let fenced = if plant::on(Bug::FencedIsGranted) { LeaseId(0) } else { fenced };
+        if fenced >= heartbeat.lease_id {
             return Err(Why::Fenced);
         }
         if self.cloned.is_some() || self.proof.is_some() {
@@ -171,6 +176,10 @@ impl Pod {
     pub(super) fn over_at(&self, terms: &LeaseTerms) -> Mono {
         let grants = self.granted.map(|granted| terms.over_at(granted)).unwrap_or_default();
         let promises = self.fencing.as_ref().map(|fencing| fencing.round.promises_end()).unwrap_or_default();
+        #[cfg(feature = "plant")]
+        let promises = if plant::on(Bug::PromisesNotWaitedOut) { Mono::ZERO } else { promises };
+        #[cfg(feature = "plant")]
+        let grants = if plant::on(Bug::NewLeaderDoesNotWait) { Mono::ZERO } else { grants };
         grants.max(promises)
     }
 }
