@@ -105,9 +105,10 @@ impl Owners {
                 format!("{pod} acts for {target} under epoch {epoch} after {} was acted under", ownerships.acted);
             say(Invariant::OneOwner, detail);
         }
+        let late = epoch < ownerships.acted;
         ownerships.acted = ownerships.acted.max(epoch);
         let newest = ownerships.issued.last_key_value().filter(|(newest, owner)| **newest > epoch && *owner != pod);
-        if let Some((newest, owner)) = newest {
+        if let Some((newest, owner)) = newest.filter(|_| !late) {
             let detail =
                 format!("{pod} acts for {target} under epoch {epoch} after it was given to {owner} under {newest}");
             say(Invariant::OneOwner, detail);

@@ -93,7 +93,8 @@ fn acting_under_an_old_epoch_after_a_newer_one_shows_two_owners() {
 
 #[test]
 fn a_pod_that_may_act_is_not_failed_over_and_does_not_act_for_what_another_was_given() {
-    let begin = [(0, assigned(0, 1)), (0, held(0, 6_000)), (0, acquired(0, 1))];
+    let others: Vec<_> = (0..5).map(|n| (0, well(n, true))).collect();
+    let begin = [&others[..], &[(0, assigned(0, 1)), (0, held(0, 6_000)), (0, acquired(0, 1))]].concat();
     let bury = |ms| broken(&[&begin[..], &[(ms, buried(0, false))]].concat());
     assert_eq!(bury(5_999), [Invariant::OneOwner]);
     assert_eq!(bury(6_000), []);

@@ -1,0 +1,251 @@
+//! Faults: which begin when, on whom, and how each ends.
+
+use crate::agenda::{MS, Ns, SECOND};
+use crate::draw::Draw;
+use crate::network::{Node, PLANES, PODS, ROUTERS};
+use crate::profile::Kind;
+use crate::world::{Happening, World};
+use std::collections::BTreeMap;
+
+/// The faults of a run.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    draw: Draw,
+    stopped: bool,
+    next: u64,
+    open: BTreeMap<u64, Vec<Undo>>,
+    /// How many there were.
+    pub(crate) count: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Undo {
+    Start(Node),
+    Resume(Node, bool),
+    Uncut(Node, Node),
+    Disk(u8),
+    Uncertain,
+    Undrain(u8),
+}
+
+impl Faults {
+    pub(crate) fn new(draw: Draw) -> Self {
+        Self { draw, stopped: false, next: 0, open: BTreeMap::new(), count: 0 }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+        self.open.clear();
+    }
+
+    fn pod(&mut self) -> Node {
+        Node::Pod(self.draw.below(u64::from(PODS)) as u8)
+    }
+
+    fn plane(&mut self) -> Node {
+        Node::Plane(self.draw.below(u64::from(PLANES)) as u8)
+    }
+
+    fn anybody(&mut self) -> Node {
+        match self.draw.below(10) {
+            0..5 => self.pod(),
+            5..8 => self.plane(),
+            8 => Node::Router(self.draw.below(u64::from(ROUTERS)) as u8),
+            _ => Node::Database,
+        }
+    }
+}
+
+fn everybody() -> impl Iterator<Item = Node> {
+    let planes = (0..PLANES).map(Node::Plane);
+    (0..PODS).map(Node::Pod).chain(planes).chain((0..ROUTERS).map(Node::Router)).chain([Node::Database])
+}
+
+impl World {
+    /// A fault begins; the next one is put on the agenda.
+    pub(crate) fn fault_begins(&mut self) {
+        if self.faults.stopped || self.profile.kinds.is_empty() {
+            return;
+        }
+        let wait = self.faults.draw.waiting(self.profile.every).max(50 * MS);
+        self.agenda.put(self.now + wait, Happening::Fault);
+        let kind = self.faults.draw.one_of(&self.profile.kinds);
+        let lasts = self.faults.draw.waiting(self.profile.lasts).max(20 * MS);
+        self.history.say(self.now, || format!("fault: {kind:?} for {:.3} s", lasts as f64 / 1e9));
+        let (undo, lasts) = self.does(kind, lasts);
+        self.faults.count += 1;
+        self.faults.next += 1;
+        let fault = self.faults.next;
+        if !undo.is_empty() {
+            self.faults.open.insert(fault, undo);
+            self.agenda.put(self.now + lasts, Happening::Mend(fault));
+        }
+    }
+
+    pub(crate) fn fault_ends(&mut self, fault: u64) {
+        for undo in self.faults.open.remove(&fault).unwrap_or_default() {
+            self.history.say(self.now, || format!("mended: {undo:?}"));
+            match undo {
+                Undo::Start(node) => self.agenda.put(self.now, Happening::Start(node)),
+                Undo::Resume(node, machine) => self.resume(node, machine),
+                Undo::Uncut(from, to) => self.network.cut(from, to, false),
+                Undo::Disk(n) => self.pods[usize::from(n)].disk.heal(),
+                Undo::Uncertain => self.database.uncertain = 0,
+                Undo::Undrain(n) => self.operator_undrains(n),
+            }
+        }
+    }
+
+    fn does(&mut self, kind: Kind, lasts: Ns) -> (Vec<Undo>, Ns) {
+        let faults = &mut self.faults;
+        let short = faults.draw.between(50, 3_000) * MS;
+        match kind {
+            Kind::PodKilled => {
+                let node = faults.pod();
+                self.kills(node, short)
+            }
+            Kind::PodRebooted => {
+                let node = faults.pod();
+                let done = self.kills(node, short);
+                if let Node::Pod(n) = node {
+                    self.pod_boots(n);
+                }
+                done
+            }
+            Kind::PodAway => {
+                let node = faults.pod();
+                self.kills(node, lasts * 5)
+            }
+            Kind::PodDiskLost => {
+                let node = faults.pod();
+                let done = self.kills(node, lasts * 3);
+                if let Node::Pod(n) = node {
+                    self.pod_boots(n);
+                    self.pods[usize::from(n)].disk.lose();
+                    self.operator_accepts_loss(n);
+                }
+                done
+            }
+            Kind::MarksLost => {
+                let node = faults.pod();
+                let done = self.kills(node, short);
+                if let Node::Pod(n) = node {
+                    self.pods[usize::from(n)].disk.marks = None;
+                }
+                done
+            }
+            Kind::PlaneKilled => {
+                let node = faults.plane();
+                self.kills(node, short)
+            }
+            Kind::RouterKilled => {
+                let node = Node::Router(faults.draw.below(u64::from(ROUTERS)) as u8);
+                self.kills(node, short)
+            }
+            Kind::PodStopped | Kind::MachinePaused => {
+                let node = faults.pod();
+                self.stops(node, kind == Kind::MachinePaused, lasts)
+            }
+            Kind::PlaneStopped => {
+                let node = faults.plane();
+                self.stops(node, false, lasts)
+            }
+            Kind::ClockJumps => {
+                let ahead = faults.draw.between(1, 20) * SECOND;
+                if let Node::Pod(n) = faults.pod() {
+                    self.pods[usize::from(n)].hardware.jump(self.now, ahead);
+                    self.pod_clock_changed(n);
+                }
+                (Vec::new(), 0)
+            }
+            Kind::WallStepped => {
+                let by = faults.draw.between(0, 20_000).cast_signed() - 10_000;
+                if let Node::Pod(n) = faults.pod() {
+                    self.pods[usize::from(n)].hardware.step_wall(by);
+                    self.pod_drifts(n, by);
+                }
+                (Vec::new(), 0)
+            }
+            Kind::DiskSlow => {
+                let (slow, node) = (faults.draw.between(5, 500), faults.pod());
+                let Node::Pod(n) = node else { return (Vec::new(), 0) };
+                self.pods[usize::from(n)].disk.slow = slow;
+                (vec![Undo::Disk(n)], lasts)
+            }
+            Kind::DiskFails => {
+                let Node::Pod(n) = faults.pod() else { return (Vec::new(), 0) };
+                self.pods[usize::from(n)].disk.failing = true;
+                (vec![Undo::Disk(n)], lasts)
+            }
+            Kind::Cut => {
+                let (a, b) = (faults.anybody(), faults.anybody());
+                self.cuts(&[(a, b), (b, a)], lasts)
+            }
+            Kind::CutOneWay => {
+                let (a, b) = (faults.anybody(), faults.anybody());
+                self.cuts(&[(a, b)], lasts)
+            }
+            Kind::Isolated => {
+                let node = faults.anybody();
+                let ways: Vec<_> = everybody().flat_map(|other| [(node, other), (other, node)]).collect();
+                self.cuts(&ways, lasts)
+            }
+            Kind::MassSilence => {
+                let first = faults.draw.below(2) as u8;
+                let silent = (first..PODS).map(Node::Pod);
+                let ways: Vec<_> = silent.flat_map(|pod| (0..PLANES).map(move |n| (pod, Node::Plane(n)))).collect();
+                self.cuts(&ways, lasts)
+            }
+            Kind::DatabaseDown => {
+                self.kill(Node::Database);
+                (vec![Undo::Start(Node::Database)], lasts)
+            }
+            Kind::DatabaseUncertain => {
+                self.database.uncertain = self.faults.draw.one_of(&[20, 200]);
+                (vec![Undo::Uncertain], lasts)
+            }
+            Kind::PlaneGone => {
+                self.kill(Node::Database);
+                (0..PLANES).for_each(|n| self.kill(Node::Plane(n)));
+                let planes = (0..PLANES).map(|n| Undo::Start(Node::Plane(n)));
+                (planes.chain([Undo::Start(Node::Database)]).collect(), lasts * 4)
+            }
+            Kind::Move => {
+                let target = self.faults.draw.below(self.targets.len() as u64) as usize;
+                self.operator_moves(target);
+                (Vec::new(), 0)
+            }
+            Kind::Drain => {
+                let Node::Pod(n) = self.faults.pod() else { return (Vec::new(), 0) };
+                self.operator_drains(n);
+                (vec![Undo::Undrain(n)], lasts * 3)
+            }
+            Kind::StepDown => {
+                self.operator_steps_down();
+                (Vec::new(), 0)
+            }
+        }
+    }
+
+    fn kills(&mut self, node: Node, lasts: Ns) -> (Vec<Undo>, Ns) {
+        self.kill(node);
+        (vec![Undo::Start(node)], lasts)
+    }
+
+    fn stops(&mut self, node: Node, machine: bool, lasts: Ns) -> (Vec<Undo>, Ns) {
+        if self.is_paused(node) {
+            return (Vec::new(), 0);
+        }
+        self.pause(node);
+        (vec![Undo::Resume(node, machine)], lasts)
+    }
+
+    fn cuts(&mut self, ways: &[(Node, Node)], lasts: Ns) -> (Vec<Undo>, Ns) {
+        let ways = ways.iter().filter(|(from, to)| from != to);
+        let undo = ways.map(|(from, to)| {
+            self.network.cut(*from, *to, true);
+            Undo::Uncut(*from, *to)
+        });
+        (undo.collect(), lasts)
+    }
+}

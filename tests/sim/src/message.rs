@@ -1,0 +1,132 @@
+//! What travels between the nodes: the wire messages of the services where there are some, short forms elsewhere.
+
+use crate::network::Node;
+use config_service::{
+    domain::{Batch, Change, Snapshot},
+    store::{Bid, Committed, StoreError},
+};
+use shared::wire::control::{Assignment, Grant, Heartbeat, Holdings, Register, Registered, Watch};
+use shared::wire::handoff::{Reported, Reports};
+use shared::wire::link::Outcome;
+use shared::wire::peers::{Extend, Extended, Fence, Fenced};
+use shared::{Epoch, MoveId, PodId, Revision, Term};
+use std::sync::Arc;
+
+/// A question, or the answer to one.
+#[derive(Debug, Clone)]
+pub(crate) enum Message {
+    /// A question, under the number its sender knows it by.
+    Ask(u64, Ask),
+    /// The answer.
+    Answer(u64, Answer),
+}
+
+/// A question.
+#[derive(Debug, Clone)]
+pub(crate) enum Ask {
+    /// A pod to config-service.
+    Register(Register),
+    /// A pod to config-service, itself or through another.
+    Heartbeat(PodId, Heartbeat),
+    /// A pod to config-service.
+    Holdings(PodId, Holdings),
+    /// A pod to config-service.
+    Reports(Reports),
+    /// A router to config-service.
+    Place(usize),
+    /// Anybody to config-service: what has changed behind a revision, for a pod or for a router. Answered when there is
+    /// something, or after a while.
+    Watch(Option<Revision>, Option<PodId>),
+    /// A pod to a pod.
+    Extend(Extend),
+    /// The leader to a pod.
+    Fence(Fence),
+    /// A pod to a pod: pass it on.
+    Relay(PodId, Heartbeat),
+    /// A source to its destination: everything, and the release of the target at its end.
+    Rows(MoveId, u64, Rows),
+    /// A router to a pod.
+    Request(usize, Epoch, u64),
+    /// A platform to a router.
+    Webhook(usize, u64),
+    /// A config-service to the database.
+    Query(Query),
+}
+
+/// A target's rows on their way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rows {
+    /// The target.
+    pub(crate) target: usize,
+    /// The epoch it is released at.
+    pub(crate) epoch: Epoch,
+    /// What was applied, in order.
+    pub(crate) applied: Arc<Vec<u64>>,
+}
+
+/// A question to the database.
+#[derive(Debug, Clone)]
+pub(crate) enum Query {
+    /// Bid for the term.
+    Lead(u8),
+    /// Renew it.
+    Renew(Term),
+    /// Give it up.
+    Resign(Term),
+    /// Read everything.
+    Load(Term),
+    /// Write.
+    Commit(Term, Box<Batch>),
+    /// Read the log.
+    Changes(Revision),
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// The service does not do that: it does not lead, or has ended.
+    Elsewhere,
+    /// No, with an HTTP status and a code.
+    Refused(u16, &'static str),
+    /// To [`Ask::Register`].
+    Registered(Registered),
+    /// To [`Ask::Heartbeat`] and [`Ask::Relay`].
+    Granted(Grant),
+    /// To [`Ask::Holdings`] and [`Ask::Rows`].
+    Taken,
+    /// To [`Ask::Reports`].
+    Reported(Reported),
+    /// To [`Ask::Place`].
+    Placed(Box<Assignment>),
+    /// To [`Ask::Watch`].
+    Watched(Vec<Watch>),
+    /// To [`Ask::Extend`].
+    Extended(PodId, Extended),
+    /// To [`Ask::Fence`].
+    Fenced(Fenced),
+    /// To [`Ask::Request`].
+    Outcome(Outcome),
+    /// To [`Ask::Webhook`]: an HTTP status.
+    Status(u16),
+    /// To [`Query::Lead`].
+    Bid(Bid),
+    /// To [`Query::Renew`] and [`Query::Resign`].
+    Done,
+    /// To [`Query::Load`].
+    Loaded(Box<Snapshot>),
+    /// To [`Query::Commit`].
+    Committed(Box<Committed>),
+    /// To [`Query::Changes`]; none when the log does not reach back so far.
+    Changed(Option<Vec<Change>>),
+    /// What the store said instead.
+    Failed(Arc<StoreError>),
+}
+
+/// A question that waits for its answer at whoever was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asker {
+    /// Who asked.
+    pub(crate) node: Node,
+    /// Under which number.
+    pub(crate) call: u64,
+}

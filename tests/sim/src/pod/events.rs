@@ -1,0 +1,202 @@
+//! What a gateway does with events: the door, the mailbox, the transaction and the acknowledgement, each behind production's
+//! guard, in the order in which production's dispatch has them. The rows are a list of events: a stand-in for its store.
+
+use super::Done;
+use crate::disk::Held;
+use crate::message::{Answer, Asker};
+use crate::network::Node;
+use crate::world::{Happening, World};
+use gateway::ownership::{Denied, Guard};
+use shared::event;
+use shared::protocol::invariants::What;
+use shared::wire::link::Outcome;
+use shared::{Epoch, lease::Use};
+use std::collections::VecDeque;
+
+/// A target's mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox {
+    waiting: VecDeque<Waiting>,
+    /// What the first event is at.
+    stage: Stage,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Idle,
+    Handling,
+    Committing,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    event: u64,
+    guard: Guard,
+    askers: Vec<Asker>,
+}
+
+fn not_serving() -> Answer {
+    Answer::Outcome(Outcome::NotServing { detail: String::new() })
+}
+
+fn committed(duplicate: bool) -> Answer {
+    let answer = event::Answer { status: 200, headers: Vec::new(), body: Default::default() };
+    Answer::Outcome(Outcome::Committed { answer, duplicate })
+}
+
+impl World {
+    /// The door: lease, epoch, then the mailbox.
+    pub(super) fn pod_receives(&mut self, n: u8, asker: Asker, target: usize, epoch: Epoch, event: u64) {
+        let name = self.targets[target].clone();
+        let pod = &mut self.pods[usize::from(n)];
+        pod.hardware.look(self.now);
+        let Some(process) = &mut pod.process else { return };
+        let frozen = pod.disk.data.rows.get(&target).is_some_and(|row| matches!(row.held, Held::Frozen(_)));
+        let refusal = match process.ownership.guard(&name) {
+            Err(Denied::NotOwner { epoch }) => {
+                Answer::Outcome(Outcome::NotOwner { owner: process.ownership.owner(&name), epoch })
+            }
+            Err(_) => not_serving(),
+            Ok(_) if frozen || process.moves.freezes(target) => not_serving(),
+            Ok(guard) if guard.epoch() != epoch => {
+                Answer::Outcome(Outcome::NotOwner { owner: None, epoch: guard.epoch() })
+            }
+            Ok(guard) => {
+                let mailbox = process.boxes.entry(target).or_default();
+                match mailbox.waiting.iter_mut().find(|waiting| waiting.event == event) {
+                    Some(waiting) => waiting.askers.push(asker),
+                    None => {
+                        mailbox.waiting.push_back(Waiting { event, guard, askers: vec![asker] });
+                        let pod = pod.id.clone();
+                        self.history.note(self.now, &What::Accepted { pod, target: name, event });
+                        self.pod_handles(n, target);
+                    }
+                }
+                return;
+            }
+        };
+        self.answer(Node::Pod(n), asker, refusal);
+    }
+
+    /// The first event's handler runs.
+    fn pod_handles(&mut self, n: u8, target: usize) {
+        let Some(process) = self.process(n) else { return };
+        let life = process.life;
+        let Some(mailbox) = process.boxes.get_mut(&target) else { return };
+        if mailbox.stage != Stage::Idle || mailbox.waiting.is_empty() {
+            return;
+        }
+        mailbox.stage = Stage::Handling;
+        let at = self.now + self.draw.waiting(self.profile.handler);
+        self.agenda.put(at, Happening::Handled { pod: n, life, target });
+    }
+
+    /// The transaction: the guard is checked again before it is committed.
+    pub(crate) fn pod_handled(&mut self, n: u8, target: usize) {
+        let pod = &mut self.pods[usize::from(n)];
+        pod.hardware.look(self.now);
+        let Some(process) = &mut pod.process else { return };
+        let Some(mailbox) = process.boxes.get_mut(&target) else { return };
+        let Some(first) = mailbox.waiting.front().filter(|_| mailbox.stage == Stage::Handling) else { return };
+        if process.ownership.check(&first.guard, Use::Act).is_err() {
+            return self.pod_empties(n, target);
+        }
+        let epoch = first.guard.epoch();
+        mailbox.stage = Stage::Committing;
+        let (pod, target_name) = (pod.id.clone(), self.targets[target].clone());
+        self.history.note(self.now, &What::Effect { pod, target: target_name, epoch });
+        self.pod_syncs(n, Done::Commit(target));
+    }
+
+    /// The commit is durable, or the disk refused it; the guard is checked once more before the sender hears of it.
+    pub(super) fn pod_committed(&mut self, n: u8, target: usize) {
+        let pod = &mut self.pods[usize::from(n)];
+        pod.hardware.look(self.now);
+        let Some(process) = &mut pod.process else { return };
+        let Some(mailbox) = process.boxes.get_mut(&target).filter(|mailbox| mailbox.stage == Stage::Committing) else {
+            return;
+        };
+        mailbox.stage = Stage::Idle;
+        let Some(first) = mailbox.waiting.pop_front() else { return };
+        let holds = process.ownership.check(&first.guard, Use::Act).is_ok();
+        let failed = pod.disk.failing;
+        let (event, epoch) = (first.event, first.guard.epoch());
+        let (id, name) = (pod.id.clone(), self.targets[target].clone());
+        let answer = if failed {
+            self.history.note(self.now, &What::Refused { pod: id, target: name, event });
+            Answer::Outcome(Outcome::NotCommitted { detail: String::new() })
+        } else {
+            let duplicate = !self.pod_applies(n, target, event, epoch);
+            if holds {
+                self.history.note(self.now, &What::Acknowledged { pod: id, target: name, epoch, event });
+                committed(duplicate)
+            } else {
+                Answer::Outcome(Outcome::Late)
+            }
+        };
+        for asker in first.askers {
+            self.answer(Node::Pod(n), asker, answer.clone());
+        }
+        self.pod_freezes_on(n, target);
+        self.pod_handles(n, target);
+    }
+
+    /// Writes an event down; returns whether it was news.
+    fn pod_applies(&mut self, n: u8, target: usize, event: u64, epoch: Epoch) -> bool {
+        let pod = &mut self.pods[usize::from(n)];
+        let Some(row) = pod.disk.data.rows.get_mut(&target) else { return false };
+        let news = row.seen.insert(event);
+        if news {
+            row.applied.push(event);
+        }
+        let (pod, target) = (pod.id.clone(), self.targets[target].clone());
+        if news {
+            self.history.note(self.now, &What::Applied { pod, target, epoch, event });
+        } else {
+            // It keeps no place: it was there before.
+            self.history.note(self.now, &What::Refused { pod, target, event });
+        }
+        news
+    }
+
+    /// A process ends in the middle of commits: each is on disk, or nothing of it is.
+    pub(super) fn pod_cuts_commits(&mut self, n: u8) {
+        let Some(process) = self.process(n) else { return };
+        let committing = process.boxes.iter().filter(|(_, mailbox)| mailbox.stage == Stage::Committing);
+        let under_way: Vec<_> = committing
+            .filter_map(|(target, mailbox)| {
+                mailbox.waiting.front().map(|first| (*target, first.event, first.guard.epoch()))
+            })
+            .collect();
+        for (target, event, epoch) in under_way {
+            if self.draw.chance(500) && !self.pods[usize::from(n)].disk.failing {
+                self.pod_applies(n, target, event, epoch);
+            }
+        }
+    }
+
+    /// Nothing of what waits for a target is done here; what is being committed is.
+    pub(super) fn pod_empties(&mut self, n: u8, target: usize) {
+        let Some(process) = self.process(n) else { return };
+        let Some(mailbox) = process.boxes.get_mut(&target) else { return };
+        let keep = usize::from(mailbox.stage == Stage::Committing);
+        let gone: Vec<_> = mailbox.waiting.drain(keep.min(mailbox.waiting.len())..).collect();
+        if keep == 0 {
+            mailbox.stage = Stage::Idle;
+        }
+        for waiting in gone {
+            let (pod, name) = (self.pods[usize::from(n)].id.clone(), self.targets[target].clone());
+            self.history.note(self.now, &What::Refused { pod, target: name, event: waiting.event });
+            for asker in waiting.askers {
+                self.answer(Node::Pod(n), asker, not_serving());
+            }
+        }
+    }
+
+    /// Whether a transaction of a target is under way.
+    pub(super) fn pod_is_committing(&mut self, n: u8, target: usize) -> bool {
+        let boxes = self.process(n).map(|process| &process.boxes);
+        boxes.and_then(|boxes| boxes.get(&target)).is_some_and(|mailbox| mailbox.stage == Stage::Committing)
+    }
+}

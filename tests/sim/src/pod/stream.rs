@@ -1,0 +1,155 @@
+//! A gateway's assignments: production's ownership decides what they mean, the disk keeps them.
+
+use super::{AGAIN, Call, WATCH};
+use crate::disk::{Held, Row};
+use crate::message::Ask;
+use crate::network::Node;
+use crate::world::{Happening, World};
+use gateway::ownership::Acquired;
+use shared::protocol::invariants::What;
+use shared::wire::control::Watch;
+use shared::wire::handoff::Move;
+use shared::{Epoch, Mono, Revision, TargetId};
+
+impl World {
+    /// A process starts: what its database says it owned counts once its lease does.
+    pub(super) fn pod_takes_up(&mut self, n: u8) {
+        let pod = &self.pods[usize::from(n)];
+        let Some(process) = &pod.process else { return };
+        let data = &pod.disk.data;
+        let owned = data.rows.iter().filter(|(_, row)| matches!(row.held, Held::Owned | Held::Frozen(_)));
+        let owned: Vec<_> = owned.map(|(target, row)| (self.targets[*target].clone(), row.epoch)).collect();
+        process.ownership.take_up(owned.clone(), data.revision, 1);
+        for (target, epoch) in owned {
+            let pod = self.pods[usize::from(n)].id.clone();
+            self.history.note(self.now, &What::Acquired { pod, target, epoch });
+        }
+    }
+
+    pub(crate) fn pod_watches(&mut self, n: u8) {
+        let pod = &mut self.pods[usize::from(n)];
+        let Some(process) = &mut pod.process else { return };
+        process.watching = true;
+        let after = Some(process.ownership.revision()).filter(|revision| *revision > Revision(0));
+        let ask = Ask::Watch(after, Some(pod.id.clone()));
+        let plane = Node::Plane(process.plane);
+        self.pod_asks(n, plane, Call::Watch, ask, WATCH);
+    }
+
+    pub(super) fn pod_loses_watch(&mut self, n: u8) {
+        self.pod_turns(n);
+        if let Some(life) = self.life(Node::Pod(n)) {
+            self.agenda.put(self.now + AGAIN, Happening::Rewatch { node: Node::Pod(n), life });
+        }
+    }
+
+    pub(super) fn pod_is_told(&mut self, n: u8, messages: Vec<Watch>) {
+        for message in messages {
+            let moves = self.pod_takes_in(n, message);
+            self.pod_moves_told(n, moves);
+        }
+        self.pod_tells_lease(n);
+        self.pod_watches(n);
+    }
+
+    fn pod_takes_in(&mut self, n: u8, mut message: Watch) -> Vec<Move> {
+        let moves = match &mut message {
+            Watch::Snapshot { moves, .. } | Watch::Delta { moves, .. } => std::mem::take(moves),
+            Watch::Bookmark { .. } | Watch::Resync { .. } => Vec::new(),
+        };
+        let Some(process) = self.process(n) else { return moves };
+        let ownership = process.ownership.clone();
+        let staged = ownership.stage(message);
+        let changes = staged.changes().clone();
+        for target in &changes.released {
+            let target = self.index(target);
+            self.pod_released(n, target);
+        }
+        let (fit, unfit): (Vec<_>, Vec<_>) =
+            changes.acquired.into_iter().partition(|acquired| self.pod_can_serve(n, acquired));
+        for Acquired { target, epoch, .. } in &fit {
+            let target = self.index(target);
+            self.pod_acquired(n, target, *epoch);
+        }
+        let unfit: Vec<_> = unfit.into_iter().map(|acquired| acquired.target).collect();
+        if let Some(revision) = staged.completes() {
+            let data = &mut self.pods[usize::from(n)].disk.data;
+            data.revision = data.revision.max(revision);
+        }
+        ownership.admit(staged, &unfit);
+        moves
+    }
+
+    /// Whether the rows of a target that is this pod's from now on are here: those of an owner, or none for a target that
+    /// begins. What another pod may have changed since is never served (OWNERSHIP.md, Data 5).
+    fn pod_can_serve(&self, n: u8, acquired: &Acquired) -> bool {
+        let target = self.index(&acquired.target);
+        let data = &self.pods[usize::from(n)].disk.data;
+        let came = data.incoming.values().any(|came| came.target == target && came.epoch < acquired.epoch);
+        came || match data.rows.get(&target) {
+            None => true,
+            Some(row) => match row.held {
+                Held::Owned | Held::Frozen(_) => true,
+                Held::Released(_) => false,
+                Held::Quarantined => acquired.kept == Some(row.epoch),
+            },
+        }
+    }
+
+    fn pod_acquired(&mut self, n: u8, target: usize, epoch: Epoch) {
+        self.pod_switches(n, target, epoch);
+        let pod = &mut self.pods[usize::from(n)];
+        pod.disk.data.highest = pod.disk.data.highest.max(epoch);
+        let row = pod.disk.data.rows.entry(target).or_insert_with(|| Row::new(epoch, Held::Owned, Vec::new()));
+        row.epoch = epoch;
+        if !matches!(row.held, Held::Frozen(_)) {
+            row.held = Held::Owned;
+        }
+        let (id, name) = (pod.id.clone(), self.targets[target].clone());
+        let row = &self.pods[usize::from(n)].disk.data.rows[&target];
+        // What a pod hears late is nobody's copy any more; its lease does not let it act on that.
+        let broken = match self.newest[target] == epoch {
+            true => self.history.checker().holds(Mono::from_nanos(self.now), &name, |event| row.times(event)),
+            false => Vec::new(),
+        };
+        self.history.broken.extend(broken);
+        self.history.note(self.now, &What::Acquired { pod: id, target: name, epoch });
+    }
+
+    fn pod_released(&mut self, n: u8, target: usize) {
+        let pod = &mut self.pods[usize::from(n)];
+        if let Some(row) = pod.disk.data.rows.get_mut(&target) {
+            row.held = match row.held {
+                Held::Frozen(id) | Held::Released(id) => Held::Released(id),
+                Held::Owned | Held::Quarantined => Held::Quarantined,
+            };
+        }
+        let (id, name) = (pod.id.clone(), self.targets[target].clone());
+        self.pod_empties(n, target);
+        self.history.note(self.now, &What::Released { pod: id, target: name });
+    }
+
+    /// Forgets everything the pod owned.
+    pub(super) fn pod_gives_all_up(&mut self, n: u8) {
+        let terms = self.terms;
+        let pod = &mut self.pods[usize::from(n)];
+        let Some(process) = &mut pod.process else { return };
+        let owned = process.ownership.targets();
+        let clock = std::sync::Arc::new(pod.hardware.seen());
+        process.ownership = gateway::ownership::Ownership::new(pod.id.clone(), clock, terms);
+        process.told = None;
+        let id = pod.id.clone();
+        self.history.note(self.now, &What::Stopped { pod: id.clone() });
+        for (target, _) in owned {
+            let at = self.index(&target);
+            self.pod_empties(n, at);
+            self.history.note(self.now, &What::Released { pod: id.clone(), target });
+        }
+        self.pod_forgets_moves(n);
+    }
+
+    /// Returns the number of a target.
+    pub(crate) fn index(&self, target: &TargetId) -> usize {
+        target.id().parse().expect("every target of a run is a number")
+    }
+}

@@ -1,0 +1,150 @@
+//! What one run is like: the options are drawn from its seed, so that a thousand seeds are a thousand different bad days.
+
+use crate::agenda::{MS, Ns, SECOND};
+use crate::draw::Draw;
+use crate::network::Weather;
+
+/// Kinds of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A gateway's process is killed and started again in place.
+    PodKilled,
+    /// A gateway's machine loses power and boots anew: what was not synced is gone.
+    PodRebooted,
+    /// A gateway stays away for longer than its lease, or for good until the end.
+    PodAway,
+    /// A gateway's disk is lost with all it held.
+    PodDiskLost,
+    /// A gateway's file of marks is lost.
+    MarksLost,
+    /// A gateway's process is stopped and goes on, its clock too.
+    PodStopped,
+    /// A gateway's virtual machine is paused: no clock on it shows a gap.
+    MachinePaused,
+    /// A clock jumps ahead.
+    ClockJumps,
+    /// A wall clock is stepped.
+    WallStepped,
+    /// A gateway's disk is slow.
+    DiskSlow,
+    /// A gateway's disk refuses to sync.
+    DiskFails,
+    /// A config-service is killed and started again.
+    PlaneKilled,
+    /// A config-service's process is stopped and goes on.
+    PlaneStopped,
+    /// The way between two nodes is cut in both directions.
+    Cut,
+    /// The way between two nodes is cut in one direction.
+    CutOneWay,
+    /// A node is cut off from all others.
+    Isolated,
+    /// The database is away.
+    DatabaseDown,
+    /// Answers of the database are lost after the work was done.
+    DatabaseUncertain,
+    /// All config-services and the database are away.
+    PlaneGone,
+    /// Most gateways cannot be reached by the control plane.
+    MassSilence,
+    /// A router is killed and started again, with an empty table.
+    RouterKilled,
+    /// A target is moved.
+    Move,
+    /// A pod is drained.
+    Drain,
+    /// The leader steps down.
+    StepDown,
+}
+
+const KINDS: &[Kind] = &[
+    Kind::PodKilled,
+    Kind::PodRebooted,
+    Kind::PodAway,
+    Kind::MarksLost,
+    Kind::PodStopped,
+    Kind::WallStepped,
+    Kind::DiskSlow,
+    Kind::DiskFails,
+    Kind::PlaneKilled,
+    Kind::PlaneStopped,
+    Kind::Cut,
+    Kind::CutOneWay,
+    Kind::Isolated,
+    Kind::DatabaseDown,
+    Kind::DatabaseUncertain,
+    Kind::PlaneGone,
+    Kind::MassSilence,
+    Kind::RouterKilled,
+    Kind::Move,
+    Kind::Drain,
+    Kind::StepDown,
+];
+
+/// Faults of clocks that break the promise which leases rest on: only data is safe then.
+const WILD: &[Kind] = &[Kind::MachinePaused, Kind::ClockJumps];
+
+/// What one run is like.
+#[derive(Debug, Clone)]
+pub(crate) struct Profile {
+    /// How bad the network is.
+    pub(crate) weather: Weather,
+    /// How far clocks run from true time at most, in millionths.
+    pub(crate) ppm: u64,
+    /// Clocks may do anything: I1 and what rests on it says nothing.
+    pub(crate) wild: bool,
+    /// The mean time between two faults.
+    pub(crate) every: Ns,
+    /// The mean time that a fault lasts.
+    pub(crate) lasts: Ns,
+    /// Which faults occur.
+    pub(crate) kinds: Vec<Kind>,
+    /// The mean time between two events of the platforms.
+    pub(crate) events: Ns,
+    /// How many targets get most of the events.
+    pub(crate) hot: usize,
+    /// The mean time that a handler takes.
+    pub(crate) handler: Ns,
+    /// The mean time that a commit takes.
+    pub(crate) sync: Ns,
+    /// When the faults end.
+    pub(crate) heal_at: Ns,
+    /// When the run ends.
+    pub(crate) end_at: Ns,
+}
+
+impl Profile {
+    /// Draws the options of a seed.
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut draw = Draw::new(seed, 1);
+        let draw = &mut draw;
+        let weather = Weather {
+            loss: draw.one_of(&[0, 0, 1, 10, 50]),
+            doubled: draw.one_of(&[0, 1, 20]),
+            late: draw.one_of(&[0, 0, 1, 5]),
+            delay: draw.one_of(&[MS / 5, MS, 5 * MS, 20 * MS]),
+        };
+        let wild = draw.chance(100);
+        let mut kinds: Vec<_> = KINDS.iter().copied().filter(|_| draw.chance(400)).collect();
+        if wild {
+            kinds.extend(WILD);
+        }
+        if draw.chance(50) {
+            kinds.push(Kind::PodDiskLost);
+        }
+        Self {
+            weather,
+            ppm: draw.one_of(&[0, 50, 4_900]),
+            wild,
+            every: draw.one_of(&[4, 8, 15, 30]) * SECOND,
+            lasts: draw.one_of(&[1, 4, 8, 20]) * SECOND,
+            kinds,
+            events: draw.one_of(&[200, 400, 1_000]) * MS,
+            hot: draw.one_of(&[3, 20, 200]),
+            handler: draw.one_of(&[1, 5, 50]) * MS,
+            sync: draw.one_of(&[1, 3, 20]) * MS,
+            heal_at: 480 * SECOND,
+            end_at: 600 * SECOND,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! One run: a seed goes in, what it broke comes out.
+
+use crate::agenda::SECOND;
+use crate::disk::Held;
+use crate::history::History;
+use crate::network::{PODS, ROUTERS};
+use crate::pod::number;
+use crate::profile::Profile;
+use crate::world::World;
+use shared::Mono;
+use shared::plant::{self, Bug};
+use shared::protocol::invariants::{Bounds, Checker, Invariant, Owned, View, Violation, disagreements};
+use shared::wire::control::AssignmentState;
+
+/// What a run is made with, beside its seed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Print everything that happens.
+    pub trace: bool,
+    /// A bug to be found.
+    pub bug: Option<Bug>,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// What was broken, in order; nothing in a good run.
+    pub broken: Vec<Violation>,
+    /// Simulated seconds.
+    pub seconds: u64,
+    /// Things that happened.
+    pub steps: u64,
+    /// Faults.
+    pub faults: u64,
+    /// Events that platforms sent, and those that were acknowledged.
+    pub events: (u64, u64),
+    /// The same for the same seed, however often it is run.
+    pub hash: u64,
+}
+
+/// Runs a seed until something is broken, or to its end.
+pub fn run(seed: u64, options: Options) -> Report {
+    plant::plant(options.bug);
+    let profile = Profile::draw(seed);
+    if options.trace {
+        println!("{profile:#?}");
+    }
+    let mut checker = Checker::new(Bounds::default());
+    if profile.wild {
+        // What rests on clocks says nothing about clocks that break their promise.
+        for invariant in [Invariant::OneOwner, Invariant::ServesAlone, Invariant::NoMassFailover] {
+            checker.ignore(invariant);
+        }
+    }
+    let mut world = World::new(seed, profile, History::new(checker, options.trace));
+    world.begin();
+    while world.history.broken.is_empty() && world.step() {}
+    if world.history.broken.is_empty() {
+        world.judge();
+    }
+    plant::plant(None);
+    Report {
+        seed,
+        seconds: world.now / SECOND,
+        steps: world.agenda.steps(),
+        faults: world.faults.count,
+        events: (world.platform.sent, world.history.checker().acknowledged()),
+        hash: world.history.hash(),
+        broken: std::mem::take(&mut world.history.broken),
+    }
+}
+
+impl World {
+    /// The end: everybody agrees, nothing is under way, nothing acknowledged is missing (I2, I3, I12).
+    fn judge(&mut self) {
+        let at = Mono::from_nanos(self.now);
+        let truth = self.database.truth();
+        let owned = |target: &shared::TargetId, pod: &shared::PodId, epoch| Owned {
+            target: target.clone(),
+            pod: pod.clone(),
+            epoch,
+        };
+        let all: Vec<_> = truth.assignments.iter().map(|entry| owned(&entry.target, &entry.pod, entry.epoch)).collect();
+        let mut broken = disagreements(at, &all, &[], &self.views());
+        let mut say = |detail: String| broken.push(Violation { invariant: Invariant::Converges, at, detail });
+        for entry in truth.assignments.iter().filter(|entry| entry.state == AssignmentState::Quarantined) {
+            say(format!("{} is quarantined although every pod is back", entry.target));
+        }
+        for (event, target) in self.platform.unacknowledged.iter().take(3) {
+            say(format!("event {event} of target {target} was never acknowledged"));
+        }
+        for n in 0..PODS {
+            if let Some(target) = self.pod_moving(n).first() {
+                say(format!("gateway-{n} is still moving target {target}"));
+            }
+        }
+        for entry in &truth.assignments {
+            let target = self.index(&entry.target);
+            let rows = self.pods.get(usize::from(number(&entry.pod))).map(|pod| &pod.disk.data.rows);
+            let row = rows.and_then(|rows| rows.get(&target)).filter(|row| row.held == Held::Owned);
+            let times = |event: u64| row.map_or(0, |row| row.times(event));
+            broken.extend(self.history.checker().holds(at, &entry.target, times));
+        }
+        self.history.broken.extend(broken);
+    }
+
+    fn views(&self) -> Vec<View> {
+        let pods = self.pods.iter().filter_map(|pod| {
+            let process = pod.process.as_ref()?;
+            let targets = process.ownership.targets().into_iter();
+            let owned = targets.map(|(target, epoch)| Owned { target, pod: pod.id.clone(), epoch }).collect();
+            Some(View { name: pod.id.to_string(), owned, serves: true })
+        });
+        let routers = (0..ROUTERS).map(|n| {
+            let routes = self.routers[usize::from(n)].table.routes();
+            let mut owned: Vec<_> = routes
+                .map(|(target, route)| Owned { target: target.clone(), pod: route.pod.clone(), epoch: route.epoch })
+                .collect();
+            owned.sort_by(|a, b| a.target.cmp(&b.target));
+            View { name: format!("router-{n}"), owned, serves: false }
+        });
+        pods.chain(routers).collect()
+    }
+}

@@ -1,0 +1,96 @@
+//! Runs seeds: those that once failed, as many new ones as are wanted, and the same with a bug planted, which must be found.
+//!
+//! `BERTH_SIM_SEEDS=n` runs n seeds, `BERTH_SIM_SEED=s` one alone and prints what happens in it, with `BERTH_SIM_BUG=name` a
+//! planted bug in it. A seed that fails belongs into `seeds.txt`, which runs for ever.
+
+mod planted;
+
+use berth_sim::{Options, Report, run};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The first seed, and how many run, when nobody says it.
+const FIRST: u64 = 3;
+const SEEDS: u64 = 30;
+
+#[expect(clippy::disallowed_methods, reason = "a test has no flags")]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn number(name: &str) -> Option<u64> {
+    setting(name).and_then(|text| text.parse().ok())
+}
+
+/// Runs seeds on all cores and returns the reports of those that failed, by seed.
+fn failures(seeds: &[u64]) -> Vec<Report> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut broken = Vec::new();
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            let report = run(*seed, Options::default());
+            if !report.broken.is_empty() {
+                broken.push(report);
+            }
+        }
+        broken
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut all: Vec<Report> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a run does not panic")).collect()
+    });
+    all.sort_by_key(|report| report.seed);
+    all
+}
+
+#[track_caller]
+fn none(broken: &[Report]) {
+    let lines: Vec<_> = broken
+        .iter()
+        .map(|report| {
+            let seed = report.seed;
+            format!(
+                "seed {seed}: {}\n  alone: BERTH_SIM_SEED={seed} cargo test -p berth-sim one_seed -- --nocapture",
+                report.broken[0]
+            )
+        })
+        .collect();
+    assert!(lines.is_empty(), "{} seeds failed; add them to tests/sim/seeds.txt\n{}", lines.len(), lines.join("\n"));
+}
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    let kept = include_str!("../seeds.txt").lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    none(&failures(&kept.collect::<Vec<_>>()));
+}
+
+#[test]
+fn every_invariant_holds_whatever_happens() {
+    let first = number("BERTH_SIM_FIRST").unwrap_or(FIRST);
+    let seeds: Vec<_> = (first..first + number("BERTH_SIM_SEEDS").unwrap_or(SEEDS)).collect();
+    none(&failures(&seeds));
+}
+
+#[test]
+fn one_seed() {
+    let Some(seed) = number("BERTH_SIM_SEED") else { return };
+    let bug = setting("BERTH_SIM_BUG").and_then(|name| planted::named(&name));
+    let report = run(seed, Options { trace: true, bug });
+    println!("{report:#?}");
+    assert_eq!(report.broken, []);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in [3, 14] {
+        let [first, again] = [run(seed, Options::default()), run(seed, Options::default())];
+        assert_eq!((first.hash, first.steps, first.events), (again.hash, again.steps, again.events), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_run_is_what_it_is_meant_to_be() {
+    let report = run(5, Options::default());
+    assert_eq!(report.seconds, 600);
+    assert!(report.faults > 10 && report.events.0 > 500, "{report:?}");
+}
