@@ -41,6 +41,8 @@ async fn lease_is_over(cluster: &Cluster, pod: &str) {
 async fn a_paused_gateway_acknowledges_nothing_before_it_has_its_lease_back() {
     let mut cluster = quick().start().await;
     let chat = cluster.chat_on("gateway-0", -100).await;
+    // A pod that still believes to be alone serves for ever.
+    cluster.leases_are_kept(2).await;
     // The other one is its only witness: without that one nobody fails it over, and nobody promises it anything.
     cluster.gateway("gateway-1").pause();
     cluster.gateway("gateway-0").pause();
@@ -80,6 +82,7 @@ async fn a_paused_gateway_acknowledges_nothing_before_it_has_its_lease_back() {
 async fn known_targets_are_served_without_control_plane_and_witnesses_until_the_lease_ends() {
     let mut cluster = quick().start().await;
     let chat = cluster.chat_on("gateway-0", -200).await;
+    cluster.leases_are_kept(2).await;
     cluster.gateway("gateway-1").kill().await;
     cluster.config.kill().await;
     let mut update = 2;

@@ -52,7 +52,8 @@ async fn says(cluster: &Cluster, text: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_from_empty_to_broken_is_shown_without_a_fault() {
     let mut browser = Browser::start();
-    let mut cluster = Setup { gateways: 2, ..Setup::default() }.prepare();
+    // A pod that dies is to be seen while it is away, not when others have what it had.
+    let mut cluster = Setup { gateways: 2, ..Setup::default() }.with("BERTH_FENCE_AFTER", "600s").prepare();
     cluster.config.ready().await;
     let overview = cluster.config.url("/");
     let seen = browser.visit(Visit::new("empty", overview.clone())).await;

@@ -1,7 +1,6 @@
 //! Pods keep each other's leases while the control plane is gone, and go on where they stopped after a restart in place.
 
 use berth_tests::{Cluster, Delivery, Setup, eventually, senders::telegram, wait::holds_for};
-use serde_json::Value;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -46,23 +45,11 @@ async fn answered(cluster: &Cluster, chats: &[i64], status: u16, first: u64, las
     .await;
 }
 
-/// Waits until every pod has its lease and its newest witness config on disk.
-async fn leases_are_kept(cluster: &Cluster, pods: usize) {
-    for pod in cluster.gateways.iter().map(|role| role.name().to_owned()) {
-        let file = cluster.pod_folder(&pod).join("lease.json");
-        eventually(&format!("the lease of {pod} names {} witnesses", pods - 1), PATIENCE, async || {
-            let kept: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
-            (kept.pointer("/note/witnesses/pods")?.as_array()?.len() == pods - 1).then_some(())
-        })
-        .await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_serve_on_without_a_control_plane_as_long_as_they_promise_each_other() {
     let mut cluster = quick(2).start().await;
     let chats = [cluster.chat_on("gateway-0", -100).await, cluster.chat_on("gateway-1", -400).await];
-    leases_are_kept(&cluster, 2).await;
+    cluster.leases_are_kept(2).await;
     cluster.config.kill().await;
     // Four leases long.
     answered(&cluster, &chats, 200, 10, 12 * SECOND).await;
@@ -91,7 +78,7 @@ async fn pods_serve_on_without_a_control_plane_as_long_as_they_promise_each_othe
 async fn a_pod_alone_in_its_cluster_serves_for_ever() {
     let mut cluster = quick(1).start().await;
     let chat = cluster.chat_on("gateway-0", -100).await;
-    leases_are_kept(&cluster, 1).await;
+    cluster.leases_are_kept(1).await;
     cluster.config.kill().await;
     answered(&cluster, &[chat], 200, 10, 8 * SECOND).await;
 }
@@ -100,7 +87,7 @@ async fn a_pod_alone_in_its_cluster_serves_for_ever() {
 async fn a_pod_killed_and_started_again_in_place_serves_its_targets_within_seconds_also_without_a_control_plane() {
     let mut cluster = quick(2).start().await;
     let chat = cluster.chat_on("gateway-0", -100).await;
-    leases_are_kept(&cluster, 2).await;
+    cluster.leases_are_kept(2).await;
     cluster.config.kill().await;
     let (mut pauses, mut update) = (Vec::new(), 10);
     for _ in 0..20 {
@@ -131,7 +118,7 @@ async fn a_pod_killed_and_started_again_in_place_serves_its_targets_within_secon
 async fn a_restart_goes_on_under_its_lease_only_with_fresh_promises_and_as_the_same_pod() {
     let mut cluster = quick(2).start().await;
     let chat = cluster.chat_on("gateway-0", -100).await;
-    leases_are_kept(&cluster, 2).await;
+    cluster.leases_are_kept(2).await;
     cluster.config.kill().await;
 
     // Nobody promises: the lease that was kept is worth nothing.
@@ -165,7 +152,7 @@ async fn a_restart_goes_on_under_its_lease_only_with_fresh_promises_and_as_the_s
 async fn all_pods_killed_at_once_go_on_together_without_a_control_plane() {
     let mut cluster = quick(3).start().await;
     let chats = [cluster.chat_on("gateway-0", -100).await, cluster.chat_on("gateway-1", -400).await];
-    leases_are_kept(&cluster, 3).await;
+    cluster.leases_are_kept(3).await;
     cluster.config.kill().await;
     for gateway in &mut cluster.gateways {
         gateway.kill().await;
@@ -218,7 +205,7 @@ impl Cuttable {
 async fn a_pod_that_alone_cannot_reach_the_control_plane_keeps_its_lease_through_another_pod() {
     let mut cluster = quick(2).start().await;
     let chat = cluster.chat_on("gateway-0", -100).await;
-    leases_are_kept(&cluster, 2).await;
+    cluster.leases_are_kept(2).await;
     let way = Cuttable::to(cluster.config.port()).await;
     cluster.gateway("gateway-0").kill().await;
     cluster.gateway("gateway-0").set("BERTH_CONFIG_URL", &format!("http://{}", way.address));

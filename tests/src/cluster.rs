@@ -410,6 +410,23 @@ impl Cluster {
         }
         panic!("none of 200 chats was placed on {pod}");
     }
+
+    /// Waits until each of the `pods` gateways has its lease and a witness config with all others on disk. Before that one
+    /// may believe to be alone, and serves without anybody's promise.
+    pub async fn leases_are_kept(&self, pods: usize) {
+        for pod in self.gateways.iter().map(|role| role.name().to_owned()) {
+            let file = self.pod_folder(&pod).join("lease.json");
+            eventually(
+                &format!("the lease of {pod} names {} witnesses", pods - 1),
+                Duration::from_secs(60),
+                async || {
+                    let kept: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+                    (kept.pointer("/note/witnesses/pods")?.as_array()?.len() == pods - 1).then_some(())
+                },
+            )
+            .await;
+        }
+    }
 }
 
 impl Drop for Cluster {
