@@ -24,8 +24,13 @@ const TARGET: &str = "telegram:channel:-5";
 
 /// A cluster of one gateway whose bot has a web application, and which owns [`TARGET`].
 async fn cluster(setup: Setup) -> (Cluster, WebDouble) {
+    cluster_of(1, setup).await
+}
+
+/// The same of several gateways, one of which owns [`TARGET`].
+async fn cluster_of(gateways: usize, setup: Setup) -> (Cluster, WebDouble) {
     let application = WebDouble::start().await;
-    let cluster = Setup { gateways: 1, ..setup }.with("BERTH_WEB", &application.url()).start().await;
+    let cluster = Setup { gateways, ..setup }.with("BERTH_WEB", &application.url()).start().await;
     let hello = telegram::message(-5, 1, "hello").to_string();
     cluster.post_until_taken(&telegram::signed(&cluster.keys, hello.as_bytes()), 20 * SECOND).await;
     (cluster, application)
@@ -217,7 +222,10 @@ async fn an_event_arrives_when_it_is_sent_and_whoever_leaves_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_is_joined_end_to_end_and_ends_with_the_ownership() {
-    let (mut cluster, application) = cluster(Setup::default()).await;
+    let (mut cluster, application) = cluster_of(2, Setup::default()).await;
+    cluster.leases_are_kept(2).await;
+    let owner = cluster.owner(TARGET).await;
+    let witness = if owner == "gateway-0" { "gateway-1" } else { "gateway-0" };
     let ask = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: abc\r\n";
     let mut socket = connect(&cluster, &head("GET", "socket", ask)).await;
     let answer = read_until(&mut socket, "\r\n\r\n").await;
@@ -234,15 +242,17 @@ async fn a_socket_is_joined_end_to_end_and_ends_with_the_ownership() {
     other.shutdown().await.expect("says that it is done");
     read_to_end(&mut other).await;
     eventually("the other side hears of it", 10 * SECOND, async || (application.open() == 1).then_some(())).await;
-    // The lease cannot be renewed any more: the pod stops to act for the target, and what is open is cut.
+    // The lease can neither be renewed nor extended any more: the pod stops to act for the target, and what is open is cut.
     cluster.config.pause();
+    cluster.gateway(witness).pause();
     read_to_end(&mut socket).await;
     eventually("the application is left", 20 * SECOND, async || (application.open() == 0).then_some(())).await;
-    assert!(cluster.gateways[0].process().ended().is_none(), "the pod itself lives");
+    assert!(cluster.gateway(&owner).process().ended().is_none(), "the pod itself lives");
     let reply = cluster.client.call(Method::POST, &url(&cluster, "echo"), &[], "x").await.expect("an answer");
     assert_eq!((reply.status, reply.json()["code"].as_str()), (503, Some("not-serving")), "{}", reply.text());
     assert_eq!(application.count("/echo"), 0);
     cluster.config.resume();
+    cluster.gateway(witness).resume();
     eventually("traffic flows again", 30 * SECOND, async || {
         let reply = cluster.client.get(&url(&cluster, "echo")).await.ok()?;
         (reply.status == 200).then_some(())
