@@ -1,36 +1,27 @@
 //! A pod that is gone has heirs, which wait for its data; one that returns gets it back. Silence alone replaces nobody when
 //! there is nobody to witness it.
 
-use berth_tests::{Cluster, Delivery, Setup, eventually, senders::telegram, wait::holds_for};
+use berth_tests::{Cluster, Setup, eventually, wait::holds_for};
 use serde_json::json;
 use shared::wire::admin::{DeadDeclared, Health};
-use shared::wire::control::{Assignment, AssignmentState, PodState};
+use shared::wire::control::{AssignmentState, PodState};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn message(cluster: &Cluster, chat: i64, update: u64) -> Delivery {
-    telegram::signed(&cluster.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
-}
 
 /// Has some chats begun, and returns those of each pod's that one pod owns.
 async fn chats_on(cluster: &Cluster, pod: &str) -> Vec<i64> {
     let mut mine = Vec::new();
     for n in 0..24 {
         let chat = -500 - n;
-        cluster.post_until_taken(&message(cluster, chat, 1), 30 * SECOND).await;
-        if assignment(cluster, chat).await.is_some_and(|found| found.pod.as_str() == pod) {
+        cluster.post_until_taken(&cluster.message(chat, 1), 30 * SECOND).await;
+        if cluster.assignment(chat).await.is_some_and(|found| found.pod.as_str() == pod) {
             mine.push(chat);
         }
     }
     assert!(!mine.is_empty(), "{pod} owns some of them");
     mine
-}
-
-async fn assignment(cluster: &Cluster, chat: i64) -> Option<Assignment> {
-    let reply = cluster.admin(&format!("/v1/targets/telegram:channel:{chat}")).await.ok()?;
-    serde_json::from_slice(&reply.body).ok()
 }
 
 async fn state_of(cluster: &Cluster, pod: &str) -> Option<PodState> {
@@ -43,7 +34,7 @@ async fn state_of(cluster: &Cluster, pod: &str) -> Option<PodState> {
 async fn inherited(cluster: &Cluster, from: &str, chats: &[i64], since: Instant) -> Duration {
     eventually(&format!("the targets of {from} have other owners"), 60 * SECOND, async || {
         for chat in chats {
-            let found = assignment(cluster, *chat).await?;
+            let found = cluster.assignment(*chat).await?;
             if found.pod.as_str() == from {
                 return None;
             }
@@ -60,7 +51,7 @@ async fn inherited(cluster: &Cluster, from: &str, chats: &[i64], since: Instant)
 async fn a_gateway_that_is_gone_has_heirs_and_gets_everything_back_when_it_returns() {
     let mut cluster = Setup::default().with("BERTH_PARK_TELEGRAM", "300ms").start().await;
     let chats = chats_on(&cluster, "gateway-1").await;
-    let before = assignment(&cluster, chats[0]).await.expect("known").epoch;
+    let before = cluster.assignment(chats[0]).await.expect("known").epoch;
     cluster.gateway("gateway-1").kill().await;
     let took = inherited(&cluster, "gateway-1", &chats, Instant::now()).await;
     println!("reassigned {took:?} after kill -9");
@@ -68,22 +59,22 @@ async fn a_gateway_that_is_gone_has_heirs_and_gets_everything_back_when_it_retur
     assert_eq!(state_of(&cluster, "gateway-1").await, Some(PodState::Dead));
     let health: Health = cluster.admin("/health").await.expect("answers").json_as();
     assert_eq!(health.quarantined, chats.len() as u64, "it is seen");
-    let refused = cluster.post(&message(&cluster, chats[0], 2)).await.expect("an answer").status;
+    let refused = cluster.post(&cluster.message(chats[0], 2)).await.expect("an answer").status;
     assert_eq!(refused, 503, "nobody serves it without its data");
 
     cluster.gateway("gateway-1").start_again();
     for chat in &chats {
         eventually("it is given back", 60 * SECOND, async || {
-            let found = assignment(&cluster, *chat).await?;
+            let found = cluster.assignment(*chat).await?;
             (found.pod.as_str() == "gateway-1" && found.state == AssignmentState::Serving).then_some(())
         })
         .await;
-        cluster.post_until_taken(&message(&cluster, *chat, 2), 60 * SECOND).await;
+        cluster.post_until_taken(&cluster.message(*chat, 2), 60 * SECOND).await;
         let path = format!("/v1/targets/telegram:channel:{chat}/state");
         let state = cluster.admin(&path).await.expect("answers").json();
         assert_eq!(state["applied"], 2, "what it had is there: {state}");
     }
-    let after = assignment(&cluster, chats[0]).await.expect("known");
+    let after = cluster.assignment(chats[0]).await.expect("known");
     assert!(after.epoch > before && after.reason == "data-returned", "{after:?}");
 }
 
@@ -134,6 +125,6 @@ async fn a_pod_alone_is_replaced_only_by_a_proof_of_death() {
     // It was a mistake: it comes back, in a new life, with everything.
     cluster.gateway("gateway-0").start_again();
     for chat in chats {
-        cluster.post_until_taken(&message(&cluster, chat, 2), 60 * SECOND).await;
+        cluster.post_until_taken(&cluster.message(chat, 2), 60 * SECOND).await;
     }
 }

@@ -1,28 +1,18 @@
 //! A drill: config-service's database is put back as it was, while the pods go on. Nothing is lost, no epoch comes twice.
 
-use berth_tests::{Cluster, Delivery, Setup, eventually, senders::telegram};
+use berth_tests::{Setup, eventually};
 use serde_json::json;
 use shared::wire::admin::{GenerationBegun, Health};
-use shared::wire::control::Assignment;
 use std::{fs, time::Duration};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn message(cluster: &Cluster, chat: i64, update: u64) -> Delivery {
-    telegram::signed(&cluster.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
-}
-
-async fn assignment(cluster: &Cluster, chat: i64) -> Option<Assignment> {
-    let reply = cluster.admin(&format!("/v1/targets/telegram:channel:{chat}")).await.ok()?;
-    serde_json::from_slice(&reply.body).ok()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_backup_stops_the_leader_until_a_new_generation_begins_and_nothing_is_lost() {
     let mut cluster = Setup::default().start().await;
     let (early, late) = (-500..-490, -600..-590);
     for chat in early.clone() {
-        cluster.post_until_taken(&message(&cluster, chat, 1), 30 * SECOND).await;
+        cluster.post_until_taken(&cluster.message(chat, 1), 30 * SECOND).await;
     }
     let file = cluster.folder().join("config.db");
     cluster.config.stop().await;
@@ -31,11 +21,11 @@ async fn a_restored_backup_stops_the_leader_until_a_new_generation_begins_and_no
     cluster.config.start_again();
     cluster.config.ready().await;
     for chat in late.clone() {
-        cluster.post_until_taken(&message(&cluster, chat, 1), 60 * SECOND).await;
+        cluster.post_until_taken(&cluster.message(chat, 1), 60 * SECOND).await;
     }
     let mut before = Vec::new();
     for chat in early.clone().chain(late.clone()) {
-        before.push((chat, assignment(&cluster, chat).await.expect("known")));
+        before.push((chat, cluster.assignment(chat).await.expect("known")));
     }
 
     cluster.config.kill().await;
@@ -57,11 +47,11 @@ async fn a_restored_backup_stops_the_leader_until_a_new_generation_begins_and_no
 
     for (chat, was) in before {
         let now = eventually("every pod has reported", 90 * SECOND, async || {
-            assignment(&cluster, chat).await.filter(|now| now.epoch.generation() == 2)
+            cluster.assignment(chat).await.filter(|now| now.epoch.generation() == 2)
         })
         .await;
         assert!(now.pod == was.pod && now.epoch > was.epoch, "{now:?} after {was:?}");
-        cluster.post_until_taken(&message(&cluster, chat, 2), 90 * SECOND).await;
+        cluster.post_until_taken(&cluster.message(chat, 2), 90 * SECOND).await;
         let path = format!("/v1/targets/telegram:channel:{chat}/state");
         let state = cluster.admin(&path).await.expect("answers").json();
         assert_eq!(state["applied"], 2, "nothing is lost: {state}");

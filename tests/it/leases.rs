@@ -1,12 +1,11 @@
 //! A pod acts only under a valid lease, over its own data, alone.
 
 use berth_tests::{
-    Cluster, Delivery, Setup,
+    Cluster, Setup,
     cluster::{ADMIN_TOKEN, SERVICE_TOKEN},
     eventually,
     process::{Process, command},
     role::free_port,
-    senders::telegram,
     wait::holds_for,
 };
 use std::time::Duration;
@@ -21,13 +20,9 @@ fn quick() -> Setup {
         .with("BERTH_PARK_TELEGRAM", "300ms")
 }
 
-fn message(cluster: &Cluster, chat: i64, update: u64) -> Delivery {
-    telegram::signed(&cluster.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
-}
-
 /// Posts one message; returns the status.
 async fn post(cluster: &Cluster, chat: i64, update: u64) -> u16 {
-    cluster.post(&message(cluster, chat, update)).await.expect("the router answers").status
+    cluster.post(&cluster.message(chat, update)).await.expect("the router answers").status
 }
 
 async fn lease_is_over(cluster: &Cluster, pod: &str) {
@@ -71,7 +66,7 @@ async fn a_paused_gateway_acknowledges_nothing_before_it_has_its_lease_back() {
     .await;
     cluster.config.resume();
     cluster.gateway("gateway-1").resume();
-    cluster.post_until_taken(&message(&cluster, chat, 1_000), 60 * SECOND).await;
+    cluster.post_until_taken(&cluster.message(chat, 1_000), 60 * SECOND).await;
     let state = cluster.state(&format!("telegram:channel:{chat}")).await.expect("the target exists");
     assert_eq!(state.last_event_id.as_deref(), Some("1000"));
     // What was refused may have been in flight when the lease came back; what was not sent again is not there twice.
@@ -99,14 +94,14 @@ async fn known_targets_are_served_without_control_plane_and_witnesses_until_the_
         }
     })
     .await;
-    let unknown = cluster.post(&message(&cluster, -999, 1)).await.expect("the router answers");
+    let unknown = cluster.post(&cluster.message(-999, 1)).await.expect("the router answers");
     assert_eq!(unknown.status, 503, "nobody can place it");
     assert_eq!(unknown.header("retry-after"), Some("1"));
     cluster.config.start_again();
     cluster.gateway("gateway-1").start_again();
-    cluster.post_until_taken(&message(&cluster, chat, 5_000), 60 * SECOND).await;
+    cluster.post_until_taken(&cluster.message(chat, 5_000), 60 * SECOND).await;
     assert_eq!(cluster.owner(&format!("telegram:channel:{chat}")).await, "gateway-0", "it kept its target");
-    cluster.post_until_taken(&message(&cluster, -999, 1), 60 * SECOND).await;
+    cluster.post_until_taken(&cluster.message(-999, 1), 60 * SECOND).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,7 +138,7 @@ async fn a_pod_with_another_data_folder_does_not_serve_its_targets_empty() {
     std::fs::rename(&aside, &folder).expect("the folder can be put back");
     cluster.gateway("gateway-0").start_again();
     cluster.gateway("gateway-0").ready().await;
-    cluster.post_until_taken(&message(&cluster, chat, 3), 60 * SECOND).await;
+    cluster.post_until_taken(&cluster.message(chat, 3), 60 * SECOND).await;
     let state = cluster.state(&format!("telegram:channel:{chat}")).await.expect("the target exists");
     assert_eq!((state.applied, state.pod.as_str()), (2, "gateway-0"), "its first message is still counted");
 }
@@ -173,7 +168,7 @@ async fn a_lost_data_folder_is_given_up_only_when_an_operator_says_so() {
     assert!(matches!(post(&[json.clone(), services]).await, 401 | 403), "a service is no operator");
     assert_eq!(post(&[json, ("authorization".to_owned(), format!("Bearer {ADMIN_TOKEN}"))]).await, 200);
     cluster.gateway("gateway-0").ready().await;
-    cluster.post_until_taken(&message(&cluster, chat, 2), 60 * SECOND).await;
+    cluster.post_until_taken(&cluster.message(chat, 2), 60 * SECOND).await;
     let after = cluster.state(&target).await.expect("the target exists");
     assert_eq!((after.applied, after.pod.as_str()), (1, "gateway-0"), "it begins empty, where it was");
     assert!(after.epoch > before.epoch, "under a new epoch");

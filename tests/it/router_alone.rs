@@ -2,21 +2,16 @@
 //! promise nothing for targets that nobody knows.
 
 use berth_tests::{
-    Cluster, Delivery, Setup, eventually,
+    Cluster, Setup, eventually,
     role::Role,
-    senders::telegram,
     workload::{Load, Poster},
 };
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn message(cluster: &Cluster, chat: i64, update: u64) -> Delivery {
-    telegram::signed(&cluster.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
-}
-
 async fn post(cluster: &Cluster, router: usize, chat: i64, update: u64) -> u16 {
-    cluster.post_to(router, &message(cluster, chat, update)).await.map_or(0, |reply| reply.status)
+    cluster.post_to(router, &cluster.message(chat, update)).await.map_or(0, |reply| reply.status)
 }
 
 /// All gateways' addresses.
@@ -48,7 +43,7 @@ async fn a_router_that_starts_without_config_service_serves_known_targets() {
 
     cluster.config.start_again();
     cluster.config.ready().await;
-    let first = message(&cluster, -9_999, 1);
+    let first = cluster.message(-9_999, 1);
     eventually("first contacts go on when config-service is back", 20 * SECOND, async || {
         cluster.post_to(1, &first).await.ok().filter(|reply| reply.status == 200)
     })
@@ -140,7 +135,7 @@ async fn without_a_control_plane(most: Duration) {
     for at in 0..2 {
         cluster.config_service(at).ready().await;
     }
-    let new = message(&cluster, -4_711, 1);
+    let new = cluster.message(-4_711, 1);
     eventually("a first contact is placed", 60 * SECOND, async || {
         cluster.post_to(1, &new).await.ok().filter(|reply| reply.status == 200)
     })

@@ -1,6 +1,6 @@
 //! Pods keep each other's leases while the control plane is gone, and go on where they stopped after a restart in place.
 
-use berth_tests::{Cluster, Delivery, Setup, eventually, senders::telegram, wait::holds_for};
+use berth_tests::{Cluster, Setup, eventually, wait::holds_for};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -20,13 +20,9 @@ fn quick(gateways: usize) -> Setup {
         .with("BERTH_PARK_TELEGRAM", "2s")
 }
 
-fn message(cluster: &Cluster, chat: i64, update: u64) -> Delivery {
-    telegram::signed(&cluster.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
-}
-
 /// Posts one message; returns the status.
 async fn post(cluster: &Cluster, chat: i64, update: u64) -> u16 {
-    cluster.post(&message(cluster, chat, update)).await.expect("the router answers").status
+    cluster.post(&cluster.message(chat, update)).await.expect("the router answers").status
 }
 
 /// Posts messages to the chats for a while; every one of them is answered as `status`.
@@ -64,12 +60,12 @@ async fn pods_serve_on_without_a_control_plane_as_long_as_they_promise_each_othe
     answered(&cluster, &chats[..1], 503, 20_000, 2 * SECOND).await;
     cluster.gateway("gateway-1").resume();
     for (n, chat) in chats.into_iter().enumerate() {
-        cluster.post_until_taken(&message(&cluster, chat, 30_000 + n as u64), PATIENCE).await;
+        cluster.post_until_taken(&cluster.message(chat, 30_000 + n as u64), PATIENCE).await;
     }
     cluster.config.start_again();
     cluster.config.ready().await;
     for (pod, chat) in ["gateway-0", "gateway-1"].into_iter().zip(chats) {
-        cluster.post_until_taken(&message(&cluster, chat, 40_000), PATIENCE).await;
+        cluster.post_until_taken(&cluster.message(chat, 40_000), PATIENCE).await;
         assert_eq!(cluster.owner(&format!("telegram:channel:{chat}")).await, pod, "nobody was failed over");
     }
 }
@@ -131,7 +127,7 @@ async fn a_restart_goes_on_under_its_lease_only_with_fresh_promises_and_as_the_s
     .await;
     answered(&cluster, &[chat], 503, 10, 3 * SECOND).await;
     cluster.gateway("gateway-1").resume();
-    cluster.post_until_taken(&message(&cluster, chat, 1_000), PATIENCE).await;
+    cluster.post_until_taken(&cluster.message(chat, 1_000), PATIENCE).await;
 
     // Another pod UID is another owner, whatever stands in the folder.
     cluster.gateway("gateway-0").kill().await;
@@ -143,7 +139,7 @@ async fn a_restart_goes_on_under_its_lease_only_with_fresh_promises_and_as_the_s
     .await;
     answered(&cluster, &[chat], 503, 2_000, 3 * SECOND).await;
     cluster.config.start_again();
-    cluster.post_until_taken(&message(&cluster, chat, 3_000), PATIENCE).await;
+    cluster.post_until_taken(&cluster.message(chat, 3_000), PATIENCE).await;
     let state = cluster.state(&format!("telegram:channel:{chat}")).await.expect("the target exists");
     assert_eq!((state.pod.as_str(), state.last_event_id.as_deref()), ("gateway-0", Some("3000")));
 }
@@ -161,7 +157,7 @@ async fn all_pods_killed_at_once_go_on_together_without_a_control_plane() {
         gateway.start_again();
     }
     for chat in chats {
-        cluster.post_until_taken(&message(&cluster, chat, 1_000), PATIENCE).await;
+        cluster.post_until_taken(&cluster.message(chat, 1_000), PATIENCE).await;
     }
     answered(&cluster, &chats, 200, 2_000, 4 * SECOND).await;
 }
@@ -211,7 +207,7 @@ async fn a_pod_that_alone_cannot_reach_the_control_plane_keeps_its_lease_through
     cluster.gateway("gateway-0").set("BERTH_CONFIG_URL", &format!("http://{}", way.address));
     cluster.gateway("gateway-0").start_again();
     cluster.gateway("gateway-0").ready().await;
-    cluster.post_until_taken(&message(&cluster, chat, 5), PATIENCE).await;
+    cluster.post_until_taken(&cluster.message(chat, 5), PATIENCE).await;
     way.set(false);
     let granted =
         async |cluster: &Cluster| cluster.gateways[0].metric("berth_heartbeats_total", &[("result", "granted")]).await;
@@ -226,5 +222,5 @@ async fn a_pod_that_alone_cannot_reach_the_control_plane_keeps_its_lease_through
     let row = pods.iter().find(|row| row.info.pod.as_str() == "gateway-0").expect("it is known");
     assert!(row.lease_remaining_ms > 0, "config-service still hears of it: {row:?}");
     way.set(true);
-    cluster.post_until_taken(&message(&cluster, chat, 50_000), PATIENCE).await;
+    cluster.post_until_taken(&cluster.message(chat, 50_000), PATIENCE).await;
 }

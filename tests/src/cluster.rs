@@ -402,13 +402,23 @@ impl Cluster {
     /// When none of 200 is.
     pub async fn chat_on(&self, pod: &str, first: i64) -> i64 {
         for chat in first..first + 200 {
-            let hello = telegram::message(chat, 1, "hello").to_string();
-            self.post_until_taken(&telegram::signed(&self.keys, hello.as_bytes()), Duration::from_secs(20)).await;
+            self.post_until_taken(&self.message(chat, 1), Duration::from_secs(20)).await;
             if self.owner(&format!("telegram:channel:{chat}")).await == pod {
                 return chat;
             }
         }
         panic!("none of 200 chats was placed on {pod}");
+    }
+
+    /// Returns who owns a chat, as config-service has it; nothing when nobody does, or it does not answer.
+    pub async fn assignment(&self, chat: i64) -> Option<Assignment> {
+        let reply = self.admin(&format!("/v1/targets/telegram:channel:{chat}")).await.ok()?;
+        serde_json::from_slice(&reply.body).ok()
+    }
+
+    /// Returns an update of Telegram that says hello in a chat, signed as this cluster's bot has it.
+    pub fn message(&self, chat: i64, update: u64) -> Delivery {
+        telegram::signed(&self.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
     }
 
     /// Waits until each of the `pods` gateways has its lease and a witness config with all others on disk. Before that one
