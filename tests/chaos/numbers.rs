@@ -88,6 +88,7 @@ impl Bench {
         let mut bench = Self { world, load, targets };
         let began = BootClock.now();
         bench.served(began, BEGIN).await.context("the load never got going")?;
+        bench.well_again().await?;
         Ok(bench)
     }
 
@@ -118,6 +119,9 @@ impl Bench {
 
     async fn well_again(&mut self) -> anyhow::Result<()> {
         self.world.all_ready().await?;
+        // A leader that is new hears of each pod by its next heartbeat.
+        let known = async |own: &Self| own.world.pods_are_ready().await;
+        self.until("the control plane knows every gateway as ready", BEGIN, known).await?;
         let now = BootClock.now();
         self.served(now, BEGIN).await?;
         Ok(())

@@ -232,6 +232,14 @@ impl World {
         }
     }
 
+    /// Returns whether the control plane takes every gateway for ready.
+    pub(crate) async fn pods_are_ready(&self) -> bool {
+        let Ok(reply) = self.admin(&Method::GET, "/v1/pods", None).await else { return false };
+        let page = reply.json();
+        let states = page["pods"].as_array().map(|pods| pods.iter().filter(|pod| pod["state"] == "ready").count());
+        states == Some(self.gateways.len())
+    }
+
     /// Returns which config-service leads; nothing when none says so.
     pub(crate) async fn leader(&self) -> Option<usize> {
         for (n, config) in self.configs.iter().enumerate() {

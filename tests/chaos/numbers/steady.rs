@@ -20,10 +20,22 @@ const ALONE: Duration = Duration::from_secs(9);
 
 impl Bench {
     /// The targets a gateway owns, as the control plane has it.
+    ///
+    /// # Errors
+    /// Also when the replica that answers is a moment behind and does not know of every target.
     pub(super) async fn owned(&self, gateway: usize) -> anyhow::Result<Vec<usize>> {
         let (owners, name) = (self.world.owners().await?, self.world.gateways[gateway].name());
+        let unknown = (0..self.targets).find(|i| !owners.contains_key(&load::target(*i)));
+        anyhow::ensure!(unknown.is_none(), "a config-service does not know of all targets yet");
         let own = |i: &usize| owners.get(&load::target(*i)).is_some_and(|pod| pod == name);
         Ok((0..self.targets).filter(own).collect())
+    }
+
+    /// The same of a gateway that is about to be broken: without any target there is nothing to measure.
+    async fn served_by(&mut self, gateway: usize) -> anyhow::Result<Vec<usize>> {
+        let some = async |own: &Self| own.owned(gateway).await.is_ok_and(|owned| !owned.is_empty());
+        self.until("the gateway owns targets", WITHIN, some).await?;
+        self.owned(gateway).await
     }
 
     /// Waits until all of `targets` are served again; how long each took from `killed` on.
@@ -40,7 +52,7 @@ impl Bench {
 pub(super) async fn restart(bench: &mut Bench, alone: bool) -> anyhow::Result<Vec<Figure>> {
     let mut owned = Vec::new();
     for n in 0..bench.world.gateways.len() {
-        owned.push(bench.owned(n).await?);
+        owned.push(bench.served_by(n).await?);
     }
     if alone {
         bench.world.postgres.crash();
@@ -101,13 +113,13 @@ async fn control_plane_back(bench: &mut Bench) -> anyhow::Result<Duration> {
 pub(super) async fn gone(bench: &mut Bench) -> anyhow::Result<Vec<Figure>> {
     let mut all = Vec::new();
     for n in [1, 2] {
-        let owned = bench.owned(n).await?;
+        let owned = bench.served_by(n).await?;
         let name = bench.world.gateways[n].name().to_owned();
         let gone = BootClock.now();
         bench.world.take_down(Who::Gateway(n));
         let nobody = async |own: &Bench| {
-            let owners = own.world.owners().await.unwrap_or_default();
-            !owners.is_empty() && owned.iter().all(|i| owners.get(&load::target(*i)) != Some(&name))
+            let Ok(owners) = own.world.owners().await else { return false };
+            owned.iter().all(|i| owners.get(&load::target(*i)).is_some_and(|owner| *owner != name))
         };
         let reassigned = bench.until("its targets are reassigned", WITHIN, nobody).await;
         bench.world.bring_up(Who::Gateway(n))?;
