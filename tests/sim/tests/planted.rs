@@ -10,22 +10,27 @@ const WITHIN: u64 = 30;
 /// The first seed that is tried.
 const FIRST: u64 = 3;
 
-const BUGS: &[Bug] = &[
+/// Those that are found.
+const FOUND: &[Bug] = &[
     Bug::ValidityFromReceipt,
     Bug::GrantWithoutTermCheck,
     Bug::NewLeaderDoesNotWait,
-    Bug::PromiseNotRemembered,
-    Bug::FencedIsPromised,
-    Bug::RestartForgetsPromises,
     Bug::MarksForgotten,
-    Bug::OldRoundCounts,
-    Bug::PromisesNotWaitedOut,
-    Bug::NewestConfigOnly,
-    Bug::QuorumTooSmall,
     Bug::FencedIsGranted,
     Bug::RestartWithoutPromises,
     Bug::ZombieLeader,
     Bug::EpochNotIncreased,
+];
+
+/// Those that no run finds yet (docs/adr/0020): to be planted by hand.
+const MISSED: &[Bug] = &[
+    Bug::PromiseNotRemembered,
+    Bug::FencedIsPromised,
+    Bug::RestartForgetsPromises,
+    Bug::OldRoundCounts,
+    Bug::PromisesNotWaitedOut,
+    Bug::NewestConfigOnly,
+    Bug::QuorumTooSmall,
     Bug::LostTargetServed,
     Bug::LeaseNotChecked,
     Bug::EpochNotChecked,
@@ -34,7 +39,7 @@ const BUGS: &[Bug] = &[
 
 /// Returns the bug of this name.
 pub(crate) fn named(name: &str) -> Option<Bug> {
-    BUGS.iter().copied().find(|bug| format!("{bug:?}") == name)
+    FOUND.iter().chain(MISSED).copied().find(|bug| format!("{bug:?}") == name)
 }
 
 /// Returns the first seed that finds a bug.
@@ -45,12 +50,11 @@ fn found(bug: Bug) -> Option<Report> {
 }
 
 #[test]
-#[ignore = "eleven of them are not found yet (docs/adr/0020)"]
-fn every_planted_bug_is_found() {
+fn what_is_known_to_be_found_is_found() {
     let next = AtomicU64::new(0);
     let work = || {
         let mut missed = Vec::new();
-        while let Some(bug) = BUGS.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+        while let Some(bug) = FOUND.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
             match found(*bug) {
                 Some(report) => println!("{bug:?}: seed {}, {}", report.seed, report.broken[0]),
                 None => missed.push(*bug),
