@@ -286,6 +286,11 @@ fn signed(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::Rejected(format!("{number} does not fit into the database")))
 }
 
+/// A number that a reader gave, to compare with those of rows. What is larger than every row's stays so.
+fn bound(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number)
         .map_err(|_| StoreError::Unusable(format!("the database holds {number} where a counter belongs")))

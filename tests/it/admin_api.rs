@@ -12,6 +12,9 @@ const TOOL: &str = "schemathesis-4.32.5/bin/schemathesis";
 /// What the services call; operators get 403 there.
 const SERVICES: &str = "/(pods?/register|heartbeat|place)$";
 
+/// What ends the term or the life of one that the other operations need: tried last, each for itself.
+const UPHEAVALS: &str = "/(generation|step-down|declare-dead)$";
+
 /// How many requests are made up for each operation and kind.
 const EXAMPLES: &str = "10";
 
@@ -21,14 +24,17 @@ fn tool() -> Option<PathBuf> {
     Some(target.join(TOOL)).filter(|tool| tool.is_file())
 }
 
-fn run(cluster: &Cluster, tool: PathBuf, token: &str, filter: &str) -> (bool, String) {
+fn run(cluster: &Cluster, tool: PathBuf, token: &str, filters: &[(&str, &str)]) -> (bool, String) {
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/it/schemathesis.toml");
     let mut command = Command::new(tool);
     command.current_dir(cluster.folder()).args(["--config-file", config, "run", &cluster.config.url("/openapi.json")]);
     command.args(["-H", &format!("Authorization: Bearer {token}"), "--checks", "all", "--seed", "7"]);
     command.args(["--max-examples", EXAMPLES, "--phases", "examples,coverage,fuzzing", "--no-color"]);
     command.args(["--continue-on-failure", "--request-timeout", "30", "--exclude-path", "/v1/watch"]);
-    let output = command.args([filter, SERVICES]).output().expect("the tool starts");
+    for (filter, paths) in filters {
+        command.args([filter, paths]);
+    }
+    let output = command.output().expect("the tool starts");
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -42,8 +48,15 @@ async fn the_api_is_what_it_says_it_is() {
         Setup { gateways: 2, routers: 0, ..Setup::default() }.with("BERTH_OPEN_READS", "false").start().await;
     let place = serde_json::json!({ "targets": [{ "target": "discord:guild:81384788765712384" }] });
     assert_eq!(cluster.service_post("/v1/targets/place", &place).await.expect("an answer").status, 200);
-    for (token, filter) in [(ADMIN_TOKEN, "--exclude-path-regex"), (SERVICE_TOKEN, "--include-path-regex")] {
-        let (good, report) = tokio::task::block_in_place(|| run(&cluster, tool.clone(), token, filter));
+    let (with, without) = ("--include-path-regex", "--exclude-path-regex");
+    let runs: [(&str, &[(&str, &str)]); 3] = [
+        (ADMIN_TOKEN, &[(without, SERVICES), (without, UPHEAVALS)]),
+        (SERVICE_TOKEN, &[(with, SERVICES)]),
+        // Who asks without a token while nobody leads is told to come again.
+        (ADMIN_TOKEN, &[(with, UPHEAVALS), ("--exclude-checks", "ignored_auth")]),
+    ];
+    for (token, filters) in runs {
+        let (good, report) = tokio::task::block_in_place(|| run(&cluster, tool.clone(), token, filters));
         assert!(good, "{report}");
         assert!(report.contains("Test cases:"), "it has done nothing: {report}");
     }

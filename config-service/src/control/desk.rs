@@ -282,7 +282,11 @@ impl Desk {
             let (store, term) = (Arc::clone(&self.store), self.term);
             return Some(Box::pin(async move { store.commit(term, batch).await }));
         }
-        if self.behind.is_some() {
+        if let Some(why) = &self.behind {
+            // What waited when that was seen.
+            self.mutations.turn_away(why);
+            self.places.fail(why);
+            self.moves.turn_away(why);
             return None;
         }
         let (mut batch, now) = (Batch::default(), self.clock.now());

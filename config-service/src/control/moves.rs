@@ -255,6 +255,12 @@ impl Moves {
         self.wishes.fail(&ControlError::Store);
     }
 
+    /// Answers all that waits for a transaction with an error.
+    pub(super) fn turn_away(&mut self, why: &ControlError) {
+        self.reports.turn_away(why);
+        self.wishes.turn_away(why);
+    }
+
     /// Returns how long until time alone changes something; none when it never does.
     pub(super) fn wakes_in(&self, now: Mono) -> Option<Duration> {
         let wakes = self.live.values().filter_map(|live| live.handoff.wake_at(&self.patience));

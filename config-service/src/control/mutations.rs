@@ -174,6 +174,11 @@ impl Mutations {
         }
     }
 
+    /// Answers all that waits with an error.
+    pub(super) fn turn_away(&mut self, why: &ControlError) {
+        self.waiting.drain(..).for_each(|mutation| mutation.refuse(why.clone()));
+    }
+
     fn registered(&self, register: &Register, reply: Reply<Registered>, model: &Model, fleet: &mut Fleet) {
         let pod = &register.pod;
         let Some(record) = model.pod(pod) else { return };

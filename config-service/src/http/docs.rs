@@ -167,7 +167,14 @@ impl Doc {
     /// Says that it asks the leader. A follower passes it on.
     pub(super) fn asks_leader(mut self) -> Self {
         self.by = Answerer::Leader;
-        self.fails(&["leader-unreachable", "not-leader", "store-unavailable", "too-many-passed-on"])
+        self.fails(&[
+            "generation-ahead",
+            "leader-unreachable",
+            "not-leader",
+            "revision-ahead",
+            "store-unavailable",
+            "too-many-passed-on",
+        ])
     }
 
     /// Says that every replica answers it by itself: a follower from what it has read of the leader's commits.

@@ -92,7 +92,18 @@ async fn begin(
     Name(target): Name<TargetId>,
     change: Change<Operator, MoveTarget>,
 ) -> Result<(StatusCode, Json<Move>), Problem> {
-    let (to, by) = (change.body.to.clone(), change.by.clone());
+    let to = change.body.to.clone();
+    begun(&api, target, to, change).await
+}
+
+/// Begins a move, wherever it was asked for; or says only what would begin.
+pub(super) async fn begun<T>(
+    api: &Api,
+    target: TargetId,
+    to: Option<PodId>,
+    change: Change<Operator, T>,
+) -> Result<(StatusCode, Json<Move>), Problem> {
+    let by = change.by.clone();
     if change.dry_run {
         let would = move |view: &View<'_>| view.would_move(&target, to.as_ref(), &by.actor);
         return Ok((StatusCode::ACCEPTED, Json(api.control.read(would).await??)));

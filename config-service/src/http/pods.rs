@@ -6,12 +6,13 @@ use super::{
     body::{Body, Name},
     change::Change,
     docs::{Doc, Routes},
+    problems::unprocessable,
 };
 use axum::{Json, extract::State};
 use serde_json::json;
 use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, PodList, PodStatus};
 use shared::wire::control::{Grant, Heartbeat, Register, Registered};
-use shared::{PodId, Problem};
+use shared::{Epoch, PodId, Problem};
 
 /// Adds the routes.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -58,6 +59,7 @@ pub(super) fn heartbeat_doc() -> Doc {
             "unknown-pod",
             "incarnation-buried",
             "incarnation-mismatch",
+            "invalid",
             "lease-superseded",
             "report-first",
             "revision-ahead",
@@ -70,6 +72,7 @@ pub(super) async fn register(
     _: Service,
     Body(register): Body<Register>,
 ) -> Result<Json<Registered>, Problem> {
+    issuable("highest_epoch", register.highest_epoch.generation())?;
     Ok(Json(api.control.register(register).await?))
 }
 
@@ -79,7 +82,17 @@ pub(super) async fn heartbeat(
     Name(pod): Name<PodId>,
     Body(heartbeat): Body<Heartbeat>,
 ) -> Result<Json<Grant>, Problem> {
+    issuable("revision", Epoch(heartbeat.revision.0).generation())?;
     Ok(Json(api.control.heartbeat(pod, heartbeat).await?))
+}
+
+/// No database can have issued what lies beyond the last generation, and none could begin one above it. Epochs and revisions
+/// carry their generation in the same bits.
+fn issuable(field: &str, generation: u32) -> Result<(), Problem> {
+    if generation <= Epoch::LAST_GENERATION {
+        return Ok(());
+    }
+    Err(unprocessable("invalid", &format!("{field} is of generation {generation}; no database issues that")))
 }
 
 async fn accept_data_loss(

@@ -57,7 +57,6 @@ pub(super) const CODES: &[Code] = &[
     code(422, "idempotency-mismatch", "The Idempotency-Key was used for another request."),
     code(422, "not-confirmed", "`confirm` is not the target's name, or `i_know` is not true; nothing was done."),
     code(500, "internal", "An error of Berth; the log has the cause."),
-    code(501, "not-yet", "Berth does not do this yet."),
     code(503, "generation-unsettled", "A new cluster generation: not every pod has reported yet what it holds."),
     code(503, "leader-unreachable", "The leader did not answer what was passed on to it; look whether it was done."),
     code(503, "mailbox-full", "As many events wait for the target as may; try again later."),

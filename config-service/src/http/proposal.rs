@@ -6,7 +6,7 @@ use super::{
     body::Name,
     change::Change,
     docs::{Doc, Routes},
-    pods,
+    moves, pods,
 };
 use crate::control::ControlError;
 use axum::{Json, extract::State};
@@ -16,8 +16,10 @@ use serde_json::json;
 use shared::wire::admin::{
     ClusterMetrics, GuildAssignment, Health, Instance, Instances, PodHealth, PodStatus, PodsHealth, Reassign,
 };
-use shared::{Kind, PodId, Problem, Revision, TargetId, Term, id::IdError, wire::control::PodState};
-use std::{borrow::Cow, collections::BTreeMap, convert::Infallible, str::FromStr};
+use shared::{
+    Kind, PodId, Problem, Revision, TargetId, Term, id::IdError, wire::control::PodState, wire::handoff::Move,
+};
+use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
 /// Adds the routes.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -28,8 +30,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .answers::<GuildAssignment>()
         .fails(&["not-found"]);
     let reassign_doc = Doc::new("Move a guild to another pod")
-        .text("Answers `not-yet`: targets do not move in this release.")
-        .fails(&["not-found", "not-yet"])
+        .text("Another name of `POST /v1/targets/{target}/move`, with `pod` for its `to`. Without it the planner chooses.")
+        .answers::<Move>()
+        .status(202)
+        .fails(&["not-found", "target-quarantined", "move-running", "pod-not-ready", "no-destination", "too-many-moves"])
         .example(json!({ "pod": "gateway-1", "reason": "closer to its voice server" }));
     let pods_doc = Doc::new("Say which pods are healthy").answers::<PodsHealth>();
     let metrics_doc = Doc::new("Give the cluster in numbers").text("Prometheus reads `/metrics`.");
@@ -96,24 +100,14 @@ async fn guild_assignment(
     Ok(Json(found.await?.ok_or(ControlError::UnknownTarget(target))?))
 }
 
-/// `POST /guild/{id}/reassign`: says first what else is wrong with it.
+/// `POST /guild/{id}/reassign`.
 async fn reassign(
     State(api): State<Api>,
     Name(Guild(target)): Name<Guild>,
-    _change: Change<Operator, Reassign>,
-) -> Result<Infallible, Problem> {
-    let known = api.control.read({
-        let target = target.clone();
-        move |view| view.model.assignment(&target).is_some()
-    });
-    if !known.await? {
-        return Err(ControlError::UnknownTarget(target).into());
-    }
-    Err(Problem::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "not-yet",
-        "targets do not move in this release; nothing was changed",
-    ))
+    change: Change<Operator, Reassign>,
+) -> Result<(StatusCode, Json<Move>), Problem> {
+    let to = change.body.pod.clone();
+    moves::begun(&api, target, to, change).await
 }
 
 /// `GET /pods/health`.

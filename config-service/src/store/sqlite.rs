@@ -9,8 +9,8 @@ mod thread;
 
 use super::{
     Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, Position, Reign, Store,
-    StoreError, TRIM_ROWS, View, check_size, covers, decode, edits_for_followers, generation, millis, schema, signed,
-    unsigned,
+    StoreError, TRIM_ROWS, View, bound, check_size, covers, decode, edits_for_followers, generation, millis, schema,
+    signed, unsigned,
 };
 use crate::domain::{Batch, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -316,7 +316,7 @@ fn everything(db: &Transaction<'_>, revision: Revision, epoch: Epoch, settled: i
 
 /// Reads a piece of the log.
 fn log(db: &Transaction<'_>, after: Revision, limit: usize) -> Result<Log, StoreError> {
-    let after = signed(after.0)?;
+    let after = bound(after.0);
     let (newest, oldest): (i64, Option<i64>) = db
         .query_row("SELECT revision, (SELECT min(revision) FROM change) FROM leader", [], |row| {
             Ok((row.get(0)?, row.get(1)?))

@@ -1,4 +1,6 @@
 use super::harness::*;
+use http::Method;
+use serde_json::json;
 use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, Health, Instances, PodStatus, PodsHealth};
 use shared::wire::control::PodState;
 use shared::{Epoch, LeaseId, Revision};
@@ -119,9 +121,17 @@ async fn epochs_go_on_above_what_any_pod_has_seen() {
     pod.beat(&node).await.expect("granted");
     let placed = node.place(&["discord:guild:1"]).await.expect("placed");
     assert!(placed.assignments[0].epoch > seen);
+    restored.highest_epoch = Epoch::first(Epoch::LAST_GENERATION + 1);
+    let refused = node.service().post::<serde_json::Value>("/v1/pods/register", &restored).await;
+    assert_eq!(code(refused), "invalid", "no generation could begin above it");
     restored.highest_epoch = Epoch::first(2);
     let refused = node.service().post::<serde_json::Value>("/v1/pods/register", &restored).await;
     assert_eq!(code(refused), "generation-ahead");
+    // What would be written is refused, too, and not left waiting.
+    for path in ["/v1/leader/step-down", "/v1/pods/gateway-0/drain"] {
+        let refused = node.call(Some("admin"), Method::POST, path, &json!({ "reason": "to see" })).await;
+        assert_eq!(refused.code(), "generation-ahead", "{path}: {}", refused.json);
+    }
     node.stop().await;
 }
 

@@ -54,6 +54,9 @@ impl Epoch {
     /// The bits below the cluster generation.
     pub const COUNTER_BITS: u32 = 40;
 
+    /// The last cluster generation: databases count with a sign, and a margin stays for what a generation adds.
+    pub const LAST_GENERATION: u32 = (1 << 22) - 1;
+
     /// Returns the first epoch of a target in a cluster generation.
     pub const fn first(generation: u32) -> Self {
         Self(((generation as u64) << Self::COUNTER_BITS) | 1)

@@ -120,6 +120,9 @@ pub(super) async fn moves_are_read_newest_first_and_by_what_is_asked(world: Worl
     let some = Some(vec![moves[3].id, moves[0].id, MoveId(1_000_000)]);
     assert_eq!(ids(MoveFilter { ids: some, state: Some(MoveState::Copying), ..all() }, 9).await, [3, 0]);
     assert!(ids(MoveFilter { ids: Some(vec![]), ..all() }, 9).await.is_empty());
+    // Numbers beyond what a database counts to are asked for as well.
+    assert!(ids(MoveFilter { ids: Some(vec![MoveId(u64::MAX)]), ..all() }, 9).await.is_empty());
+    assert_eq!(ids(MoveFilter { before: Some(MoveId(u64::MAX)), ..all() }, 9).await, [3, 2, 1, 0]);
 }
 
 pub(super) async fn a_move_that_is_not_over_is_never_forgotten(world: World) {

@@ -145,6 +145,7 @@ impl Desk {
             Command::Bury(burial) => burial.refuse(why),
             Command::Holdings(_, _, reply) => drop(reply.send(Err(why))),
             Command::Report(_, reply) => drop(reply.send(Err(why))),
+            Command::Errand(_, reply) => drop(reply.send(Err(why))),
             Command::Wish(wish) => wish.refuse(why),
             other => return Some(other),
         }

@@ -54,6 +54,13 @@ impl Reports {
         }
     }
 
+    /// Answers what waits with an error.
+    pub(super) fn turn_away(&mut self, why: &ControlError) {
+        for (_, reply) in self.waiting.drain(..) {
+            let _ = reply.send(Err(why.clone()));
+        }
+    }
+
     /// Answers what has been heard with an error.
     pub(super) fn fail(&mut self, why: &ControlError) {
         for (_, reply) in std::mem::take(&mut self.riding) {

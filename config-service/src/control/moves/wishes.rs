@@ -192,6 +192,11 @@ impl Wishes {
         }
     }
 
+    /// Refuses what waits.
+    pub(super) fn turn_away(&mut self, why: &ControlError) {
+        self.waiting.drain(..).for_each(|wish| wish.refuse(why.clone()));
+    }
+
     /// What was wished is not committed, as far as is known.
     pub(super) fn fail(&mut self, why: &ControlError) {
         std::mem::take(&mut self.riding).into_iter().for_each(|wish| wish.refuse(why.clone()));

@@ -1,6 +1,6 @@
 //! What PostgreSQL keeps beside pods and assignments: the audit, who owned what, tokens, settings and kept answers.
 
-use super::super::name;
+use super::super::{bound, name};
 use super::{EventFilter, Keep, KeptAnswer, TRIM_ROWS, millis, session::Failure, signed, unsigned};
 use crate::domain::{Batch, Change, Edit, SettingRecord, TokenRecord};
 use shared::wire::admin::{Event, Ownership};
@@ -176,7 +176,7 @@ pub(super) async fn ownerships(
     before: Option<Revision>,
     limit: usize,
 ) -> Result<Vec<Ownership>, Failure> {
-    let before = before.map_or(Ok(i64::MAX), |revision| signed(revision.0))?;
+    let before = before.map_or(i64::MAX, |revision| bound(revision.0));
     let rows = sqlx::query(
         "SELECT pod, from_pod, epoch, revision, reason, since_ms, until_ms FROM history
          WHERE target = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3",
@@ -208,7 +208,7 @@ pub(super) async fn events(db: &mut PgConnection, wanted: &EventFilter, limit: u
                AND ($4::text IS NULL OR actor = $4)
          ORDER BY id DESC LIMIT $5",
     )
-    .bind(wanted.before.map_or(Ok(i64::MAX), signed)?)
+    .bind(wanted.before.map_or(i64::MAX, bound))
     .bind(&wanted.action)
     .bind(&wanted.subject)
     .bind(&wanted.actor)

@@ -1,6 +1,6 @@
 //! What PostgreSQL keeps of planned moves, and of what operators have said of pods.
 
-use super::super::{MoveFilter, json, json_of};
+use super::super::{MoveFilter, bound, json, json_of};
 use super::{StoreError, session::Failure, signed};
 use crate::domain::Marks;
 use shared::PodId;
@@ -15,7 +15,7 @@ pub(super) async fn running(db: &mut PgConnection) -> Result<Vec<Move>, Failure>
 
 /// Reads moves, newest first.
 pub(super) async fn read(db: &mut PgConnection, wanted: &MoveFilter, limit: usize) -> Result<Vec<Move>, Failure> {
-    let ids = wanted.ids.as_ref().map(|ids| ids.iter().map(|id| signed(id.0)).collect::<Result<Vec<_>, _>>());
+    let ids: Option<Vec<i64>> = wanted.ids.as_ref().map(|ids| ids.iter().map(|id| bound(id.0)).collect());
     let rows = sqlx::query(
         "SELECT body FROM move
          WHERE ($1::bigint[] IS NULL OR id = ANY($1)) AND ($2::text IS NULL OR state = $2)
@@ -23,11 +23,11 @@ pub(super) async fn read(db: &mut PgConnection, wanted: &MoveFilter, limit: usiz
                AND id < $5
          ORDER BY id DESC LIMIT $6",
     )
-    .bind(ids.transpose()?)
+    .bind(ids)
     .bind(wanted.state.map(MoveState::as_str))
     .bind(wanted.target.as_ref().map(ToString::to_string))
     .bind(wanted.pod.as_ref().map(ToString::to_string))
-    .bind(wanted.before.map_or(Ok(i64::MAX), |before| signed(before.0))?)
+    .bind(wanted.before.map_or(i64::MAX, |before| bound(before.0)))
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(db)
     .await?;

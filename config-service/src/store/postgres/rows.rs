@@ -1,7 +1,7 @@
 //! The rows of PostgreSQL's tables: writing a batch, with what each write expects, and reading everything. Whole columns
 //! travel as arrays, so that a batch of thousands is a handful of statements.
 
-use super::super::{Log, Reign, covers, data_of, decode, encode, json, json_of, name, state_of};
+use super::super::{Log, Reign, bound, covers, data_of, decode, encode, json, json_of, name, state_of};
 use super::{
     StoreError, fleet, moves,
     session::{Failure, READ_ONLY},
@@ -267,7 +267,7 @@ pub(super) async fn changes(db: &mut PgConnection, after: Revision, limit: usize
 /// database: the bounds and the rows belong together. A database that takes no changes is refused: it may be a copy that
 /// lags behind, or an old primary.
 pub(super) async fn follow(db: &mut PgConnection, after: Revision, limit: usize) -> Result<(Log, u64, Reign), Failure> {
-    let after = signed(after.0)?;
+    let after = bound(after.0);
     let found = sqlx::query(
         "SELECT l.revision, (SELECT min(revision) FROM change), c.body, l.edits, e.term, e.address,
                 greatest(extract(epoch FROM e.expires_at - clock_timestamp()), 0)::double precision,

@@ -1,6 +1,6 @@
 //! What SQLite keeps beside pods and assignments: the audit, who owned what, tokens, settings and kept answers.
 
-use super::super::name;
+use super::super::{bound, name};
 use super::{EventFilter, Keep, KeptAnswer, StoreError, TRIM_ROWS, millis, rejected, signed, unsigned};
 use crate::domain::{Batch, Change, Edit, SettingRecord, TokenRecord};
 use rusqlite::{OptionalExtension, Params, Row, Transaction, params};
@@ -145,7 +145,7 @@ pub(super) fn ownerships(
     before: Option<Revision>,
     limit: usize,
 ) -> Result<Vec<Ownership>, StoreError> {
-    let before = before.map_or(Ok(i64::MAX), |revision| signed(revision.0))?;
+    let before = before.map_or(i64::MAX, |revision| bound(revision.0));
     let sql = "SELECT pod, from_pod, epoch, revision, reason, since_ms, until_ms FROM history
                WHERE target = ?1 AND revision < ?2 ORDER BY revision DESC LIMIT ?3";
     all(db, sql, params![target.as_str(), before, limit as i64], |row| {
@@ -163,7 +163,7 @@ pub(super) fn ownerships(
 }
 
 pub(super) fn events(db: &Transaction<'_>, wanted: &EventFilter, limit: usize) -> Result<Vec<Event>, StoreError> {
-    let before = wanted.before.map_or(Ok(i64::MAX), signed)?;
+    let before = wanted.before.map_or(i64::MAX, bound);
     let sql = "SELECT id, at_ms, actor, action, subject, reason, request_id, revision FROM audit
                WHERE id < ?1 AND (?2 IS NULL OR action = ?2) AND (?3 IS NULL OR subject = ?3 OR instr(subject, ?3 || '/') = 1)
                      AND (?4 IS NULL OR actor = ?4)

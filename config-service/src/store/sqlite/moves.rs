@@ -1,6 +1,6 @@
 //! What SQLite keeps of planned moves, and of what operators have said of pods.
 
-use super::super::{MoveFilter, json, json_of};
+use super::super::{MoveFilter, bound, json, json_of};
 use super::{StoreError, rejected, signed};
 use crate::domain::Marks;
 use rusqlite::{Params, Transaction, params, params_from_iter, types::Value};
@@ -22,7 +22,7 @@ pub(super) fn read(db: &Transaction<'_>, wanted: &MoveFilter, limit: usize) -> R
     if let Some(ids) = &wanted.ids {
         only(&format!(" AND id IN ({})", vec!["?"; ids.len()].join(", ")), Vec::new());
         for id in ids {
-            only("", vec![signed(id.0)?.into()]);
+            only("", vec![bound(id.0).into()]);
         }
     }
     if let Some(state) = wanted.state {
@@ -35,7 +35,7 @@ pub(super) fn read(db: &Transaction<'_>, wanted: &MoveFilter, limit: usize) -> R
         only(" AND (source = ? OR destination = ?)", vec![pod.to_string().into(), pod.to_string().into()]);
     }
     if let Some(before) = wanted.before {
-        only(" AND id < ?", vec![signed(before.0)?.into()]);
+        only(" AND id < ?", vec![bound(before.0).into()]);
     }
     only(" ORDER BY id DESC LIMIT ?", vec![i64::try_from(limit).unwrap_or(i64::MAX).into()]);
     bodies(db, &sql, params_from_iter(values))
