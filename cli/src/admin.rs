@@ -1,5 +1,6 @@
 //! The operator's verbs: they ask config-service and print what it says. Nothing is decided here.
 
+mod because;
 pub(crate) mod event;
 pub(crate) mod events;
 pub(crate) mod generation;

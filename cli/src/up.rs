@@ -6,6 +6,7 @@ mod child;
 mod fleet;
 mod handler;
 mod lock;
+mod mourner;
 mod ports;
 mod ready;
 mod restart;
@@ -22,6 +23,7 @@ use crate::{
 use child::Ground;
 use fleet::Fleet;
 use handler::HandlerArgs;
+use mourner::Mourner;
 use ports::{PortArgs, Ports};
 use settings::{Passed, SecretArgs};
 use shared::{
@@ -107,7 +109,8 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let Some(ports) = free_ports(args, crashed, &shutdown).await? else { return Ok(()) };
     let cluster = record(args, &ports, &passed);
     home.record(&cluster)?;
-    for pod in screen::left_out(home.path(), args.pods) {
+    let away = screen::left_out(home.path(), args.pods);
+    for pod in &away {
         eprintln!("{pod} has data here but is not started with --pods {}; its targets wait for it", args.pods);
     }
 
@@ -118,16 +121,17 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let ground = Ground { program, notices, ever_ready, hopeless, grace: args.grace };
     let mut fleet = Fleet::start(&fleet::specs(args, home, &ports, &passed)?, &ground);
 
+    let mourner = Mourner::new(home, cluster.config_url.clone(), settings::service_token(&passed)?);
     let mut done = tokio::select! {
         done = started(&cluster, args.start_timeout, home) => done,
-        failure = fleet::lost(&mut deaths, home) => Err(failure),
+        failure = fleet::lost(&mut deaths, home, &mourner, Vec::new()) => Err(failure),
         () = shutdown.cancelled() => interrupted(args),
     };
     if done.is_ok() && !shutdown.is_cancelled() {
         ready.send_replace(true);
         done = tokio::select! {
             done = serve(args, home, &cluster, &made, &shutdown) => done,
-            failure = fleet::lost(&mut deaths, home) => Err(failure),
+            failure = fleet::lost(&mut deaths, home, &mourner, away) => Err(failure),
         };
     }
     fleet.stop().await;

@@ -17,6 +17,7 @@ mod heirs;
 mod hub;
 mod intents;
 mod leadership;
+mod loss;
 mod mirror;
 mod moves;
 mod mutations;
@@ -48,7 +49,9 @@ use mirror::{Ask, Following};
 use moves::{Moves, Stands, Wish, World};
 use shared::protocol::{handoff, leader};
 use shared::settings::Secret;
-use shared::wire::admin::{DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, PodStatus};
+use shared::wire::admin::{
+    DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, PodStatus, TargetLossAccepted,
+};
 use shared::wire::control::{Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered};
 use shared::wire::handoff::{Move, Reported, Reports};
 use shared::{Mono, MoveId, PodId, Revision, TargetId, Term, lease::LeaseTerms, shutdown::Shutdown};
@@ -182,6 +185,7 @@ enum Command {
     Heartbeat(PodId, Heartbeat, Reply<Grant>),
     Place(Vec<Wanted>, Reply<Placed>),
     AcceptLoss(PodId, By, Reply<DataLossAccepted>),
+    AcceptLossOf(TargetId, By, Reply<TargetLossAccepted>),
     Bury(Burial),
     Holdings(PodId, Holdings, Reply<HoldingsKept>),
     Generation(By, Reply<GenerationBegun>),
@@ -200,6 +204,7 @@ impl fmt::Debug for Command {
             Self::Heartbeat(..) => "Heartbeat",
             Self::Place(..) => "Place",
             Self::AcceptLoss(..) => "AcceptLoss",
+            Self::AcceptLossOf(..) => "AcceptLossOf",
             Self::Bury(..) => "Bury",
             Self::Holdings(..) => "Holdings",
             Self::Generation(..) => "Generation",
@@ -266,7 +271,12 @@ impl View<'_> {
 
     /// Says what the loss of a pod's data would mean.
     pub(crate) fn would_lose(&self, pod: &PodId) -> Result<DataLossAccepted, ControlError> {
-        mutations::would_lose(pod, self.model, self.fleet, self.now)
+        loss::would_lose(pod, self.model, self.fleet, self.now)
+    }
+
+    /// Says what the loss of one target's data would mean.
+    pub(crate) fn would_lose_of(&self, target: &TargetId) -> Result<TargetLossAccepted, ControlError> {
+        loss::would_lose_of(target, self.model)
     }
 
     /// Says why nothing is placed although this process leads; none when it is.
@@ -316,6 +326,11 @@ impl Control {
     /// Lets another incarnation take over a pod's targets, empty.
     pub(crate) async fn accept_loss(&self, pod: PodId, by: By) -> Result<DataLossAccepted, ControlError> {
         self.ask(|reply| Command::AcceptLoss(pod, by, reply)).await
+    }
+
+    /// Lets one target begin empty where it waits for its data.
+    pub(crate) async fn accept_loss_of(&self, target: TargetId, by: By) -> Result<TargetLossAccepted, ControlError> {
+        self.ask(|reply| Command::AcceptLossOf(target, by, reply)).await
     }
 
     /// Takes somebody's word that a pod is dead.

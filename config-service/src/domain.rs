@@ -7,6 +7,7 @@ mod by;
 mod fleet;
 mod model;
 mod moves;
+mod quarantined;
 mod settings;
 
 pub use access::{Edit, SettingRecord, TokenRecord};

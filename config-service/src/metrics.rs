@@ -10,13 +10,15 @@ use prometheus_client::{
         histogram::{Histogram, exponential_buckets},
     },
 };
+use shared::wire::control::AssignmentState;
 use shared::wire::handoff::{Move, MoveState};
 use shared::{Platform, PodId, Revision, Term};
 use std::{sync::atomic::AtomicU64, time::Duration};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PlatformLabel {
+struct TargetsLabel {
     platform: &'static str,
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,7 +44,7 @@ struct OutcomeLabel {
 /// The metrics. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    targets: Family<PlatformLabel, Gauge>,
+    targets: Family<TargetsLabel, Gauge>,
     pod_targets: Family<PodLabel, Gauge>,
     lease_remaining: Family<PodLabel, Gauge<f64, AtomicU64>>,
     skew: Gauge<f64, AtomicU64>,
@@ -86,7 +88,11 @@ impl Metrics {
             move_duration: Histogram::new(exponential_buckets(0.05, 2.0, 15)),
         };
         service.register(|registry| {
-            registry.register("berth_targets", "Assigned targets", all.targets.clone());
+            registry.register(
+                "berth_targets",
+                "Assigned targets, by whether their owner has their data",
+                all.targets.clone(),
+            );
             registry.register("berth_pod_targets", "Targets assigned to a pod", all.pod_targets.clone());
             registry.register(
                 "berth_lease_remaining_seconds",
@@ -149,8 +155,14 @@ impl Metrics {
         self.revision.set(revision.0.cast_signed());
     }
 
-    pub(crate) fn targets(&self, platform: Platform, count: u64) {
-        self.targets.get_or_create(&PlatformLabel { platform: platform.as_str() }).set(count.cast_signed());
+    /// Shows how many targets of a platform are assigned, and how many of them wait for their data.
+    pub(crate) fn targets(&self, platform: Platform, count: u64, quarantined: u64) {
+        for (state, count) in
+            [(AssignmentState::Serving, count.saturating_sub(quarantined)), (AssignmentState::Quarantined, quarantined)]
+        {
+            let label = TargetsLabel { platform: platform.as_str(), state: state.as_str() };
+            self.targets.get_or_create(&label).set(count.cast_signed());
+        }
     }
 
     pub(crate) fn pod(&self, pod: &PodId, targets: u64, lease: Duration) {

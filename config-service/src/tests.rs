@@ -1,6 +1,7 @@
 //! Stories of the whole service: a real listener, the embedded store, leases on a clock moved by hand.
 
 mod administration;
+mod dying;
 mod harness;
 mod history;
 mod leases;

@@ -92,6 +92,7 @@ impl Agent {
             Witnessing::start(pod, clock.clone(), kept.clone(), options.peer_requests, everything.child_token());
         // Without its marks the pod must register, to read them back: it goes on with nothing else either.
         let remembered = kept.marks().and_then(|_| kept.remembered(ownership.generation()));
+        ownership.heard_of_term(kept.term());
         let courier = Courier::new(&client);
         let heart = Heart {
             client,

@@ -11,7 +11,7 @@ pub use state::{Acquired, Changes};
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
 use shared::wire::control::Watch;
-use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, lease::Lease, lease::LeaseTerms, lease::Use};
+use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, Term, lease::Lease, lease::LeaseTerms, lease::Use};
 use state::{Held, State};
 use std::{
     collections::BTreeSet,
@@ -326,6 +326,18 @@ impl Ownership {
     /// Returns the cluster generation the revision is of.
     pub fn generation(&self) -> u32 {
         self.read().generation
+    }
+
+    /// Notes that somebody leads, or has led, in this term.
+    pub fn heard_of_term(&self, term: Term) {
+        let mut state = self.write();
+        state.term = state.term.max(term);
+    }
+
+    /// Returns the highest term that this pod has heard of: a leader of a lower one stops when it is told (OWNERSHIP.md,
+    /// Leases 11).
+    pub fn term(&self) -> Term {
+        self.read().term
     }
 
     /// Waits until the pod has heard of `target` under `epoch` or a later one, at most for `most`: a router may be ahead of

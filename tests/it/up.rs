@@ -204,3 +204,72 @@ async fn a_second_up_in_one_folder_is_refused() {
     assert!(second.process.stderr.contains(&folder.path().display().to_string()), "{}", second.process.stderr.tail(5));
     assert!(send(&up, "1"), "the first one serves on");
 }
+
+async fn pod_state(up: &Up, pod: &str) -> Option<String> {
+    let url = format!("http://127.0.0.1:{}/v1/pods/{pod}", up.port + 1);
+    let reply = Client::new(5 * SECOND).get(&url).await.ok()?;
+    reply.json()["state"].as_str().map(str::to_owned)
+}
+
+async fn is(up: &Up, pod: &str, state: &str) {
+    eventually(&format!("{pod} is {state}"), 120 * SECOND, async || {
+        (pod_state(up, pod).await.as_deref() == Some(state)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_cannot_start_again_is_known_to_be_dead_although_nobody_witnessed_it() {
+    let folder = folder();
+    let mut up = Up::start(folder.path(), &["--pods", "1"]);
+    up.ready().await;
+    assert!(send(&up, "1"));
+    // Something else takes its port, so that no new process of it lives.
+    let taken = eventually("its port is taken by somebody else", 60 * SECOND, async || {
+        let alive = up.children().into_iter().find(|(_, line)| line.contains("gateway --exit-with-parent"));
+        alive.into_iter().for_each(|(id, _)| {
+            // It may have ended meanwhile.
+            let _ = kill_process(Pid::from_raw(id).expect("a process id"), Signal::KILL);
+        });
+        TcpListener::bind(("127.0.0.1", up.port + 2)).ok()
+    })
+    .await;
+    is(&up, "gateway-0", "dead").await;
+    assert!(up.process.stderr.contains("gateway-0 is away"), "{}", up.process.stderr.tail(20));
+    drop(taken);
+    is(&up, "gateway-0", "ready").await;
+    let mut id = 2;
+    eventually("it has everything it had", 120 * SECOND, async || {
+        id += 1;
+        send(&up, &id.to_string());
+        (applied(&up, "discord:guild:123").await? >= 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_that_are_left_out_are_failed_over_and_get_everything_back_when_they_are_started_again() {
+    let folder = folder();
+    let mut up = Up::start_on(folder.path(), free_ports(5), &["--pods", "3"]);
+    up.ready().await;
+    assert!(send(&up, "1"));
+    up.process.signal(Signal::TERM);
+    assert!(up.process.end(60 * SECOND).await.success());
+    // One of three is left: it is no majority of anybody's witnesses.
+    let mut fewer = Up::start_on(folder.path(), up.port, &["--pods", "1"]);
+    fewer.ready().await;
+    for pod in ["gateway-1", "gateway-2"] {
+        is(&fewer, pod, "dead").await;
+    }
+    fewer.process.signal(Signal::TERM);
+    assert!(fewer.process.end(60 * SECOND).await.success());
+    let mut all = Up::start_on(folder.path(), up.port, &["--pods", "3"]);
+    all.ready().await;
+    let mut id = 1;
+    eventually("the target is served with what it had", 120 * SECOND, async || {
+        id += 1;
+        send(&all, &id.to_string());
+        (applied(&all, "discord:guild:123").await? >= 2).then_some(())
+    })
+    .await;
+}

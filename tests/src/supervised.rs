@@ -41,7 +41,10 @@ impl Up {
     pub fn start_in(data: &Path, port: u16, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = command();
         command.envs(environment.iter().copied());
-        command.args(["up", "--pods", "2", "--exit-with-parent", "--data"]).arg(data);
+        if !more.contains(&"--pods") {
+            command.env("BERTH_UP_PODS", "2");
+        }
+        command.args(["up", "--exit-with-parent", "--data"]).arg(data);
         command.args(["--http-port", &port.to_string(), "--config-port", &(port + 1).to_string()]);
         command.args(["--gateway-port-base", &(port + 2).to_string()]).args(more);
         Self { process: Process::start("berth up", command), data: data.to_owned(), port }

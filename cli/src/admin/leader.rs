@@ -1,6 +1,6 @@
 //! `berth leader`: who leads among the config-services, and letting another one lead.
 
-use super::Common;
+use super::{Common, because::Because};
 use crate::{
     exit::Failure,
     output::{self, Format},
@@ -32,12 +32,9 @@ pub(crate) struct Show {
     before_help = "Example:\n  berth leader step-down --reason 'its machine is restarted'\nAnother one takes over within a second; when there is none, the same one leads again after the time of a term."
 )]
 pub(crate) struct Down {
-    /// Why, for the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Change nothing, and say what would be
-    #[arg(long)]
-    dry_run: bool,
+    /// Why.
+    #[command(flatten)]
+    because: Because,
     /// What all verbs have.
     #[command(flatten)]
     common: Common,
@@ -65,9 +62,9 @@ async fn show(args: &Show) -> Result<(), Failure> {
 }
 
 async fn step_down(args: &Down) -> Result<(), Failure> {
-    let path = if args.dry_run { "/v1/leader/step-down?dry_run=true" } else { "/v1/leader/step-down" };
-    let body = StepDown { reason: args.reason.clone() };
-    let done: SteppedDown = args.common.api()?.post(path, &body).await?;
+    let path = args.because.path("/v1/leader/step-down");
+    let body = StepDown { reason: args.because.reason.clone() };
+    let done: SteppedDown = args.common.api()?.post(&path, &body).await?;
     match args.common.output {
         Format::Json | Format::Jsonl => output::print(&output::json(&done)),
         Format::Name => output::print(&format!("{}\n", output::plain(&done.leader))),

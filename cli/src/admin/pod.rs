@@ -161,6 +161,9 @@ fn sheet(pod: &PodStatus) -> String {
     fact("zone", pod.info.zone.clone().unwrap_or_else(|| "-".to_owned()));
     fact("capacity", pod.info.capacity.to_string());
     fact("targets", format!("{} assigned, {} held", pod.targets, pod.load.targets));
+    if pod.quarantined > 0 {
+        fact("quarantined", format!("{} wait for data that is not here; nothing of them is served", pod.quarantined));
+    }
     fact("events/s", format!("{:.1}", pod.load.events_per_second));
     fact("database", format!("{} bytes, schema {}", pod.load.bytes, pod.schema));
     let age = pod

@@ -3,6 +3,7 @@
 mod erase;
 mod export;
 mod history;
+mod loss;
 
 use super::{
     Api, Common, moves, now_ms,
@@ -42,6 +43,8 @@ pub(crate) enum Verb {
     Export(export::Export),
     /// Delete everything a target has, for good
     Erase(erase::Erase),
+    /// Give up the data that a quarantined target waits for: it begins empty
+    AcceptDataLoss(loss::Accept),
 }
 
 /// Flags of `berth target list`.
@@ -94,6 +97,7 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Move(args) => moves::begin(args).await,
         Verb::Export(args) => export::run(args).await,
         Verb::Erase(args) => erase::run(args).await,
+        Verb::AcceptDataLoss(args) => loss::run(args).await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `berth token`: who else may ask the admin API, and for what. A secret is printed once, when it is made; config-service
 //! keeps only its hash.
 
-use super::{Api, Common, now_ms, pages::percent_encode};
+use super::{Api, Common, because::Because, now_ms, pages::percent_encode};
 use crate::{
     exit::{Code, Failure},
     output::{self, Format, ago},
@@ -44,12 +44,9 @@ pub(crate) struct Create {
     /// How long it counts; for ever when it is left out
     #[arg(long, value_name = "TIME", value_parser = shared::settings::duration)]
     ttl: Option<Duration>,
-    /// Why, for the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Change nothing, and say what would be
-    #[arg(long)]
-    dry_run: bool,
+    /// Why.
+    #[command(flatten)]
+    because: Because,
     /// What all verbs have.
     #[command(flatten)]
     common: Common,
@@ -62,12 +59,9 @@ pub(crate) struct Revoke {
     /// Its name or its id
     #[arg(value_name = "NAME")]
     which: String,
-    /// Why, for the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Change nothing, and say what would be
-    #[arg(long)]
-    dry_run: bool,
+    /// Why.
+    #[command(flatten)]
+    because: Because,
     /// What all verbs have.
     #[command(flatten)]
     common: Common,
@@ -110,9 +104,9 @@ async fn list(args: List) -> Result<(), Failure> {
 async fn create(args: Create) -> Result<(), Failure> {
     let api = args.common.api()?;
     let ttl_ms = args.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-    let asked = CreateToken { name: args.name, role: args.role, ttl_ms, reason: args.reason };
-    let path = if args.dry_run { "/v1/tokens?dry_run=true" } else { "/v1/tokens" };
-    let made: TokenCreated = api.post(path, &asked).await?;
+    let path = args.because.path("/v1/tokens");
+    let asked = CreateToken { name: args.name, role: args.role, ttl_ms, reason: args.because.reason };
+    let made: TokenCreated = api.post(&path, &asked).await?;
     let secret = made.secret.as_deref().unwrap_or_default();
     match args.common.output {
         Format::Json => output::print(&output::json(&made)),
@@ -131,8 +125,8 @@ async fn create(args: Create) -> Result<(), Failure> {
 async fn revoke(args: Revoke) -> Result<(), Failure> {
     let api = args.common.api()?;
     let id = id_of(&api, &args.which).await?;
-    let tried = if args.dry_run { "&dry_run=true" } else { "" };
-    let path = format!("/v1/tokens/{id}?reason={}{tried}", percent_encode(&args.reason));
+    let tried = if args.because.dry_run { "&dry_run=true" } else { "" };
+    let path = format!("/v1/tokens/{id}?reason={}{tried}", percent_encode(&args.because.reason));
     let gone: TokenRevoked = api.delete(&path).await?;
     match args.common.output {
         Format::Json => output::print(&output::json(&gone)),

@@ -4,6 +4,7 @@ use super::{
     Args,
     child::{Child, Death, Ended, Ground, Spec},
     handler,
+    mourner::Mourner,
     ports::Ports,
     restart::Next,
     settings::{self, ADMIN_TOKENS, Passed, SERVICE_TOKENS},
@@ -11,7 +12,7 @@ use super::{
 use crate::{exit::Failure, home::Home};
 use clap::ValueEnum;
 use std::{ffi::OsString, fs, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 /// The children in groups; the first group started is the last one stopped.
 #[derive(Debug)]
@@ -40,9 +41,24 @@ impl Fleet {
     }
 }
 
-/// Shows every death. Returns only when a child cannot start at all.
-pub(super) async fn lost(deaths: &mut mpsc::Receiver<Death>, home: &Home) -> Failure {
-    while let Some(Death { name, how, lines, next }) = deaths.recv().await {
+/// Shows every death, and has config-service told of gateways that are away: at once of those in `away`, whose folders are
+/// not used any more. Returns only when a child cannot start at all.
+pub(super) async fn lost(
+    deaths: &mut mpsc::Receiver<Death>,
+    home: &Home,
+    mourner: &Mourner,
+    away: Vec<String>,
+) -> Failure {
+    let mut telling: JoinSet<()> = away.into_iter().map(|name| mourner.clone().tell(name)).collect();
+    loop {
+        let death = tokio::select! {
+            death = deaths.recv() => death,
+            Some(_) = telling.join_next() => continue,
+        };
+        let Some(Death { name, how, lines, next }) = death else { break };
+        if Mourner::cares(&name, next) {
+            telling.spawn(mourner.clone().tell(name.clone()));
+        }
         let then = match next {
             Next::After(Duration::ZERO) => "; starting it again".to_owned(),
             Next::After(wait) => format!("; starting it again in {}s", wait.as_secs()),

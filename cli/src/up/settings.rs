@@ -6,7 +6,10 @@ use crate::{
     secrets::{DEMO, Made},
 };
 use http_service::SourceArgs;
-use shared::settings::{SettingError, value_or_file};
+use shared::{
+    http::Tokens,
+    settings::{Secret, SettingError, value_or_file},
+};
 use std::path::{Path, PathBuf};
 
 /// Flags for secrets of the user's own.
@@ -100,6 +103,18 @@ impl SecretArgs {
     pub(super) fn standard_targets(&self) -> Option<&str> {
         self.sources.standard_targets.as_deref()
     }
+}
+
+/// Returns the token that the services present to each other.
+///
+/// # Errors
+/// When what was given holds none.
+pub(super) fn service_token(passed: &[Passed]) -> Result<Secret, Failure> {
+    let given = passed.iter().find(|passed| passed.name == SERVICE_TOKENS);
+    let tokens = Tokens::parse(given.map_or("", |passed| &passed.value));
+    let missing =
+        || Failure::new(Code::Usage, format!("{SERVICE_TOKENS} holds no token; leave it out, and one is made"));
+    tokens.current().cloned().ok_or_else(missing)
 }
 
 fn read(name: &'static str, value: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Failure> {

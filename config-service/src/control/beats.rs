@@ -50,15 +50,20 @@ impl Beats {
     }
 
     /// The protocol grants the heartbeat of this nonce. A pod that has to report first is heard, and told that instead.
-    pub(super) fn granted(&mut self, model: &Model, fleet: &mut Fleet, pod: &PodId, nonce: u64, now: Mono) {
-        let Some(Beat { heartbeat, reply, .. }) = self.take(pod, nonce) else { return };
-        match model.pod(pod) {
-            Some(record) if record.report => return self.refuse(pod, ControlError::ReportFirst(pod.clone()), reply),
-            Some(record) if record.loss_accepted => {
-                return self.refuse(pod, ControlError::WrongIncarnation(pod.clone()), reply);
-            }
-            _ => fleet.grant(pod, &heartbeat, now),
+    /// Returns whether it was the pod's goodbye.
+    pub(super) fn granted(&mut self, model: &Model, fleet: &mut Fleet, pod: &PodId, nonce: u64, now: Mono) -> bool {
+        let Some(Beat { heartbeat, reply, .. }) = self.take(pod, nonce) else { return false };
+        let refused = match model.pod(pod) {
+            Some(record) if record.report => Some(ControlError::ReportFirst(pod.clone())),
+            Some(record) if record.loss_accepted => Some(ControlError::WrongIncarnation(pod.clone())),
+            _ => None,
+        };
+        if let Some(why) = refused {
+            self.refuse(pod, why, reply);
+            return false;
         }
+        fleet.grant(pod, &heartbeat, now);
+        let leaving = heartbeat.leaving;
         self.metrics.heartbeat("granted");
         // The pod may have given up waiting; a grant that nobody hears is only a longer wait for the leader.
         let _ = reply.send(Ok(Grant {
@@ -70,6 +75,7 @@ impl Beats {
             revision: model.revision(),
             witnesses: fleet.witnesses(model, pod),
         }));
+        leaving
     }
 
     /// The protocol refuses the heartbeat of this nonce.

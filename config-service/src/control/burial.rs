@@ -5,7 +5,7 @@ use super::{ControlError, Reply, fleet::Fleet};
 use crate::domain::{Audit, Batch, By, Model, PodRecord};
 use shared::protocol::leader;
 use shared::wire::admin::DeadDeclared;
-use shared::{Incarnation, Mono, PodId, Revision};
+use shared::{Incarnation, LeaseId, Mono, PodId, Revision};
 
 /// A proof, while it is being carried out.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Burial {
 pub(crate) enum Proof {
     /// An operator.
     Declared(By),
-    /// The supervisor that waited for the process of this life of the pod.
-    Reaped(Incarnation),
+    /// The supervisor that waited for the process that had this lease of this life of the pod.
+    Reaped(Incarnation, LeaseId),
 }
 
 impl Proof {
@@ -34,7 +34,7 @@ impl Proof {
     pub(super) fn word(&self) -> leader::Proof {
         match self {
             Self::Declared(_) => leader::Proof::Declared,
-            Self::Reaped(_) => leader::Proof::Reaped,
+            Self::Reaped(..) => leader::Proof::Reaped,
         }
     }
 }
@@ -49,11 +49,11 @@ impl Burial {
                 let answer = DeadDeclared { pod: self.pod.clone(), targets, revision: Revision(0), dry_run: false };
                 batch.kept.extend(by.keep(&answer));
             }
-            Proof::Reaped(_) => batch.audits.push(Audit {
+            Proof::Reaped(..) => batch.audits.push(Audit {
                 actor: "supervisor".to_owned(),
                 action: "reaped",
                 subject: self.pod.to_string(),
-                reason: "its process has ended and is not started again".to_owned(),
+                reason: "its process has ended, and none goes on under its lease".to_owned(),
                 request_id: String::new(),
             }),
         }
@@ -66,8 +66,8 @@ impl Burial {
             Proof::Declared(By { actor, request_id, .. }) => {
                 tracing::warn!(%pod, targets, actor, request_id, "an operator declared a pod dead");
             }
-            Proof::Reaped(incarnation) => {
-                tracing::warn!(%pod, targets, %incarnation, "a pod's process was reaped for good")
+            Proof::Reaped(incarnation, _) => {
+                tracing::warn!(%pod, targets, %incarnation, "a pod's process was reaped")
             }
         }
         // Whoever asked may be gone.
@@ -104,10 +104,12 @@ pub(super) fn may_bury<'a>(
     let record = model.pod(pod).ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
     match proof {
         _ if record.buried => Ok(record),
-        Proof::Reaped(incarnation) if record.info.incarnation != *incarnation => {
+        Proof::Reaped(incarnation, _) if record.info.incarnation != *incarnation => {
             Err(ControlError::WrongIncarnation(pod.clone()))
         }
-        Proof::Reaped(_) => Ok(record),
+        // Another process has registered since: that this one has ended says nothing about it.
+        Proof::Reaped(_, lease_id) if record.lease_id != *lease_id => Err(ControlError::LeaseSuperseded(pod.clone())),
+        Proof::Reaped(..) => Ok(record),
         Proof::Declared(_) => {
             let remaining = fleet.may_act_for(pod, now);
             let held = ControlError::LeaseHeld { pod: pod.clone(), remaining };

@@ -75,6 +75,9 @@ pub(super) struct Desk {
     generation: Generation,
     /// Why nothing is granted nor placed any more: a pod has seen what this database does not have (OWNERSHIP.md, Leases 11).
     behind: Option<ControlError>,
+    /// A pod has heard of a later leader, and since when that is known: nothing is decided before the database has said
+    /// which of the two it knows.
+    deposed: Option<(Mono, ControlError)>,
     moves: moves::Moves,
     places: Queue,
     upkeep: Upkeep,
@@ -155,6 +158,7 @@ impl Desk {
             heirs: Heirs::default(),
             generation: Generation::default(),
             behind: None,
+            deposed: None,
             intents: Intents::new(term),
             fencer,
             check: false,
@@ -255,6 +259,7 @@ impl Desk {
             }
             Command::Register(register, reply) => self.mutations.register(register, reply),
             Command::AcceptLoss(pod, by, reply) => self.mutations.accept_loss(pod, by, reply),
+            Command::AcceptLossOf(target, by, reply) => self.mutations.accept_loss_of(target, by, reply),
             Command::Errand(errand, reply) => self.mutations.errand(errand, reply),
             Command::Report(said, reply) => self.moves.report(said, reply),
             Command::Wish(wish) => self.moves.wish(wish),
@@ -287,6 +292,9 @@ impl Desk {
             self.mutations.turn_away(why);
             self.places.fail(why);
             self.moves.turn_away(why);
+            return None;
+        }
+        if self.deposed.is_some() {
             return None;
         }
         let (mut batch, now) = (Batch::default(), self.clock.now());
@@ -410,7 +418,7 @@ impl Desk {
         self.metrics.place_queue(self.places.waiting());
         self.metrics.watchers(self.settings.max_watchers.saturating_sub(self.hub.free_seats()));
         for (platform, count) in self.model.targets_by_platform() {
-            self.metrics.targets(platform, count);
+            self.metrics.targets(platform, count, self.model.quarantined_on(platform));
         }
         let mut shares = Vec::new();
         for record in self.model.pods() {

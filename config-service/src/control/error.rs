@@ -1,7 +1,7 @@
 //! Why the control plane refused. `http/problems.rs` says how that reads on the wire.
 
 use shared::wire::handoff::MoveState;
-use shared::{Epoch, MoveId, PodId, Revision, TargetId};
+use shared::{Epoch, MoveId, PodId, Revision, TargetId, Term};
 use std::time::Duration;
 
 /// Why the control plane refused.
@@ -74,6 +74,16 @@ pub(crate) enum ControlError {
         /// What the database has.
         known: Revision,
     },
+    /// The pod has heard of a leader that this database has never had.
+    #[error("pod {pod} has heard of term {seen}, the database is at {known}")]
+    TermAhead {
+        /// The pod.
+        pod: PodId,
+        /// What it has heard of.
+        seen: Term,
+        /// What the database has.
+        known: Term,
+    },
     /// Pod and config-service have no version of the protocol in common.
     #[error("no version of the protocol in common")]
     Version,
@@ -111,6 +121,9 @@ pub(crate) enum ControlError {
     /// The owner does not have the target's data.
     #[error("{0} is quarantined: its owner does not have its data")]
     TargetQuarantined(TargetId),
+    /// The target's owner has its data: there is no loss to accept.
+    #[error("{0} is not quarantined: its data is not missing")]
+    TargetNotQuarantined(TargetId),
     /// The pod cannot do its part.
     #[error("pod {0} is not ready")]
     PodNotReady(PodId),

@@ -173,6 +173,7 @@ impl Fleet {
             lease_age_ms: granted.map(|(_, at)| millis(now.since(at))),
             lease_remaining_ms: millis(self.may_act_for(&record.info.pod, now)),
             targets: model.targets_of(&record.info.pod),
+            quarantined: model.quarantined_at(&record.info.pod),
             load: live.load,
             seen_revision: live.seen,
             version: record.version.clone(),

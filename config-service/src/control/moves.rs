@@ -297,6 +297,11 @@ impl Moves {
     }
 }
 
+/// Returns whether a pod is to be drained, and nothing is left of it.
+pub(super) fn is_drained(model: &Model, pod: &PodId) -> bool {
+    model.pod(pod).is_some_and(|record| record.marks.draining) && drains::is_drained(model, pod)
+}
+
 fn log(entry: &Move) {
     let Move { id, target, from, to, reason, .. } = entry;
     match &entry.detail {

@@ -1,20 +1,24 @@
-//! What changes pods: their registrations, and an operator's word that a pod's data is lost; and errands, which change
+//! What changes pods: their registrations, and an operator's word that data is lost (`loss`); and errands, which change
 //! tokens or settings or only stand in the audit. They wait for the next transaction, ride in it, and are answered by its
 //! outcome.
 
-use super::{ControlError, Errand, Reply, burial::Burial, errand, fleet::Fleet, registration::admit};
+use super::{
+    ControlError, Errand, Reply,
+    burial::Burial,
+    errand,
+    fleet::Fleet,
+    loss::{CHUNK, Loss, LossOf},
+    registration::admit,
+};
 use crate::{
     domain::{Batch, By, Fencing, Model, PodRecord, Write},
     metrics::Metrics,
 };
 use shared::wire::Hello;
-use shared::wire::admin::DataLossAccepted;
-use shared::wire::control::{Assignment, AssignmentState, Register, Registered};
+use shared::wire::admin::{DataLossAccepted, TargetLossAccepted};
+use shared::wire::control::{Register, Registered};
 use shared::{Epoch, Mono, PodId, Revision, TargetId, lease::LeaseTerms};
 use std::collections::{HashSet, VecDeque};
-
-/// How many assignments of a pod get a new epoch in one transaction when its data is lost.
-const LOSS_CHUNK: usize = 1_000;
 
 /// The mutations of one term.
 #[derive(Debug)]
@@ -30,19 +34,9 @@ pub(super) struct Mutations {
 enum Mutation {
     Register(Register, Reply<Registered>),
     AcceptLoss(Loss),
+    AcceptLossOf(LossOf),
     GiveUp(Burial),
     Errand(Errand, Reply<Revision>),
-}
-
-/// An operator's word that a pod's data is lost, while it is being carried out.
-#[derive(Debug)]
-struct Loss {
-    pod: PodId,
-    by: By,
-    /// Targets that still need a new epoch; none before the first transaction.
-    left: Option<VecDeque<TargetId>>,
-    done: u64,
-    reply: Reply<DataLossAccepted>,
 }
 
 impl Mutation {
@@ -51,6 +45,7 @@ impl Mutation {
         match self {
             Self::Register(register, _) => register.pod.as_str(),
             Self::AcceptLoss(loss) => loss.pod.as_str(),
+            Self::AcceptLossOf(loss) => loss.target.as_str(),
             Self::GiveUp(burial) => burial.pod.as_str(),
             Self::Errand(errand, _) => &errand.subject,
         }
@@ -61,6 +56,7 @@ impl Mutation {
         match self {
             Self::Register(_, reply) => drop(reply.send(Err(why))),
             Self::AcceptLoss(loss) => drop(loss.reply.send(Err(why))),
+            Self::AcceptLossOf(loss) => drop(loss.reply.send(Err(why))),
             Self::GiveUp(burial) => burial.refuse(why),
             Self::Errand(_, reply) => drop(reply.send(Err(why))),
         }
@@ -80,7 +76,12 @@ impl Mutations {
 
     /// Takes an operator's word.
     pub(super) fn accept_loss(&mut self, pod: PodId, by: By, reply: Reply<DataLossAccepted>) {
-        self.waiting.push_back(Mutation::AcceptLoss(Loss { pod, by, left: None, done: 0, reply }));
+        self.waiting.push_back(Mutation::AcceptLoss(Loss::new(pod, by, reply)));
+    }
+
+    /// Takes an operator's word on one target.
+    pub(super) fn accept_loss_of(&mut self, target: TargetId, by: By, reply: Reply<TargetLossAccepted>) {
+        self.waiting.push_back(Mutation::AcceptLossOf(LossOf { target, by, reply }));
     }
 
     /// Takes somebody's word that a buried pod will not say any more what it holds.
@@ -98,7 +99,7 @@ impl Mutations {
         let mut named = HashSet::new();
         for mutation in std::mem::take(&mut self.waiting) {
             // One change per subject and transaction: the second is decided on what the first has made true.
-            if batch.writes.len() + LOSS_CHUNK >= Batch::MAX_WRITES || !named.insert(mutation.subject().to_owned()) {
+            if batch.writes.len() + CHUNK >= Batch::MAX_WRITES || !named.insert(mutation.subject().to_owned()) {
                 self.waiting.push_back(mutation);
                 continue;
             }
@@ -110,9 +111,13 @@ impl Mutations {
                     }
                     Err(why) => Err((Mutation::Register(register, reply), why)),
                 },
-                Mutation::AcceptLoss(mut loss) => match lose(&mut loss, model, fleet, now, batch) {
+                Mutation::AcceptLoss(mut loss) => match loss.board(model, fleet, now, batch) {
                     Ok(()) => Ok(Mutation::AcceptLoss(loss)),
                     Err(why) => Err((Mutation::AcceptLoss(loss), why)),
+                },
+                Mutation::AcceptLossOf(loss) => match loss.board(model, batch) {
+                    Ok(()) => Ok(Mutation::AcceptLossOf(loss)),
+                    Err(why) => Err((Mutation::AcceptLossOf(loss), why)),
                 },
                 Mutation::GiveUp(burial) => {
                     if let Some(record) = model.pod(&burial.pod) {
@@ -149,14 +154,9 @@ impl Mutations {
         for mutation in std::mem::take(&mut self.riding) {
             match mutation {
                 Mutation::Register(register, reply) => self.registered(&register, reply, model, fleet),
-                Mutation::AcceptLoss(loss) if loss.left.as_ref().is_some_and(|left| !left.is_empty()) => {
-                    self.waiting.push_front(Mutation::AcceptLoss(loss));
-                }
-                Mutation::AcceptLoss(Loss { pod, by, done: targets, reply, .. }) => {
-                    let By { actor, request_id, .. } = &by;
-                    tracing::warn!(%pod, targets, actor, request_id, "the loss of a pod's data was accepted by an operator");
-                    let _ = reply.send(Ok(DataLossAccepted { pod, targets, revision, dry_run: false }));
-                }
+                Mutation::AcceptLoss(loss) if loss.goes_on() => self.waiting.push_front(Mutation::AcceptLoss(loss)),
+                Mutation::AcceptLoss(loss) => loss.done(revision),
+                Mutation::AcceptLossOf(loss) => loss.done(model, revision),
                 Mutation::GiveUp(burial) => burial.done(revision),
                 Mutation::Errand(Errand { action, subject, by, .. }, reply) => {
                     let By { actor, request_id, .. } = &by;
@@ -200,58 +200,4 @@ impl Mutations {
             report: record.report,
         }));
     }
-}
-
-/// Adds the next piece of an accepted loss: new epochs for the pod's targets, at last the mark that lets another
-/// incarnation in. Cut off in the middle it is asked for again, and only issues some epochs more.
-fn lose(loss: &mut Loss, model: &Model, fleet: &Fleet, now: Mono, batch: &mut Batch) -> Result<(), ControlError> {
-    let pod = &loss.pod;
-    let record = may_lose(pod, model, fleet, now)?;
-    let left = loss.left.get_or_insert_with(|| lost(pod, model).map(|assignment| assignment.target.clone()).collect());
-    for target in left.drain(..left.len().min(LOSS_CHUNK)) {
-        let Some(assignment) = model.assignment(&target) else { continue };
-        batch.writes.push(Write::Assign {
-            target,
-            parent: assignment.parent.clone(),
-            pod: assignment.pod.clone(),
-            expected: Some((assignment.pod.clone(), assignment.epoch)),
-            reason: "data-loss-accepted",
-            state: AssignmentState::Serving,
-            data: None,
-        });
-        loss.done += 1;
-    }
-    if left.is_empty() {
-        let mut accepted = record.clone();
-        accepted.loss_accepted = true;
-        batch.writes.push(Write::Pod { record: accepted, expected: Some(record.lease_id), floor: Epoch(0) });
-        batch.audits.push(loss.by.audit("accept-data-loss", pod.as_str()));
-        let answer = DataLossAccepted { pod: pod.clone(), targets: loss.done, revision: Revision(0), dry_run: false };
-        batch.kept.extend(loss.by.keep(&answer));
-    }
-    Ok(())
-}
-
-/// Says what a pod's loss would mean, and changes nothing.
-pub(super) fn would_lose(
-    pod: &PodId,
-    model: &Model,
-    fleet: &Fleet,
-    now: Mono,
-) -> Result<DataLossAccepted, ControlError> {
-    may_lose(pod, model, fleet, now)?;
-    let (targets, revision) = (lost(pod, model).count() as u64, model.revision());
-    Ok(DataLossAccepted { pod: pod.clone(), targets, revision, dry_run: true })
-}
-
-/// Returns the targets whose data is lost with a pod's: those it serves, and those that wait for its copy elsewhere.
-fn lost<'a>(pod: &'a PodId, model: &'a Model) -> impl Iterator<Item = &'a Assignment> {
-    let own = model.assignments_of(pod, None).filter(|one| one.state == AssignmentState::Serving);
-    own.chain(model.quarantined(None).filter(|one| one.data.as_ref().is_some_and(|data| data.pod == *pod)))
-}
-
-fn may_lose<'a>(pod: &PodId, model: &'a Model, fleet: &Fleet, now: Mono) -> Result<&'a PodRecord, ControlError> {
-    let record = model.pod(pod).ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
-    let remaining = fleet.may_act_for(pod, now);
-    if remaining.is_zero() { Ok(record) } else { Err(ControlError::LeaseHeld { pod: pod.clone(), remaining }) }
 }

@@ -1,9 +1,11 @@
 //! Pods and assignments in memory, as the database has them at one revision.
 
-use super::{Change, Edit, Fencing, Marks, Members, SettingRecord, TokenRecord, moves::Running};
+use super::{
+    Change, Edit, Fencing, Marks, Members, SettingRecord, TokenRecord, moves::Running, quarantined::Quarantined,
+};
 use serde::{Deserialize, Serialize};
 use shared::wire::{
-    control::{Assignment, AssignmentState, BotInfo, PodInfo},
+    control::{Assignment, BotInfo, PodInfo},
     handoff::Move,
 };
 use shared::{Epoch, Incarnation, Kind, LeaseId, MoveId, Platform, PodId, Revision, TargetId};
@@ -83,7 +85,7 @@ pub struct Model {
     settings: BTreeMap<String, SettingRecord>,
     per_platform: BTreeMap<Platform, u64>,
     guilds: u64,
-    quarantined: BTreeSet<TargetId>,
+    quarantined: Quarantined,
     members: Members,
     fencing: BTreeMap<PodId, Fencing>,
     settled: u32,
@@ -185,11 +187,7 @@ impl Model {
 
     fn assign(&mut self, assignment: Assignment) {
         let (target, pod) = (assignment.target.clone(), assignment.pod.clone());
-        if assignment.state == AssignmentState::Quarantined {
-            self.quarantined.insert(target.clone());
-        } else {
-            self.quarantined.remove(&target);
-        }
+        self.quarantined.turned(self.assignments.get(&target), &assignment);
         match self.assignments.insert(target.clone(), assignment) {
             Some(before) => {
                 if let Some(targets) = self.per_pod.get_mut(&before.pod) {
@@ -329,13 +327,23 @@ impl Model {
     /// Returns the assignments whose data is not reachable, behind `after`, by target.
     pub fn quarantined<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a Assignment> + use<'a> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let targets = self.quarantined.range::<str, _>((from, Bound::Unbounded));
+        let targets = self.quarantined.targets.range::<str, _>((from, Bound::Unbounded));
         targets.filter_map(|target| self.assignments.get(target))
     }
 
     /// Returns how many targets' data is not reachable.
     pub fn quarantined_len(&self) -> usize {
-        self.quarantined.len()
+        self.quarantined.targets.len()
+    }
+
+    /// Returns how many targets of a pod wait there for their data.
+    pub fn quarantined_at(&self, pod: &PodId) -> u64 {
+        self.quarantined.per_pod.get(pod).copied().unwrap_or_default()
+    }
+
+    /// Returns how many targets of a platform wait for their data.
+    pub fn quarantined_on(&self, platform: Platform) -> u64 {
+        self.quarantined.per_platform.get(&platform).copied().unwrap_or_default()
     }
 
     /// Returns how many targets each platform has.

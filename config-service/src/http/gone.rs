@@ -27,10 +27,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .fails(&["unknown-pod", "lease-held", "not-confirmed"])
         .example(json!({ "i_know": true, "reason": "the machine was scrapped" }))
         .asks_leader();
-    let reaped_doc = Doc::new("Say that a pod's process was reaped and is not started again")
-        .text("The supervisor that started the process does this.")
+    let reaped_doc = Doc::new("Say that a pod's process was reaped")
+        .text(
+            "The supervisor that started the process does this, once nothing can go on under its lease. The pod is failed \
+             over at once.",
+        )
         .answers::<DeadDeclared>()
-        .fails(&["unknown-pod", "incarnation-mismatch"])
+        .fails(&["unknown-pod", "incarnation-mismatch", "lease-superseded"])
         .asks_leader();
     let holdings_doc = Doc::new("Say what a pod's database holds")
         .text("Pods do this themselves, in parts, when their registration was answered with `report`.")
@@ -76,7 +79,7 @@ async fn reaped(
     Name(pod): Name<PodId>,
     Body(reaped): Body<Reaped>,
 ) -> Result<Json<DeadDeclared>, Problem> {
-    Ok(Json(api.control.bury(pod, Proof::Reaped(reaped.incarnation)).await?))
+    Ok(Json(api.control.bury(pod, Proof::Reaped(reaped.incarnation, reaped.lease_id)).await?))
 }
 
 async fn holdings(

@@ -31,7 +31,7 @@ use door::Visitor;
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use maud::Markup;
 use serde::{Deserialize, de::DeserializeOwned};
-use shared::{PodId, TargetId, http::Probes};
+use shared::{PodId, TargetId, http::Probes, wire::control::AssignmentState};
 use std::convert::Infallible;
 
 /// Changes on the first page.
@@ -79,12 +79,18 @@ struct Asked {
     #[serde(default)]
     q: String,
     after: Option<String>,
+    state: Option<String>,
 }
 
 impl Asked {
     /// A cursor that is no target's name begins the list anew.
     fn after(&self) -> Option<TargetId> {
         self.after.as_deref()?.parse().ok()
+    }
+
+    /// Whether only those targets are asked for that wait for their data.
+    fn quarantined(&self) -> bool {
+        self.state.as_deref() == Some(AssignmentState::Quarantined.as_str())
     }
 }
 
@@ -114,8 +120,8 @@ async fn first(State(pages): State<Pages>, visitor: Visitor, Loose(asked): Loose
 }
 
 async fn all_targets(State(pages): State<Pages>, visitor: Visitor, Loose(asked): Loose<Asked>) -> Response {
-    let after = asked.after();
-    match pages.read(move |view| listing(view, None, after)).await {
+    let (after, only) = (asked.after(), asked.quarantined());
+    match pages.read(move |view| listing(view, None, only, after)).await {
         Ok(listing) => show(StatusCode::OK, &targets(&visitor.frame, &listing)),
         Err(why) => cannot(&visitor.frame, &why),
     }
@@ -151,7 +157,7 @@ async fn one_pod(
     let after = asked.after();
     let read = pages.read(move |view| {
         let status = view.pod(&id)?;
-        Some(PodFacts { status, listing: listing(view, Some(&id), after) })
+        Some(PodFacts { status, listing: listing(view, Some(&id), false, after) })
     });
     match read.await {
         Ok(Some(facts)) => show(StatusCode::OK, &pod(&visitor.frame, &facts)),
@@ -160,15 +166,17 @@ async fn one_pod(
     }
 }
 
-fn listing(view: &View<'_>, pod: Option<&PodId>, after: Option<TargetId>) -> Listing {
+/// Reads one page of a list: a pod's targets, those that wait for their data, or all.
+fn listing(view: &View<'_>, pod: Option<&PodId>, quarantined: bool, after: Option<TargetId>) -> Listing {
     let behind = after.as_ref().map(TargetId::as_str);
     let mut targets: Vec<_> = match pod {
         Some(pod) => view.model.assignments_of(pod, behind).take(LISTED + 1).cloned().collect(),
+        None if quarantined => view.model.quarantined(behind).take(LISTED + 1).cloned().collect(),
         None => view.model.assignments(behind).take(LISTED + 1).cloned().collect(),
     };
     let more = targets.len() > LISTED;
     targets.truncate(LISTED);
-    Listing { targets, after, more }
+    Listing { targets, quarantined, after, more }
 }
 
 impl Pages {
@@ -192,6 +200,8 @@ impl Pages {
             pods: view.pods().collect(),
             platforms: view.model.targets_by_platform().filter(|(_, targets)| *targets > 0).collect(),
             targets: view.model.len() as u64,
+            quarantined: view.model.quarantined_len() as u64,
+            stopped: view.stopped(),
             moves: Ok(view.model.moves().rev().take(MOVES).cloned().collect()),
             found: find(view.model, &asked),
         });

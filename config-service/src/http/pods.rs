@@ -73,6 +73,7 @@ pub(super) async fn register(
     Body(register): Body<Register>,
 ) -> Result<Json<Registered>, Problem> {
     issuable("highest_epoch", register.highest_epoch.generation())?;
+    issuable("term", Epoch(register.term.0).generation())?;
     Ok(Json(api.control.register(register).await?))
 }
 
@@ -83,11 +84,12 @@ pub(super) async fn heartbeat(
     Body(heartbeat): Body<Heartbeat>,
 ) -> Result<Json<Grant>, Problem> {
     issuable("revision", Epoch(heartbeat.revision.0).generation())?;
+    issuable("term", Epoch(heartbeat.term.0).generation())?;
     Ok(Json(api.control.heartbeat(pod, heartbeat).await?))
 }
 
-/// No database can have issued what lies beyond the last generation, and none could begin one above it. Epochs and revisions
-/// carry their generation in the same bits.
+/// No database can have issued what lies beyond the last generation, and none could begin one above it. Epochs, revisions
+/// and terms carry their generation in the same bits.
 fn issuable(field: &str, generation: u32) -> Result<(), Problem> {
     if generation <= Epoch::LAST_GENERATION {
         return Ok(());

@@ -39,6 +39,7 @@ pub(super) const CODES: &[Code] = &[
     code(409, "move-decided", "The move has its outcome: it is committed or over."),
     code(409, "move-running", "A move of the target is under way."),
     code(409, "no-destination", "The target cannot go to that pod, or to none."),
+    code(409, "not-quarantined", "The target's owner has its data; there is no loss to accept."),
     code(409, "pod-not-ready", "The target's pod is not ready, so it cannot give the target away."),
     code(409, "read-only", "An operator has made the cluster read-only."),
     code(409, "target-quarantined", "Nobody reachable has the target's data."),
@@ -66,7 +67,11 @@ pub(super) const CODES: &[Code] = &[
     code(503, "owner-unreachable", "The target's pod does not answer."),
     code(503, "place-queue-full", "Too many first contacts wait; try again in a moment."),
     code(503, "report-first", "The pod has to report what it holds before it is granted anything."),
-    code(503, "revision-ahead", "A pod has seen a revision that this database has not reached: it is an older copy."),
+    code(
+        503,
+        "revision-ahead",
+        "A pod has seen a revision or a term that this database has not reached: it is an older copy.",
+    ),
     code(503, "store-unavailable", "The database does not answer; nothing was promised."),
     code(
         503,
@@ -111,6 +116,9 @@ impl From<ControlError> for Problem {
                 "move-decided",
                 format!("{text}: it cannot be called off any more; move the target back"),
             ),
+            E::TargetNotQuarantined(_) => {
+                Self::conflict("not-quarantined", format!("{text}; to empty it, erase it with berth target erase"))
+            }
             E::TargetQuarantined(_) => {
                 Self::conflict("target-quarantined", format!("{text}; bring that back, or accept its loss, first"))
             }
@@ -165,7 +173,7 @@ impl From<ControlError> for Problem {
                 ),
             ),
             // No pod gives its lease up because of it: it goes on by what the others promise.
-            E::RevisionAhead { .. } => Self::unavailable(
+            E::RevisionAhead { .. } | E::TermAhead { .. } => Self::unavailable(
                 "revision-ahead",
                 format!(
                     "{text}: this is an older copy of the database, or another one; bring back the newest one, or begin a \

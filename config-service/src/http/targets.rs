@@ -2,8 +2,9 @@
 
 use super::{
     Api,
-    auth::{Reader, Service},
+    auth::{Admin, Reader, Service},
     body::{Body, Name, Params},
+    change::Change,
     docs::{Doc, Routes},
     owner::Owner,
     page::{Cursor, Limit, cut, position, size},
@@ -14,7 +15,7 @@ use axum::{Json, extract::State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use shared::wire::admin::TargetList;
+use shared::wire::admin::{AcceptDataLoss, TargetList, TargetLossAccepted};
 use shared::wire::control::{Assignment, AssignmentState, Place, PlaceTarget, Placed, TargetState};
 use shared::{Kind, Platform, PodId, Problem, TargetId};
 
@@ -29,8 +30,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let list_doc = Doc::new("List targets with their owners").text("Ordered by target.").answers::<TargetList>();
     let get_doc = Doc::new("Say who owns a target").answers::<Assignment>().fails(&["not-found"]).asks_replica();
     let state_doc = Doc::new("Ask a target's owner for its state").answers::<TargetState>();
+    let loss_doc = Doc::new("Give up the data that a quarantined target waits for")
+        .text("Only when its copy is gone for good: the target begins empty where it is, under a new epoch.")
+        .answers::<TargetLossAccepted>()
+        .fails(&["not-found", "not-quarantined", "pod-not-ready", "revision-ahead"])
+        .example(json!({ "reason": "that disk died, no copy" }))
+        .asks_leader();
     routes
         .post("/v1/targets/place", place, place_doc)
+        .post("/v1/targets/{target}/accept-data-loss", accept_data_loss, loss_doc)
         .get("/v1/targets", list, list_doc.fails(&["bad-cursor", "unknown-pod"]).asks_replica())
         .get("/v1/targets/{target}", get, get_doc)
         .get("/v1/targets/{target}/state", state, state_doc.fails(&["not-found", "owner-unreachable"]).asks_replica())
@@ -102,6 +110,17 @@ async fn get(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) ->
         move |model| model.assignment(&target).cloned()
     });
     Ok(Json(found.await?.ok_or(ControlError::UnknownTarget(target))?))
+}
+
+async fn accept_data_loss(
+    State(api): State<Api>,
+    Name(target): Name<TargetId>,
+    change: Change<Admin, AcceptDataLoss>,
+) -> Result<Json<TargetLossAccepted>, Problem> {
+    if change.dry_run {
+        return Ok(Json(api.control.read(move |view| view.would_lose_of(&target)).await??));
+    }
+    Ok(Json(api.control.accept_loss_of(target, change.by.clone()).await?))
 }
 
 async fn state(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) -> Result<Json<TargetState>, Problem> {

@@ -44,6 +44,10 @@ pub(crate) struct Facts {
     pub(crate) platforms: Vec<(Platform, u64)>,
     /// Targets in all.
     pub(crate) targets: u64,
+    /// Those of them whose owner does not have their data.
+    pub(crate) quarantined: u64,
+    /// Why nothing is granted nor placed although it leads; none when it is.
+    pub(crate) stopped: Option<String>,
     /// What moves.
     pub(crate) moves: Moves,
     /// What was looked for, and found.
@@ -67,6 +71,8 @@ pub(crate) type Ownerships = Result<Vec<Ownership>, String>;
 pub(crate) struct Listing {
     /// The targets, by name.
     pub(crate) targets: Vec<Assignment>,
+    /// Whether only those are listed that wait for their data.
+    pub(crate) quarantined: bool,
     /// Behind which one the page begins.
     pub(crate) after: Option<TargetId>,
     /// Whether there are more behind it.

@@ -112,14 +112,42 @@ fn leading(facts: &Facts) -> Health {
                      answers, and what this service logs.",
         });
     }
+    if let Some(why) = &facts.stopped {
+        problems.push(Trouble {
+            tone: Tone::Bad,
+            pod: None,
+            what: format!("Nothing is placed, and nothing is given to anybody else: {why}."),
+            remedy: "Pods go on with what they have. What to do stands in the operator’s handbook, under “A restored \
+                     database”.",
+        });
+    }
+    if facts.quarantined > 0 {
+        problems.push(Trouble {
+            tone: Tone::Bad,
+            pod: None,
+            what: format!("{} for data that nobody reachable has.", waiting(facts.quarantined)),
+            remedy: "Start the pods that are dead, with their own data folders: what waits is given back. When a folder \
+                     is gone for good, accept its loss with `berth pod accept-data-loss`, or for one target with \
+                     `berth target accept-data-loss`. The list of targets shows which they are.",
+        });
+    }
     // What is about the whole comes before what is about one.
     problems.sort_by(|a, b| (a.tone, &a.pod).cmp(&(b.tone, &b.pod)));
-    let (tone, sentence) = if silent {
+    let (tone, sentence) = if facts.stopped.is_some() {
+        (Tone::Bad, "The control plane has stopped: nothing is placed or failed over.".to_owned())
+    } else if silent {
         (Tone::Bad, "The database does not answer: no lease is renewed.".to_owned())
     } else {
-        sentence(facts)
+        match (sentence(facts), facts.quarantined) {
+            ((Tone::Good, text), 1..) => (Tone::Watch, text),
+            (said, _) => said,
+        }
     };
     Health { tone, word: tone.word(), sentence, problems }
+}
+
+fn waiting(targets: u64) -> String {
+    format!("{} wait{}", things(targets, "target"), if targets == 1 { "s" } else { "" })
 }
 
 fn millis(facts: &Facts) -> u64 {
@@ -140,7 +168,10 @@ fn sentence(facts: &Facts) -> (Tone, String) {
             let verb = if all == 1 { "serves" } else { "serve" };
             let rest = match facts.targets {
                 0 => "; no target has been placed yet".to_owned(),
-                some => format!(" and {verb} {}", things(some, "target")),
+                some => match some.saturating_sub(facts.quarantined) {
+                    served if served == some => format!(" and {verb} {}", things(some, "target")),
+                    served => format!(" and {verb} {} of {}", count(served), things(some, "target")),
+                },
             };
             (Tone::Good, format!("{pods}{rest}."))
         }

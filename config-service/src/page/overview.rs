@@ -9,7 +9,7 @@ use super::{
     moves::moves,
     pod,
     target::{answer, pod_link, table},
-    words::{Foreign, count, span},
+    words::{Foreign, count, span, things},
 };
 use maud::{Markup, html};
 
@@ -111,6 +111,9 @@ fn pods(facts: &Facts) -> Markup {
     html! {
         section aria-labelledby="pods" {
             h2 #pods { "Who carries what" }
+            @if facts.quarantined > 0 {
+                p { a href="/targets?state=quarantined" { (things(facts.quarantined, "target")) " without data" } }
+            }
             (bar::distribution(&ordered, facts.targets, &platforms))
             @if ordered.is_empty() { p.empty { "There is no pod yet." } } @else { (pod::table(&ordered, facts.targets)) }
         }

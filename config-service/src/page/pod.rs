@@ -72,6 +72,7 @@ pub(super) fn table(pods: &[&PodStatus], targets: u64) -> Markup {
                         td role="cell" data-label="State" { (badge(pod)) @if let Some(age) = pod.state_age_ms { " " span.aside { "for " (span(age)) } } }
                         td.num role="cell" data-label="Targets" {
                             span.stack { span { (count(pod.targets)) " " span.aside { (share(pod.targets, targets)) } } (meter(pod.targets, largest)) }
+                            @if pod.quarantined > 0 { " " span.badge.bad { (count(pod.quarantined)) " quarantined" } }
                         }
                         td role="cell" data-label="Lease" { (lease(pod)) }
                         td role="cell" data-label="Load" { (load(pod)) }
@@ -106,7 +107,13 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
     let (word, _) = state(status);
     let name = status.info.pod.as_str();
     let rows = [
-        ("Targets", html! { (count(status.targets)) }),
+        (
+            "Targets",
+            html! {
+                (count(status.targets))
+                @if status.quarantined > 0 { ", of which " (count(status.quarantined)) " wait for data that is not here" }
+            },
+        ),
         ("Lease", lease(status)),
         ("Load", load(status)),
         ("Zone", zone(status)),

@@ -6,7 +6,10 @@ use super::{
     words::{Foreign, ago, count, moment},
 };
 use maud::{Markup, html};
-use shared::wire::{admin::Ownership, control::Assignment};
+use shared::wire::{
+    admin::Ownership,
+    control::{Assignment, AssignmentState},
+};
 
 /// Returns why a target is where it is, as a sentence goes on.
 pub(super) fn why(reason: &str) -> Markup {
@@ -17,6 +20,9 @@ pub(super) fn why(reason: &str) -> Markup {
             "manual" => "an operator moved it there",
             "with-parent" => "its guild moved there",
             "drain" => "the pod it was at was drained",
+            "failover" => "the pod it was at is dead",
+            "data-returned" => "the pod that has its data came back",
+            "generation" => "a new generation of the cluster began, and this pod has its newest copy",
             other => (Foreign(other)),
         }
     }
@@ -30,6 +36,29 @@ pub(super) fn facts(rows: &[(&str, Markup)]) -> Markup {
 /// Returns a link to a target.
 pub(super) fn link(target: &shared::TargetId) -> Markup {
     html! { a.name href={ "/targets/" (target) } { (target) } }
+}
+
+/// Returns the mark of a target whose owner does not have its data; nothing for any other.
+fn mark(assignment: &Assignment) -> Markup {
+    html! { @if assignment.state == AssignmentState::Quarantined { " " span.badge.bad { "quarantined" } } }
+}
+
+/// Returns where the data of a quarantined target is.
+fn whereabouts(assignment: &Assignment) -> Markup {
+    html! {
+        @if assignment.state == AssignmentState::Quarantined {
+            p {
+                "It is not served: its owner does not have its data. "
+                @match &assignment.data {
+                    Some(data) => {
+                        "That is in the folder of " (pod_link(&data.pod)) ", incarnation " (data.incarnation) ", epoch " (data.epoch)
+                        ". Start that pod with its own folder, and the target is given back."
+                    }
+                    None => "Nobody knows where that is.",
+                }
+            }
+        }
+    }
 }
 
 /// Returns a link to a pod.
@@ -51,7 +80,7 @@ pub(super) fn table(now_ms: u64, targets: &[Assignment], caption: &str) -> Marku
                 @for assignment in targets {
                     tr role="row" {
                         th role="rowheader" scope="row" { (link(&assignment.target)) }
-                        td role="cell" data-label="Owner" { (pod_link(&assignment.pod)) }
+                        td role="cell" data-label="Owner" { (pod_link(&assignment.pod)) (mark(assignment)) }
                         td role="cell" data-label="Since" { (moment(assignment.since_ms)) " " span.aside { (ago(now_ms, assignment.since_ms)) } }
                         td role="cell" data-label="Why" { (Foreign(&assignment.reason)) }
                     }
@@ -82,8 +111,13 @@ pub(super) fn listing(frame: &Frame, listing: &Listing, caption: &str, path: &st
 
 /// Returns the page with all targets.
 pub(crate) fn targets(frame: &Frame, page: &Listing) -> Markup {
-    let main = html! { h1 { "Targets" } (listing(frame, page, "All targets", "/targets?")) };
-    frame.document("Targets", "As the leader knew it at", &main)
+    let (title, path) = match page.quarantined {
+        true => ("Targets without data", "/targets?state=quarantined&"),
+        false => ("Targets", "/targets?"),
+    };
+    let caption = if page.quarantined { "Targets that wait for their data" } else { "All targets" };
+    let main = html! { h1 { (title) } (listing(frame, page, caption, path)) };
+    frame.document(title, "As the leader knew it at", &main)
 }
 
 /// Returns the page of a target.
@@ -92,7 +126,8 @@ pub(crate) fn target(frame: &Frame, facts: &TargetFacts, says: &OwnerSays, owner
     let name = assignment.target.as_str();
     let main = html! {
         h1.name { (name) }
-        p.lead { (answer(frame.now_ms, assignment)) }
+        p.lead { (answer(frame.now_ms, assignment)) (mark(assignment)) }
+        (whereabouts(assignment))
         @if let Some(owner) = owner {
             p { (pod_link(&owner.info.pod)) " is " (badge(owner)) "." @if !owner.is_well() {
                 " Requests for this target are held until it is back, or refused so that the platform sends them again."

@@ -12,12 +12,12 @@ use shared::settings::Secret;
 use shared::shutdown::Shutdown;
 use shared::wire::control::{Chain, Grant, Heartbeat, Load, Place, PlaceTarget, Placed, Register, Registered, Watch};
 use shared::wire::{Hello, sse::SseEvent, sse::SseReader};
-use shared::{Epoch, Incarnation, LeaseId, PodId, Revision};
+use shared::{Epoch, Incarnation, LeaseId, PodId, Revision, Term};
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
 /// The longest any of these stories waits for anything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]
 struct Flags {
@@ -166,6 +166,7 @@ pub(super) fn register(pod: &str, n: u8) -> Register {
         schema: 1,
         version: "test".into(),
         highest_epoch: Epoch(0),
+        term: Term(0),
         bot: None,
     }
 }
@@ -189,6 +190,7 @@ impl Pod {
             witnesses: 0,
             degraded: false,
             chain: Chain::default(),
+            term: Term(0),
         }
     }
 

@@ -1,9 +1,10 @@
 use super::harness::*;
+use crate::store::Bid;
 use http::Method;
 use serde_json::json;
 use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, Health, Instances, PodStatus, PodsHealth};
-use shared::wire::control::PodState;
-use shared::{Epoch, LeaseId, Revision};
+use shared::wire::control::{Heartbeat, PodState, Register, Registered};
+use shared::{Epoch, LeaseId, Revision, Term};
 use std::time::Duration;
 
 #[tokio::test]
@@ -49,6 +50,52 @@ async fn a_leader_whose_database_is_older_than_what_a_pod_has_seen_grants_and_pl
     let health: Health = node.admin().get("/health").await.expect("answers");
     assert_eq!(health.status, "degraded");
     assert!(health.stopped.expect("said").contains("revision 1000"));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_hears_of_a_later_one_its_database_has_never_had_grants_and_places_nothing_more() {
+    for registers in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let node = Node::start(&folder).await;
+        let (pod, other) = (node.ready("gateway-0", 0).await, node.ready("gateway-1", 1).await);
+        let later = Term(pod.beat(&node).await.expect("granted").term.0 + 1);
+        let told = if registers {
+            let register = Register { term: later, ..register("gateway-0", 0) };
+            code(node.service().post::<Registered>("/v1/pods/register", &register).await)
+        } else {
+            code(pod.send(&node, &Heartbeat { term: later, ..pod.heartbeat() }).await)
+        };
+        assert_eq!(told, "not-leader", "at once, whatever the database will say");
+        eventually("the database says that nobody else leads by it", async || {
+            code(other.beat(&node).await) == "revision-ahead"
+        })
+        .await;
+        assert_eq!(code(node.place(&["discord:guild:1"]).await), "revision-ahead");
+        assert_eq!(code(node.registered("gateway-2", 2).await), "revision-ahead");
+        let health: Health = node.admin().get("/health").await.expect("answers");
+        let stopped = health.stopped.expect("said");
+        assert!(stopped.contains(&format!("term {later}")), "{stopped}");
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_hears_of_a_later_one_by_its_own_database_makes_room_and_is_not_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let pod = node.ready("gateway-0", 0).await;
+    let term = pod.beat(&node).await.expect("granted").term;
+    node.store.resign(term).await.expect("resigned");
+    let Bid::Won(later) = node.store.lead("127.0.0.1:1".into(), Duration::from_millis(300)).await.expect("asked")
+    else {
+        panic!("nobody leads");
+    };
+    let told = Heartbeat { term: later, ..pod.heartbeat() };
+    assert_ne!(code(pod.send(&node, &told).await), "ok");
+    eventually("it leads again when the other is gone", async || code(pod.send(&node, &told).await) == "ok").await;
+    let health: Health = node.admin().get("/health").await.expect("answers");
+    assert_eq!(health.stopped, None);
     node.stop().await;
 }
 

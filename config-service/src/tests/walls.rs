@@ -112,8 +112,10 @@ async fn the_metrics_have_their_names() {
         let body = node.client(None).stream("/metrics", &[]).await.expect("open");
         String::from_utf8(body.collect().await.expect("whole").to_bytes().to_vec()).expect("text")
     };
-    eventually("the gauges are up to date", async || metrics().await.contains("berth_targets{platform=\"discord\"} 1"))
-        .await;
+    eventually("the gauges are up to date", async || {
+        metrics().await.contains("berth_targets{platform=\"discord\",state=\"serving\"} 1")
+    })
+    .await;
     let text = metrics().await;
     for line in [
         "berth_pod_targets{pod=\"gateway-0\"} 1",

@@ -85,6 +85,9 @@ impl Heart {
                 self.carry_out(outputs, &mut calls);
             }
             self.tell(&heard.input, &mut nag);
+            if let Input::Granted(grant) = &heard.input {
+                self.ownership.heard_of_term(grant.term);
+            }
             self.tell_witness(&heard, &mut degraded).await;
             if is_buried(&heard.input) && self.begin_anew().await {
                 calls.abort_all();
@@ -111,6 +114,7 @@ impl Heart {
             };
         }
         self.ownership.drop_lease();
+        self.keeper.finish().await;
         tracing::info!("said goodbye to config-service");
     }
 
@@ -169,7 +173,9 @@ impl Heart {
                     let asked = self.peers.extend(to, question);
                     calls.spawn(async { asked.await.into() });
                 }
-                Output::Keep(remembered) => self.keeper.keep(remembered, self.ownership.generation()),
+                Output::Keep(remembered) => {
+                    self.keeper.keep(remembered, self.ownership.generation(), self.ownership.term());
+                }
                 Output::Hold { lease, not_before } => {
                     self.metrics.heartbeat(if not_before.is_some() { "granted" } else { "promised" });
                     if self.ownership.lease().is_none_or(|(held, _)| held.id != lease.id) {
@@ -231,6 +237,7 @@ impl Heart {
             witnesses,
             degraded: self.vitals.are_bad(),
             chain,
+            term: self.ownership.term(),
         }
     }
 

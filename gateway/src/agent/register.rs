@@ -49,6 +49,7 @@ async fn try_register(
         schema: engine.schema(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         highest_epoch,
+        term: ownership.term(),
         bot: Some(engine.bot()),
     };
     let registered: Registered = client.post("/v1/pods/register", &request).await.map_err(failure)?;

@@ -5,7 +5,7 @@ use super::note::{self, NoteError};
 use serde::{Deserialize, Serialize};
 use shared::protocol::holder::Remembered;
 use shared::wire::{control::Witnesses, peers::Mark};
-use shared::{Incarnation, LeaseId, PodId};
+use shared::{Incarnation, LeaseId, PodId, Term};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -34,6 +34,9 @@ struct LeaseNote {
     incarnation: Incarnation,
     /// The cluster generation the lease is of.
     generation: u32,
+    /// The highest term of a leader that the pod had heard of.
+    #[serde(default)]
+    term: Term,
     witnesses: Witnesses,
 }
 
@@ -73,14 +76,20 @@ impl Kept {
         None
     }
 
-    /// Writes down the lease under which a restart in place may go on.
+    /// Returns the highest term that an earlier process had heard of when it wrote its lease down; 0 when that is not known.
+    /// Only more caution follows from it, so it counts from whatever pod UID or boot.
+    pub(crate) fn term(&self) -> Term {
+        self.read::<LeaseNote>(&self.lease, "the terms of leaders are learned anew").map_or(Term(0), |note| note.term)
+    }
+
+    /// Writes down the lease under which a restart in place may go on, and the highest term the pod has heard of.
     ///
     /// # Errors
     /// When it may not be on disk.
-    pub(crate) fn keep_lease(&self, remembered: &Remembered, generation: u32) -> io::Result<()> {
+    pub(crate) fn keep_lease(&self, remembered: &Remembered, generation: u32, term: Term) -> io::Result<()> {
         let Remembered { lease_id, incarnation, witnesses } = remembered.clone();
         let by = self.by.clone();
-        note::write(&self.lease, &LeaseNote { by, lease_id, incarnation, generation, witnesses })
+        note::write(&self.lease, &LeaseNote { by, lease_id, incarnation, generation, term, witnesses })
     }
 
     /// Takes the lease away: no process goes on under it.

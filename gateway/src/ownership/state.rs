@@ -2,7 +2,7 @@
 //! clock and no database.
 
 use shared::wire::control::{Assignment, AssignmentState};
-use shared::{Epoch, PodId, Revision, TargetId, lease::Lease};
+use shared::{Epoch, PodId, Revision, TargetId, Term, lease::Lease};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A target that is now this pod's, or has a new epoch.
@@ -68,6 +68,8 @@ pub(super) struct State {
     pub(super) elsewhere: HashMap<TargetId, (PodId, Epoch)>,
     pub(super) revision: Revision,
     pub(super) generation: u32,
+    /// The highest term of a leader that this pod was told of.
+    pub(super) term: Term,
     arriving: Option<HashMap<TargetId, Mine>>,
 }
 

@@ -361,6 +361,10 @@ impl Leader {
     }
 
     fn beat(&mut self, now: Mono, pod: PodId, heartbeat: Heartbeat, outputs: &mut Vec<Output>) {
+        if heartbeat.term > self.term {
+            // OWNERSHIP.md, Leases 11: somebody leads after this one, whatever this one's own database says.
+            self.leave(outputs);
+        }
         let chain = heartbeat.chain;
         let waiting = Waiting::new(pod, heartbeat, now);
         match self.hear(now, &waiting, chain, outputs) {

@@ -19,7 +19,7 @@ pub use moves::{Drain, MoveList, MoveTarget, PodMarked, Reason};
 pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
 
 use super::control::{Assignment, BotInfo, Load, PodInfo, PodState};
-use crate::{LeaseId, PodId, Revision, Term};
+use crate::{LeaseId, PodId, Revision, TargetId, Term};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,9 @@ pub struct PodStatus {
     pub lease_remaining_ms: u64,
     /// Targets assigned to it.
     pub targets: u64,
+    /// Those of them whose data it does not have: nobody serves them.
+    #[serde(default)]
+    pub quarantined: u64,
     /// What it said it carries, in its last heartbeat.
     pub load: Load,
     /// Up to which revision it has seen its assignments, by its last heartbeat.
@@ -136,6 +139,20 @@ pub struct DataLossAccepted {
     pub pod: PodId,
     /// Targets that got a new epoch and begin empty.
     pub targets: u64,
+    /// The revision that made it so.
+    pub revision: Revision,
+    /// True when nothing was changed, because only what would happen was asked for.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The answer to [`AcceptDataLoss`] of one target, `POST /v1/targets/{target}/accept-data-loss`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TargetLossAccepted {
+    /// The target.
+    pub target: TargetId,
+    /// Its owner, where it begins empty.
+    pub pod: PodId,
     /// The revision that made it so.
     pub revision: Revision,
     /// True when nothing was changed, because only what would happen was asked for.

@@ -31,6 +31,10 @@ pub struct Register {
     pub version: String,
     /// The highest epoch its database has seen, over all targets (OWNERSHIP.md, rule 11).
     pub highest_epoch: Epoch,
+    /// The highest term of a leader that it has heard of; 0 when of none. A leader of a lower one stops (OWNERSHIP.md,
+    /// Leases 11).
+    #[serde(default)]
+    pub term: Term,
     /// The bot it runs; none from a pod that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<BotInfo>,
@@ -145,6 +149,10 @@ pub struct Heartbeat {
     /// Which process sends it, and where it stands in the row of what that process sent.
     #[serde(default)]
     pub chain: Chain,
+    /// The highest term of a leader that the pod has heard of; 0 when of none. A leader of a lower one stops (OWNERSHIP.md,
+    /// Leases 11).
+    #[serde(default)]
+    pub term: Term,
 }
 
 /// The nonce chain of a process (OWNERSHIP.md, Leases 13): two processes that take themselves for the same life of the same

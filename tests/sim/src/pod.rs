@@ -238,6 +238,9 @@ impl World {
             (Call::Register, answer) => self.pod_not_registered(n, &answer),
             (Call::Beat(_), Answer::Granted(grant)) => {
                 self.pod_witnesses(n, None, witness::Input::Granted);
+                if let Some(process) = self.process(n) {
+                    process.ownership.heard_of_term(grant.term);
+                }
                 self.pod_lease(n, holder::Input::Granted(grant));
             }
             (Call::Beat(nonce), answer) => {

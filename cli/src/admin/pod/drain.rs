@@ -1,7 +1,10 @@
 //! `berth pod drain`, `undrain`, `cordon` and `uncordon`: what operators say of a pod, and watching a drain to its end. The
 //! drain is the leader's: whoever stops watching stops nothing.
 
-use super::{super::moves::LOOK, One, unknown};
+use super::{
+    super::{because::Because, moves::LOOK},
+    One, unknown,
+};
 use crate::{
     exit::{Code, Failure},
     output::{self, Format, ago},
@@ -16,12 +19,9 @@ use tokio::time::Instant;
 /// Flags of `berth pod cordon`, `uncordon` and `undrain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Mark {
-    /// Why, for the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Change nothing, and say what would be
-    #[arg(long)]
-    dry_run: bool,
+    /// Why.
+    #[command(flatten)]
+    because: Because,
     /// Which pod.
     #[command(flatten)]
     one: One,
@@ -106,9 +106,8 @@ pub(super) fn progress(status: &PodStatus) -> String {
 }
 
 async fn say(args: &Mark, what: &str) -> Result<PodMarked, Failure> {
-    let query = if args.dry_run { "?dry_run=true" } else { "" };
-    let path = format!("/v1/pods/{}/{what}{query}", args.one.pod);
-    let body = Reason { reason: args.reason.clone() };
+    let path = args.because.path(&format!("/v1/pods/{}/{what}", args.one.pod));
+    let body = Reason { reason: args.because.reason.clone() };
     args.one.common.api()?.post(&path, &body).await.map_err(|why| unknown(why, &args.one.pod))
 }
 

@@ -24,6 +24,7 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
         lease_age_ms: Some(250),
         lease_remaining_ms: 5_000,
         targets: 4,
+        quarantined: 0,
         load: Load::default(),
         seen_revision: Revision(2),
         version: "0.1.0".into(),

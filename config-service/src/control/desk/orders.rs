@@ -1,11 +1,11 @@
 //! Between the desk and the protocol's leader (OWNERSHIP.md, Leases): tells it what happened, and carries out what it says. Also
 //! what the protocol does not know: a database that is older than what pods have seen.
 
-use super::super::{Command, ControlError, Reply, burial, burial::Burial};
+use super::super::{Command, ControlError, Reply, burial, burial::Burial, moves};
 use super::{Desk, Ended};
 use crate::domain::PodRecord;
 use crate::store::StoreError;
-use shared::protocol::leader::{Input, Note, Output, Why};
+use shared::protocol::leader::{Input, Note, Output, Proof, Why};
 use shared::protocol::silence::Turn;
 use shared::wire::control::{Grant, Heartbeat};
 use shared::{Epoch, Mono, PodId, Revision};
@@ -28,7 +28,13 @@ impl Desk {
             match output {
                 Output::Check => self.check = true,
                 Output::Grant { pod, nonce, .. } => {
-                    self.beats.granted(&self.model, &mut self.fleet, &pod, nonce, now);
+                    let left = self.beats.granted(&self.model, &mut self.fleet, &pod, nonce, now);
+                    // It owned nothing, its database is closed, and it asks nobody for promises any more (OWNERSHIP.md,
+                    // Leases 9): the others need not go on counting it among their witnesses.
+                    if left && moves::is_drained(&self.model, &pod) {
+                        tracing::info!(%pod, "a drained pod has said goodbye");
+                        self.tell(Input::Proof { pod, of: Proof::Goodbye });
+                    }
                 }
                 Output::Refuse { pod, nonce, why } => {
                     if why == Why::Ahead {
@@ -94,6 +100,10 @@ impl Desk {
                 }
             }
         }
+        // This database says that this leader leads still: it is not the one that the other leads by.
+        if ok && let Some((_, why)) = self.deposed.take_if(|(since, _)| *since <= began) {
+            self.stop(why);
+        }
         self.tell(Input::Checked { began, ok });
         Ok(())
     }
@@ -133,15 +143,21 @@ impl Desk {
     /// Refuses what a leader does not do whose database is older than what a pod has seen: all that could issue again what
     /// was issued before (OWNERSHIP.md, Leases 11). Pods go on by what they promise each other.
     pub(super) fn turned_away(&mut self, command: Command) -> Option<Command> {
+        self.is_deposed(&command);
         if let Some(why) = self.is_behind(&command) {
             self.stop(why);
         }
-        let Some(why) = self.behind.clone() else { return Some(command) };
+        let why = match (&self.behind, &self.deposed) {
+            (Some(why), _) => why.clone(),
+            (None, Some(_)) => ControlError::NotLeader { leader: None },
+            (None, None) => return Some(command),
+        };
         match command {
             Command::Register(_, reply) => drop(reply.send(Err(why))),
             Command::Heartbeat(_, _, reply) => drop(reply.send(Err(why))),
             Command::Place(_, reply) => drop(reply.send(Err(why))),
             Command::AcceptLoss(_, _, reply) => drop(reply.send(Err(why))),
+            Command::AcceptLossOf(_, _, reply) => drop(reply.send(Err(why))),
             Command::Bury(burial) => burial.refuse(why),
             Command::Holdings(_, _, reply) => drop(reply.send(Err(why))),
             Command::Report(_, reply) => drop(reply.send(Err(why))),
@@ -150,6 +166,24 @@ impl Desk {
             other => return Some(other),
         }
         None
+    }
+
+    /// A pod that has heard of a higher term ends this leader's work at once (OWNERSHIP.md, Leases 11). What it was is known
+    /// after the next check: another leads by the same database, or this database has never had that term.
+    fn is_deposed(&mut self, command: &Command) {
+        let (pod, seen) = match command {
+            Command::Heartbeat(pod, heartbeat, _) => (pod, heartbeat.term),
+            Command::Register(register, _) => (&register.pod, register.term),
+            _ => return,
+        };
+        if seen > self.term && self.behind.is_none() && self.deposed.is_none() {
+            let why = ControlError::TermAhead { pod: pod.clone(), seen, known: self.term };
+            tracing::warn!(reason = %why, "somebody leads after this one: nothing is decided before the database was asked");
+            self.generation_seen = self.generation_seen.max(generation_of(Revision(seen.0)));
+            self.deposed = Some((self.clock.now(), why));
+            self.tell(Input::Left);
+            self.check = true;
+        }
     }
 
     fn is_behind(&mut self, command: &Command) -> Option<ControlError> {

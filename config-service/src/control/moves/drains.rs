@@ -188,8 +188,9 @@ impl Drains {
             return;
         }
         status.state = match status.state {
-            PodState::Dead => PodState::Dead,
+            // Also one that has left: it said goodbye and is safe to remove.
             _ if is_drained(model, pod) => PodState::Drained,
+            PodState::Dead => PodState::Dead,
             PodState::Ready => PodState::Draining,
             other => other,
         };
@@ -232,7 +233,7 @@ fn empty_handed(world: &World<'_>, pod: &PodId, room: usize, destinations: &Dest
 }
 
 /// A pod holds nothing that anybody needs any more: it owns no target, and each destination has said that it serves.
-fn is_drained(model: &Model, pod: &PodId) -> bool {
+pub(super) fn is_drained(model: &Model, pod: &PodId) -> bool {
     model.targets_of(pod) == 0 && !model.moves().any(|entry| entry.from == *pod || entry.to == *pod)
 }
 

@@ -22,10 +22,11 @@ fn a_process_goes_on_only_where_the_same_pod_stopped_under_the_same_uid_and_boot
     let dir = tempfile::tempdir().expect("a folder");
     let kept = Kept::new(dir.path(), identity("u1", "b1"));
     assert_eq!((kept.remembered(0), kept.marks()), (None, None), "a new folder");
-    kept.keep_lease(&remembered(7), 2).expect("kept");
+    kept.keep_lease(&remembered(7), 2, Term(9)).expect("kept");
     kept.keep_marks(vec![mark(4)]).expect("kept");
     let again = Kept::new(dir.path(), identity("u1", "b1"));
     assert_eq!((again.remembered(2), again.marks()), (Some(remembered(7)), Some(vec![mark(4)])));
+    assert_eq!(again.term(), Term(9), "what was heard of leaders outlives a process");
     assert_eq!(again.remembered(1), None, "its assignments are of another generation");
     for other in [identity("u2", "b1"), identity("u1", "b2"), Identity { uid: None, ..identity("", "b1") }] {
         let other = Kept::new(dir.path(), other);
@@ -40,7 +41,7 @@ fn a_process_goes_on_only_where_the_same_pod_stopped_under_the_same_uid_and_boot
 fn a_machine_that_cannot_tell_its_boots_apart_goes_on_with_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let kept = Kept::new(dir.path(), identity("u1", ""));
-    kept.keep_lease(&remembered(7), 0).expect("kept");
+    kept.keep_lease(&remembered(7), 0, Term(9)).expect("kept");
     kept.keep_marks(vec![mark(4)]).expect("kept");
     assert_eq!((kept.remembered(0), kept.marks()), (None, None));
 }

@@ -76,6 +76,7 @@ impl World {
             witnesses: self.leader.members().version,
             degraded: false,
             chain: Chain { id: 100 + number as u64, seq: self.nonce },
+            term: Term(0),
         }
     }
 
@@ -254,4 +255,21 @@ fn a_thousand_pods_are_granted_by_one_check() {
             .extend(world.leader.handle(at(world.now + 105), Input::Checked { began: at(world.now + 100), ok: true }));
         assert_eq!(granted.iter().filter(|output| matches!(output, Output::Grant { .. })).count(), 1_000);
     }
+}
+
+#[test]
+fn a_leader_that_is_told_of_a_later_one_grants_nothing_more_not_even_what_waits() {
+    let mut world = World::of(3);
+    world.store = true;
+    let heartbeat = Heartbeat { term: Term(7), ..world.heartbeat(0, 1) };
+    assert_eq!(world.send(0, heartbeat), None, "its own term");
+    world.now += 50;
+    let waits = world.heartbeat(1, 1);
+    world.input(Input::Beat { pod: name(1), heartbeat: waits.clone() });
+    let told = Heartbeat { term: Term(8), ..world.heartbeat(0, 1) };
+    assert_eq!(world.send(0, told), Some(Why::NotLeader));
+    world.now += 100;
+    world.input(Input::Checked { began: at(world.now), ok: true });
+    assert!(!world.granted(&waits), "the one that waited for a check is refused too");
+    assert_eq!(world.beat(2), Some(Why::NotLeader));
 }

@@ -1,7 +1,7 @@
 //! What operators, and supervisors, say of pods that are gone, and of a database that was restored.
 
 use super::{Because, REASON};
-use crate::{Incarnation, PodId, Revision};
+use crate::{Incarnation, LeaseId, PodId, Revision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +18,14 @@ pub struct DeclareDead {
     pub reason: String,
 }
 
-/// `POST /v1/pods/{pod}/reaped`, with a service token: the process that was this life of the pod has ended, says who waited
-/// for it, and nobody starts it again.
+/// `POST /v1/pods/{pod}/reaped`, with a service token: the process that had this lease has ended, says who waited for it,
+/// and no other goes on under it. One that is started later in the same folder registers for another lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reaped {
     /// The life of its data folder.
     pub incarnation: Incarnation,
+    /// The pod's newest lease, as it was read after the process had ended.
+    pub lease_id: LeaseId,
 }
 
 /// The answer to [`DeclareDead`] and [`Reaped`].

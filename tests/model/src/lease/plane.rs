@@ -147,6 +147,7 @@ impl Plane {
                     witnesses: version,
                     degraded: false,
                     chain: Chain::default(),
+                    term: Term(0),
                 };
                 let input = Input::Beat { pod: world.name(index), heartbeat };
                 self.input(world, tick, leader, input, messages);
@@ -188,6 +189,7 @@ impl Plane {
             witnesses,
             degraded: false,
             chain: beat.chain,
+            term: Term(0),
         };
         self.input(world, tick, leader, Input::Beat { pod: world.x(), heartbeat }, messages);
     }

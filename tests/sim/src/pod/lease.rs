@@ -58,6 +58,7 @@ impl World {
                     schema: 1,
                     version: "sim".to_owned(),
                     highest_epoch: data.highest,
+                    term: process.ownership.term(),
                     bot: None,
                 };
                 self.pod_asks(n, plane, Call::Register, Ask::Register(register), PLANE);
@@ -74,6 +75,7 @@ impl World {
                     witnesses,
                     degraded: !pod.disk.is_well(),
                     chain,
+                    term: process.ownership.term(),
                 };
                 let (id, patience) = (pod.id.clone(), give_up.as_nanos() as u64);
                 match via {
