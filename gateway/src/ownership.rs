@@ -138,6 +138,8 @@ impl Ownership {
         let state = self.read();
         self.lease_allows(&state, Use::Accept)?;
         match state.owned.get(target) {
+            #[cfg(feature = "plant")]
+            Some(epoch) if plant::on(Bug::FrozenAccepts) => Ok(Guard { target: target.clone(), epoch: *epoch }),
             Some(_) if state.moving.contains(target) => Err(Denied::Moving),
             Some(epoch) => Ok(Guard { target: target.clone(), epoch: *epoch }),
             None if state.withheld.contains_key(target) => Err(Denied::Quarantined),

@@ -45,6 +45,22 @@ pub enum Bug {
     EpochNotChecked,
     /// A router believes older routes (Epochs).
     RouterBelievesOlder,
+    /// A grant counts from the heartbeat under way, whichever it answers (Leases 1).
+    NonceNotChecked,
+    /// An extension counts from the newest promise, not from the oldest that is needed (Leases 3).
+    ExtensionFromNewest,
+    /// A source serves on by itself after a while, without having heard that the move was aborted (Moves).
+    UnfreezesByItself,
+    /// A source sends the rest before its freeze is on disk (Moves).
+    SendsBeforeFrozen,
+    /// A target that is frozen takes events (Moves).
+    FrozenAccepts,
+    /// A move is committed when its source has frozen, before the destination has the rows (Moves).
+    CommitsBeforeImport,
+    /// A move that was frozen for too long is committed, not aborted (Leases 8, Moves).
+    CommitsByTimeout,
+    /// A move goes on although its source does not own the target any more (Moves).
+    ReassignedGoesOn,
 }
 
 thread_local! {

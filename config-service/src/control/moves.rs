@@ -24,6 +24,8 @@ use drains::Drains;
 use limits::Traffic;
 use recent::Recent;
 use reports::Reports;
+#[cfg(feature = "plant")]
+use shared::plant::{self, Bug};
 use shared::protocol::handoff::{Decision, Event, Handoff, Patience};
 use shared::wire::handoff::{Move, MoveState};
 use shared::wire::{admin::PodStatus, control::AssignmentState};
@@ -312,6 +314,10 @@ fn log(entry: &Move) {
 
 /// Returns whether the source owns the target under the move's epoch.
 fn still_owns(model: &Model, entry: &Move) -> bool {
+    #[cfg(feature = "plant")]
+    if plant::on(Bug::ReassignedGoesOn) {
+        return true;
+    }
     let owner = model.assignment(&entry.target);
     owner.is_some_and(|owner| {
         owner.pod == entry.from && owner.epoch == entry.epoch && owner.state == AssignmentState::Serving

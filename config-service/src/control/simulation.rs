@@ -1,6 +1,10 @@
 //! The door through which the simulation calls what decides here without a task around it. Exists only with the feature
 //! `plant`; decides nothing itself.
 
+mod handoffs;
+
+pub use handoffs::{Handoffs, Heard};
+
 use super::{census::Census, heirs::Fleet, heirs::Heirs};
 use crate::domain::{Batch, Model, PodRecord};
 use crate::planner::{Candidate, Policy};

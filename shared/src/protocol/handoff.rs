@@ -14,6 +14,8 @@
 pub mod destination;
 pub mod source;
 
+#[cfg(feature = "plant")]
+use crate::plant::{self, Bug};
 use crate::wire::handoff::{Move, MoveState, Said};
 use crate::{Epoch, Mono, MoveId, PodId};
 use std::time::Duration;
@@ -137,6 +139,10 @@ impl Handoff {
             Event::Said { by, said } => self.said(by, said),
             Event::Buried(_) | Event::Reassigned | Event::Cancel(_) => self.broken(event),
             Event::Tick if self.wake_at(patience).is_none_or(|at| now < at) => Vec::new(),
+            #[cfg(feature = "plant")]
+            Event::Tick if self.state == MoveState::Frozen && plant::on(Bug::CommitsByTimeout) => {
+                vec![turn(MoveState::Committed)]
+            }
             Event::Tick if self.state == MoveState::Frozen => abort(format!(
                 "it was frozen for longer than {:?}; the source serves on, try again when the pods are less busy",
                 patience.frozen
@@ -149,6 +155,8 @@ impl Handoff {
         let (source, destination) = (*by == self.from, *by == self.to);
         match said {
             Said::Progress { rows, bytes } if source => vec![Decision::Progress { rows: *rows, bytes: *bytes }],
+            #[cfg(feature = "plant")]
+            Said::Frozen { .. } if source && plant::on(Bug::CommitsBeforeImport) => vec![turn(MoveState::Committed)],
             Said::Frozen { epoch } if source && *epoch == self.epoch && self.state == MoveState::Copying => {
                 vec![turn(MoveState::Frozen)]
             }

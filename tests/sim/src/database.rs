@@ -4,7 +4,7 @@
 use crate::agenda::{MS, Ns};
 use crate::message::{Answer, Query};
 use config_service::domain::Snapshot;
-use config_service::store::{Bid, Log, Sqlite, Store, StoreError};
+use config_service::store::{Bid, Log, MoveFilter, Sqlite, Store, StoreError};
 use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
 
@@ -68,6 +68,10 @@ impl Database {
                 Log::Changes(changes) => Answer::Changed(Some(changes)),
                 Log::Gone => Answer::Changed(None),
             }),
+            Query::Moves(ids) => {
+                let (limit, wanted) = (ids.len(), MoveFilter { ids: Some(ids), ..MoveFilter::default() });
+                now(self.store.moves(wanted, limit)).map(Answer::Moves)
+            }
         };
         done.unwrap_or_else(|why| Answer::Failed(Arc::new(why)))
     }
@@ -75,7 +79,7 @@ impl Database {
     /// Returns how long a question takes.
     pub(crate) fn takes(query: &Query) -> Ns {
         match query {
-            Query::Renew(_) | Query::Changes(_) | Query::Lead(_) | Query::Resign(_) => MS / 2,
+            Query::Renew(_) | Query::Changes(_) | Query::Moves(_) | Query::Lead(_) | Query::Resign(_) => MS / 2,
             Query::Commit(..) => 2 * MS,
             Query::Load(_) => 20 * MS,
         }

@@ -3,6 +3,7 @@
 
 use crate::agenda::Ns;
 use crate::draw::Draw;
+use shared::protocol::handoff::destination::Imported;
 use shared::protocol::holder::Remembered;
 use shared::wire::peers::Mark;
 use shared::{Epoch, Incarnation, MoveId, Revision};
@@ -53,8 +54,12 @@ impl Row {
 #[derive(Debug, Clone)]
 pub(crate) struct Incoming {
     pub(crate) target: usize,
-    pub(crate) epoch: Epoch,
+    pub(crate) attempt: u64,
+    /// The parcel that comes next.
+    pub(crate) next: u32,
     pub(crate) applied: Vec<u64>,
+    /// Everything is here.
+    pub(crate) whole: Option<Imported>,
 }
 
 /// The data folder.
@@ -97,7 +102,9 @@ impl Data {
         self.previous = Some(std::mem::replace(&mut self.incarnation, incarnation(pod, self.lives)));
         self.revision = Revision(0);
         for row in self.rows.values_mut() {
-            row.held = Held::Quarantined;
+            if matches!(row.held, Held::Owned | Held::Frozen(_)) {
+                row.held = Held::Quarantined;
+            }
         }
     }
 }

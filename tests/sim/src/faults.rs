@@ -26,6 +26,7 @@ enum Undo {
     Disk(u8),
     Uncertain,
     Undrain(u8),
+    Uncordon(u8),
 }
 
 impl Faults {
@@ -74,12 +75,17 @@ impl World {
         self.history.say(self.now, || format!("fault: {kind:?} for {:.3} s", lasts as f64 / 1e9));
         let (undo, lasts) = self.does(kind, lasts);
         self.faults.count += 1;
+        if !undo.is_empty() {
+            self.mends_after(undo, lasts);
+        }
+    }
+
+    /// Sees to it that something is undone after a while.
+    fn mends_after(&mut self, undo: Vec<Undo>, lasts: Ns) {
         self.faults.next += 1;
         let fault = self.faults.next;
-        if !undo.is_empty() {
-            self.faults.open.insert(fault, undo);
-            self.agenda.put(self.now + lasts, Happening::Mend(fault));
-        }
+        self.faults.open.insert(fault, undo);
+        self.agenda.put(self.now + lasts, Happening::Mend(fault));
     }
 
     pub(crate) fn fault_ends(&mut self, fault: u64) {
@@ -91,7 +97,8 @@ impl World {
                 Undo::Uncut(from, to) => self.network.cut(from, to, false),
                 Undo::Disk(n) => self.pods[usize::from(n)].disk.heal(),
                 Undo::Uncertain => self.database.uncertain = 0,
-                Undo::Undrain(n) => self.operator_undrains(n),
+                Undo::Undrain(n) => self.operator_drains(n, false),
+                Undo::Uncordon(n) => self.operator_cordons(n, false),
             }
         }
     }
@@ -196,6 +203,10 @@ impl World {
                 let ways: Vec<_> = silent.flat_map(|pod| (0..PLANES).map(move |n| (pod, Node::Plane(n)))).collect();
                 self.cuts(&ways, lasts)
             }
+            Kind::Apart => {
+                let ways = self.apart(lasts);
+                self.cuts(&ways, lasts)
+            }
             Kind::DatabaseDown => {
                 self.kill(Node::Database);
                 (vec![Undo::Start(Node::Database)], lasts)
@@ -212,19 +223,52 @@ impl World {
             }
             Kind::Move => {
                 let target = self.faults.draw.below(self.targets.len() as u64) as usize;
-                self.operator_moves(target);
+                let to = self.faults.draw.below(2 * u64::from(PODS)) as u8;
+                self.operator_moves(target, Some(to).filter(|to| *to < PODS));
                 (Vec::new(), 0)
             }
             Kind::Drain => {
                 let Node::Pod(n) = self.faults.pod() else { return (Vec::new(), 0) };
-                self.operator_drains(n);
+                self.operator_drains(n, true);
                 (vec![Undo::Undrain(n)], lasts * 3)
+            }
+            Kind::Cordon => {
+                let Node::Pod(n) = self.faults.pod() else { return (Vec::new(), 0) };
+                self.operator_cordons(n, true);
+                (vec![Undo::Uncordon(n)], lasts * 3)
+            }
+            Kind::CancelMove => {
+                self.operator_cancels();
+                (Vec::new(), 0)
+            }
+            Kind::ManyMoves => {
+                for _ in 0..20 {
+                    let target = self.faults.draw.below(self.targets.len() as u64) as usize;
+                    self.operator_moves(target, None);
+                }
+                (Vec::new(), 0)
             }
             Kind::StepDown => {
                 self.operator_steps_down();
                 (Vec::new(), 0)
             }
         }
+    }
+
+    /// Chooses who is apart, and lets those who promise come back at times of their own; returns the ways to be cut.
+    fn apart(&mut self, lasts: Ns) -> Vec<(Node, Node)> {
+        let (first, promising) = (self.faults.draw.below(u64::from(PODS)) as u8, self.faults.draw.between(1, 3) as u8);
+        let pod = Node::Pod(first);
+        let others = (1..PODS).map(|n| Node::Pod((first + n) % PODS));
+        let (promising, far): (Vec<_>, Vec<_>) = others.enumerate().partition(|(n, _)| *n < usize::from(promising));
+        for (_, witness) in promising {
+            let hears_nothing: Vec<_> = (0..PLANES).map(|n| (Node::Plane(n), witness)).collect();
+            let lasts = self.faults.draw.between(lasts / 4, lasts);
+            let (undo, lasts) = self.cuts(&hears_nothing, lasts);
+            self.mends_after(undo, lasts);
+        }
+        let away = (0..PLANES).map(Node::Plane).chain(far.into_iter().map(|(_, other)| other));
+        away.flat_map(|other| [(pod, other), (other, pod)]).collect()
     }
 
     fn kills(&mut self, node: Node, lasts: Ns) -> (Vec<Undo>, Ns) {

@@ -21,4 +21,5 @@ mod router;
 mod run;
 mod world;
 
+pub use profile::Day;
 pub use run::{Options, Report, run};

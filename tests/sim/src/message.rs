@@ -6,7 +6,7 @@ use config_service::{
     store::{Bid, Committed, StoreError},
 };
 use shared::wire::control::{Assignment, Grant, Heartbeat, Holdings, Register, Registered, Watch};
-use shared::wire::handoff::{Reported, Reports};
+use shared::wire::handoff::{Move, Reported, Reports};
 use shared::wire::link::Outcome;
 use shared::wire::peers::{Extend, Extended, Fence, Fenced};
 use shared::{Epoch, MoveId, PodId, Revision, Term};
@@ -43,7 +43,7 @@ pub(crate) enum Ask {
     Fence(Fence),
     /// A pod to a pod: pass it on.
     Relay(PodId, Heartbeat),
-    /// A source to its destination: everything, and the release of the target at its end.
+    /// A source to its destination, under an attempt: a part of the rows.
     Rows(MoveId, u64, Rows),
     /// A router to a pod.
     Request(usize, Epoch, u64),
@@ -53,15 +53,36 @@ pub(crate) enum Ask {
     Query(Query),
 }
 
-/// A target's rows on their way.
+/// A part of a target's rows on their way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rows {
     /// The target.
     pub(crate) target: usize,
+    /// Which part of its attempt this is.
+    pub(crate) number: u32,
+    /// What was applied, in order, behind the part before.
+    pub(crate) applied: Arc<Vec<u64>>,
+    /// What comes last.
+    pub(crate) end: Option<End>,
+}
+
+/// The source's release, with what the rows before it come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
     /// The epoch it is released at.
     pub(crate) epoch: Epoch,
-    /// What was applied, in order.
-    pub(crate) applied: Arc<Vec<u64>>,
+    /// How many rows there are.
+    pub(crate) rows: usize,
+    /// A checksum over them.
+    pub(crate) sum: u64,
+}
+
+impl End {
+    /// Makes the end of these rows.
+    pub(crate) fn of(epoch: Epoch, applied: &[u64]) -> Self {
+        let sum = applied.iter().fold(0, |sum: u64, event| sum.wrapping_mul(31).wrapping_add(*event));
+        Self { epoch, rows: applied.len(), sum }
+    }
 }
 
 /// A question to the database.
@@ -79,6 +100,8 @@ pub(crate) enum Query {
     Commit(Term, Box<Batch>),
     /// Read the log.
     Changes(Revision),
+    /// Read moves.
+    Moves(Vec<MoveId>),
 }
 
 /// An answer.
@@ -118,6 +141,8 @@ pub(crate) enum Answer {
     Committed(Box<Committed>),
     /// To [`Query::Changes`]; none when the log does not reach back so far.
     Changed(Option<Vec<Change>>),
+    /// To [`Query::Moves`].
+    Moves(Vec<Move>),
     /// What the store said instead.
     Failed(Arc<StoreError>),
 }

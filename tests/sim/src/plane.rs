@@ -3,6 +3,7 @@
 
 mod desk;
 mod leading;
+mod orders;
 mod watches;
 
 use crate::agenda::{MS, Ns, SECOND};
@@ -14,7 +15,9 @@ use crate::world::{Happening, World};
 use config_service::domain::{Batch, Change, Model, Snapshot};
 use config_service::store::{Bid, StoreError};
 use leading::Leading;
-use shared::{Mono, PodId, Revision, Term};
+pub(crate) use orders::Order;
+use shared::wire::handoff::Move;
+use shared::{Mono, MoveId, PodId, Revision, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,6 +40,8 @@ enum Call {
     Resign,
     Commit(Term),
     Fence,
+    /// How moves stand that the leader does not know any more, for whoever reported on them.
+    Moves(Asker, Vec<(MoveId, Option<Move>)>),
     /// A follower passes a question on to the leader.
     Forward(Asker),
 }
@@ -184,7 +189,7 @@ impl World {
         let plane = self.plane(n);
         let quiet = plane.watchers.iter().map(|watcher| watcher.until).min();
         let due = match &plane.role {
-            Role::Leader(leading) => leading.wake_at(&plane.hardware),
+            Role::Leader(leading) => leading.wake_at(now, &plane.hardware),
             Role::Follower => Some(plane.poll_at.min(plane.bid_at)),
             Role::Loading(_) => Some(plane.poll_at),
         };
@@ -243,6 +248,8 @@ impl World {
             (Call::Commit(_), Answer::Committed(committed)) => self.leader_committed(n, *committed),
             (Call::Commit(_), answer) => self.leader_not_committed(n, &failed(answer)),
             (Call::Fence, Answer::Fenced(fenced)) => self.leader_told_fenced(n, fenced),
+            (Call::Moves(asker, stands), Answer::Moves(found)) => self.leader_answers_reports(n, asker, stands, &found),
+            (Call::Moves(asker, _), _) => self.answer(Node::Plane(n), asker, Answer::Elsewhere),
             (Call::Bid | Call::Poll | Call::Resign | Call::Fence, _) => {}
         }
         self.plane_goes_on(n);
@@ -253,7 +260,7 @@ impl World {
             Some(Call::Load(_)) => self.plane(n).role = Role::Follower,
             Some(Call::Renew(term, ..) | Call::Commit(term)) if !self.plane(n).leads(term) => {}
             Some(Call::Renew(_, began, at)) => self.leader_checked(n, began, at, false),
-            Some(Call::Forward(asker)) => self.answer(Node::Plane(n), asker, Answer::Elsewhere),
+            Some(Call::Forward(asker) | Call::Moves(asker, _)) => self.answer(Node::Plane(n), asker, Answer::Elsewhere),
             Some(Call::Commit(_)) => {
                 self.leader_not_committed(n, &StoreError::Uncertain("nobody answers".to_owned()));
             }
@@ -290,10 +297,10 @@ impl World {
             return;
         }
         let local = plane.hardware.look(now);
-        let leading = Leading::new(term, terms, local, now, &snapshot);
+        plane.model = Model::new(snapshot.clone());
+        let leading = Leading::new(term, terms, local, now, (&snapshot, &plane.model));
         plane.log.clear();
         plane.log_after = snapshot.revision;
-        plane.model = Model::new(snapshot);
         plane.role = Role::Leader(Box::new(leading));
         self.history.say(now, || format!("config-{n} leads in term {term}"));
     }

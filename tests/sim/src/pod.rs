@@ -9,7 +9,7 @@ mod stream;
 use crate::agenda::{MS, Ns, SECOND};
 use crate::disk::Disk;
 use crate::hardware::Hardware;
-use crate::message::{Answer, Ask, Asker};
+use crate::message::{Answer, Ask, Asker, Rows};
 use crate::network::{Node, PLANES, PODS};
 use crate::world::{Happening, World};
 use events::Mailbox;
@@ -44,13 +44,13 @@ pub(crate) enum Done {
     /// It is time to say again what the database holds.
     Waited,
     /// A target has been copied while it is served.
-    Copied(MoveId),
-    /// Rows that did not arrive are to be sent again.
-    Resend(MoveId),
+    Copied(MoveId, u64),
+    /// A parcel that did not arrive is to be sent again.
+    Resend(MoveId, u64),
     /// A target is frozen for a move.
     Frozen(MoveId),
-    /// The rows of a move are here.
-    Imported(MoveId, Asker),
+    /// A parcel of a move is taken in.
+    Imported(MoveId, Asker, u64, Rows),
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ enum Call {
     Watch,
     Holdings,
     Reports,
-    Rows(MoveId),
+    Rows(MoveId, u64, u32),
 }
 
 /// What is gone when the process ends.
@@ -260,10 +260,9 @@ impl World {
                 }
             }
             (Call::Holdings, _) => self.pod_reports_later(n),
-            (Call::Reports, Answer::Reported(reported)) => self.pod_moves_told(n, reported.moves),
+            (Call::Reports, Answer::Reported(reported)) => self.pod_moves_told(n, &reported.moves, false),
             (Call::Reports, _) => {}
-            (Call::Rows(id), Answer::Taken) => self.pod_has_sent_rows(n, id, true),
-            (Call::Rows(id), _) => self.pod_has_sent_rows(n, id, false),
+            (Call::Rows(id, attempt, number), answer) => self.pod_has_sent(n, id, (attempt, number), Some(&answer)),
         }
     }
 
@@ -290,7 +289,7 @@ impl World {
                 self.pod_reports_later(n);
             }
             Call::Reports => self.pod_turns(n),
-            Call::Rows(id) => self.pod_has_sent_rows(n, id, false),
+            Call::Rows(id, attempt, number) => self.pod_has_sent(n, id, (attempt, number), None),
         }
     }
 
@@ -336,10 +335,10 @@ impl World {
             }
             Done::Commit(target) => self.pod_committed(n, target),
             Done::Waited => self.pod_reports_holdings(n),
-            Done::Copied(id) => self.pod_copied(n, id),
-            Done::Resend(id) => self.pod_resends(n, id),
+            Done::Copied(id, attempt) => self.pod_copies(n, id, attempt),
+            Done::Resend(id, attempt) => self.pod_resends(n, id, attempt),
             Done::Frozen(id) => self.pod_froze(n, id),
-            Done::Imported(id, asker) => self.pod_imported(n, id, asker),
+            Done::Imported(id, asker, attempt, rows) => self.pod_imported(n, id, asker, attempt, rows),
         }
     }
 

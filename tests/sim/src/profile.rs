@@ -47,12 +47,21 @@ pub(crate) enum Kind {
     PlaneGone,
     /// Most gateways cannot be reached by the control plane.
     MassSilence,
+    /// A gateway is cut off from the control plane and from all but some of its witnesses, which hear no grants: they
+    /// promise, and it goes on by what they promise. They come back one after another.
+    Apart,
     /// A router is killed and started again, with an empty table.
     RouterKilled,
     /// A target is moved.
     Move,
+    /// Many targets are moved at once.
+    ManyMoves,
+    /// A move is called off.
+    CancelMove,
     /// A pod is drained.
     Drain,
+    /// A pod is cordoned.
+    Cordon,
     /// The leader steps down.
     StepDown,
 }
@@ -81,8 +90,35 @@ const KINDS: &[Kind] = &[
     Kind::StepDown,
 ];
 
+/// What operators do.
+const ORDERS: &[Kind] = &[Kind::ManyMoves, Kind::CancelMove, Kind::Cordon];
+
 /// Faults of clocks that break the promise which leases rest on: only data is safe then.
 const WILD: &[Kind] = &[Kind::MachinePaused, Kind::ClockJumps];
+
+/// What wears the rules of witnesses.
+const APART: &[Kind] = &[
+    Kind::PodKilled,
+    Kind::PodRebooted,
+    Kind::PodAway,
+    Kind::PodStopped,
+    Kind::MarksLost,
+    Kind::PlaneKilled,
+    Kind::StepDown,
+    Kind::DiskSlow,
+    Kind::CutOneWay,
+];
+
+/// What kind of day a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Day {
+    /// Any faults, of everything, as they are drawn.
+    #[default]
+    Ordinary,
+    /// Pods are cut off from the control plane and live by what others promise; the losses of those that are failed over
+    /// are accepted, so that another owner really serves.
+    Apart,
+}
 
 /// What one run is like.
 #[derive(Debug, Clone)]
@@ -99,6 +135,8 @@ pub(crate) struct Profile {
     pub(crate) lasts: Ns,
     /// Which faults occur.
     pub(crate) kinds: Vec<Kind>,
+    /// Operators accept the losses of every pod that is failed over.
+    pub(crate) generous: bool,
     /// The mean time between two events of the platforms.
     pub(crate) events: Ns,
     /// How many targets get most of the events.
@@ -115,7 +153,31 @@ pub(crate) struct Profile {
 
 impl Profile {
     /// Draws the options of a seed.
-    pub(crate) fn draw(seed: u64) -> Self {
+    pub(crate) fn draw(seed: u64, day: Day) -> Self {
+        let profile = Self::ordinary(seed);
+        match day {
+            Day::Ordinary => profile,
+            Day::Apart => profile.apart(seed),
+        }
+    }
+
+    /// Makes it a day on which pods are apart.
+    fn apart(self, seed: u64) -> Self {
+        let mut draw = Draw::new(seed, 7);
+        let mut kinds: Vec<_> = APART.iter().copied().filter(|_| draw.chance(400)).collect();
+        kinds.extend([Kind::Apart; 4]);
+        Self {
+            wild: false,
+            generous: draw.chance(700),
+            every: draw.one_of(&[4, 8, 15]) * SECOND,
+            lasts: draw.one_of(&[4, 8]) * SECOND,
+            handler: draw.one_of(&[5, 50, 500]) * MS,
+            kinds,
+            ..self
+        }
+    }
+
+    fn ordinary(seed: u64) -> Self {
         let mut draw = Draw::new(seed, 1);
         let draw = &mut draw;
         let weather = Weather {
@@ -132,6 +194,8 @@ impl Profile {
         if draw.chance(50) {
             kinds.push(Kind::PodDiskLost);
         }
+        let mut orders = Draw::new(seed, 6);
+        kinds.extend(ORDERS.iter().copied().filter(|_| orders.chance(300)));
         Self {
             weather,
             ppm: draw.one_of(&[0, 50, 4_900]),
@@ -139,6 +203,7 @@ impl Profile {
             every: draw.one_of(&[4, 8, 15, 30]) * SECOND,
             lasts: draw.one_of(&[1, 4, 8, 20]) * SECOND,
             kinds,
+            generous: false,
             events: draw.one_of(&[200, 400, 1_000]) * MS,
             hot: draw.one_of(&[3, 20, 200]),
             handler: draw.one_of(&[1, 5, 50]) * MS,

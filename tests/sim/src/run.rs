@@ -5,7 +5,7 @@ use crate::disk::Held;
 use crate::history::History;
 use crate::network::{PODS, ROUTERS};
 use crate::pod::number;
-use crate::profile::Profile;
+use crate::profile::{Day, Profile};
 use crate::world::World;
 use shared::Mono;
 use shared::plant::{self, Bug};
@@ -19,6 +19,8 @@ pub struct Options {
     pub trace: bool,
     /// A bug to be found.
     pub bug: Option<Bug>,
+    /// What kind of day it is.
+    pub day: Day,
 }
 
 /// What became of a run.
@@ -26,6 +28,8 @@ pub struct Options {
 pub struct Report {
     /// Its seed.
     pub seed: u64,
+    /// What kind of day it was.
+    pub day: Day,
     /// What was broken, in order; nothing in a good run.
     pub broken: Vec<Violation>,
     /// Simulated seconds.
@@ -43,7 +47,7 @@ pub struct Report {
 /// Runs a seed until something is broken, or to its end.
 pub fn run(seed: u64, options: Options) -> Report {
     plant::plant(options.bug);
-    let profile = Profile::draw(seed);
+    let profile = Profile::draw(seed, options.day);
     if options.trace {
         println!("{profile:#?}");
     }
@@ -63,6 +67,7 @@ pub fn run(seed: u64, options: Options) -> Report {
     plant::plant(None);
     Report {
         seed,
+        day: options.day,
         seconds: world.now / SECOND,
         steps: world.agenda.steps(),
         faults: world.faults.count,
@@ -94,6 +99,15 @@ impl World {
         for n in 0..PODS {
             if let Some(target) = self.pod_moving(n).first() {
                 say(format!("gateway-{n} is still moving target {target}"));
+            }
+        }
+        for entry in &truth.moves {
+            say(format!("move {} of {} is {} still", entry.id, entry.target, entry.state.as_str()));
+        }
+        for n in (0..PODS).filter(|n| self.operator_wants_empty(*n)) {
+            let left = truth.assignments.iter().filter(|entry| number(&entry.pod) == n).count();
+            if left > 0 {
+                say(format!("gateway-{n} is to be drained and has {left} targets still"));
             }
         }
         for entry in &truth.assignments {

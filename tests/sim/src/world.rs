@@ -9,6 +9,7 @@ use crate::hardware::Hardware;
 use crate::history::History;
 use crate::message::{Answer, Ask, Asker, Message};
 use crate::network::{NODES, Network, Node, PLANES, PODS, ROUTERS};
+use crate::operator::Operator;
 use crate::plane::Plane;
 use crate::platform::Platform;
 use crate::pod::{Done, Pod};
@@ -18,6 +19,7 @@ use config_service::domain::Change;
 use config_service::store::StoreError;
 use shared::protocol::invariants::What;
 use shared::wire::control::Assignment;
+use shared::wire::handoff::{Move, MoveState};
 use shared::{TargetId, lease::LeaseTerms};
 use std::sync::Arc;
 
@@ -86,6 +88,7 @@ pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) platform: Platform,
     pub(crate) faults: Faults,
+    pub(crate) operator: Operator,
     /// Pods whose loss an operator has accepted.
     pub(crate) lost: std::collections::BTreeSet<shared::PodId>,
     /// The newest epoch of each target, as committed.
@@ -114,6 +117,7 @@ impl World {
             database: Database::new(),
             platform: Platform::new(Draw::new(seed, 4)),
             faults: Faults::new(Draw::new(seed, 5)),
+            operator: Operator::default(),
             lost: Default::default(),
             newest: vec![shared::Epoch(0); TARGETS],
             paused: Default::default(),
@@ -197,6 +201,7 @@ impl World {
             Happening::Heal => self.heal(),
             Happening::Second => {
                 self.look_around();
+                self.operator_looks();
                 self.agenda.put(self.now + SECOND, Happening::Second);
             }
         }
@@ -261,6 +266,9 @@ impl World {
             if let Change::Fencing { fencing, .. } = change {
                 // Nobody promises it anything until it has a new lease: not well, however well its machine is.
                 self.history.note(self.now, &What::Well { pod: fencing.pod.clone(), yes: false });
+            }
+            if let Change::Move(Move { target, state: MoveState::Copying, .. }) = change {
+                self.history.note(self.now, &What::MoveBegan { target: target.clone(), forced: true });
             }
             if let Change::Assignment { assignment, .. } = change {
                 let Assignment { target, pod, epoch, reason, .. } = assignment.clone();

@@ -5,7 +5,7 @@
 
 mod planted;
 
-use berth_sim::{Options, Report, run};
+use berth_sim::{Day, Options, Report, run};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The first seed, and how many run, when nobody says it.
@@ -21,13 +21,18 @@ fn number(name: &str) -> Option<u64> {
     setting(name).and_then(|text| text.parse().ok())
 }
 
+/// Returns the kind of day of this name.
+fn day(name: &str) -> Option<Day> {
+    [Day::Ordinary, Day::Apart].into_iter().find(|day| format!("{day:?}") == name)
+}
+
 /// Runs seeds on all cores and returns the reports of those that failed, by seed.
-fn failures(seeds: &[u64]) -> Vec<Report> {
+fn failures(seeds: &[(u64, Day)]) -> Vec<Report> {
     let next = AtomicU64::new(0);
     let work = || {
         let mut broken = Vec::new();
-        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            let report = run(*seed, Options::default());
+        while let Some((seed, day)) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize).copied() {
+            let report = run(seed, Options { day, ..Options::default() });
             if !report.broken.is_empty() {
                 broken.push(report);
             }
@@ -48,9 +53,9 @@ fn none(broken: &[Report]) {
     let lines: Vec<_> = broken
         .iter()
         .map(|report| {
-            let seed = report.seed;
+            let (seed, day) = (report.seed, report.day);
             format!(
-                "seed {seed}: {}\n  alone: BERTH_SIM_SEED={seed} cargo test -p berth-sim one_seed -- --nocapture",
+                "{day:?} seed {seed}: {}\n  alone: BERTH_SIM_SEED={seed} BERTH_SIM_DAY={day:?} ./sim one_seed",
                 report.broken[0]
             )
         })
@@ -60,22 +65,30 @@ fn none(broken: &[Report]) {
 
 #[test]
 fn seeds_that_once_failed_hold() {
-    let kept = include_str!("../seeds.txt").lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    let kept = include_str!("../seeds.txt").lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let seed = words.next()?.parse().ok()?;
+        Some((seed, words.next().and_then(day).unwrap_or_default()))
+    });
     none(&failures(&kept.collect::<Vec<_>>()));
 }
 
 #[test]
 fn every_invariant_holds_whatever_happens() {
     let first = number("BERTH_SIM_FIRST").unwrap_or(FIRST);
-    let seeds: Vec<_> = (first..first + number("BERTH_SIM_SEEDS").unwrap_or(SEEDS)).collect();
-    none(&failures(&seeds));
+    let seeds = first..first + number("BERTH_SIM_SEEDS").unwrap_or(SEEDS);
+    // Every eighth is another kind of day.
+    let kind = |seed: u64| if seed.is_multiple_of(8) { Day::Apart } else { Day::Ordinary };
+    let only = setting("BERTH_SIM_DAY").and_then(|name| day(&name));
+    none(&failures(&seeds.map(|seed| (seed, only.unwrap_or_else(|| kind(seed)))).collect::<Vec<_>>()));
 }
 
 #[test]
 fn one_seed() {
     let Some(seed) = number("BERTH_SIM_SEED") else { return };
     let bug = setting("BERTH_SIM_BUG").and_then(|name| planted::named(&name));
-    let report = run(seed, Options { trace: true, bug });
+    let day = setting("BERTH_SIM_DAY").and_then(|name| day(&name)).unwrap_or_default();
+    let report = run(seed, Options { trace: true, bug, day });
     println!("{report:#?}");
     assert_eq!(report.broken, []);
 }

@@ -7,6 +7,8 @@
 //!                    └──────────────┴── aborted ──▸ over               └── aborted ──▸ unfreezing ──▸ over
 //! ```
 
+#[cfg(feature = "plant")]
+use crate::plant::{self, Bug};
 use crate::wire::handoff::{MoveState, Said};
 use crate::{Epoch, Mono};
 use std::time::Duration;
@@ -184,6 +186,10 @@ impl Source {
             }
             (Stage::Ready(rest), Input::Turn) => {
                 self.become_stage(Stage::Freezing(rest), None);
+                #[cfg(feature = "plant")]
+                if plant::on(Bug::SendsBeforeFrozen) {
+                    return [vec![Output::Freeze], self.frozen(now, rest)].concat();
+                }
                 vec![Output::Freeze]
             }
             (Stage::Freezing(rest), Input::Froze) => self.frozen(now, rest),
@@ -205,6 +211,11 @@ impl Source {
             (Stage::Frozen, Input::Failed(detail)) => {
                 self.wake = Some(now.after(AGAIN));
                 vec![Output::Report(Said::Failed { detail })]
+            }
+            #[cfg(feature = "plant")]
+            (Stage::Frozen, Input::Tick) if self.is_due(now) && plant::on(Bug::UnfreezesByItself) => {
+                self.become_stage(Stage::Unfreezing, None);
+                vec![Output::Stop, Output::Unfreeze]
             }
             (Stage::Frozen, Input::Tick) if self.is_due(now) => {
                 self.wake = Some(now.after(AGAIN));

@@ -2,6 +2,8 @@
 //! to ask now and from when an extension counts; not whether one is needed.
 
 use super::super::quorum;
+#[cfg(feature = "plant")]
+use crate::plant::{self, Bug};
 use crate::wire::control::{Peer, Witnesses};
 use crate::{Mono, PodId};
 use std::{collections::BTreeMap, time::Duration};
@@ -63,6 +65,10 @@ impl Promises {
         let mut sent: Vec<Mono> =
             witnesses.pods.iter().filter_map(|peer| self.promised.get(&peer.pod)).copied().collect();
         sent.sort_unstable_by(|a, b| b.cmp(a));
+        #[cfg(feature = "plant")]
+        if plant::on(Bug::ExtensionFromNewest) {
+            return sent.get(last).and(sent.first()).copied();
+        }
         sent.get(last).copied()
     }
 }

@@ -1,26 +1,30 @@
 //! The leader's transactions: one at a time; what the protocol wants written first, then targets of the dead, registrations,
 //! what came back, moves, and first contacts. Production's planner says where what goes, production's store keeps it.
 
-use crate::message::{Answer, Ask, Asker};
+use super::{Call, Role};
+use crate::message::{Answer, Ask, Asker, Query};
 use crate::network::Node;
+use crate::pod::number;
 use crate::world::{LOSS, World};
 use config_service::domain::{Batch, Change, Fencing, Model, PodRecord, Snapshot, Write};
 use config_service::planner::{self, Candidate, Policy, Wanted};
-use config_service::simulation::Estate;
+use config_service::simulation::{Estate, Handoffs};
 use config_service::store::{Committed, StoreError};
 use shared::lease::LeaseTerms;
 use shared::protocol::invariants::What;
 use shared::protocol::leader::{Input, Intent, Known, Leader, Why};
 use shared::wire::control::{Assignment, AssignmentState, DataAt, Load, PodInfo, Register, Registered};
+use shared::wire::handoff::{Move, Reported};
 use shared::wire::peers::Mark;
-use shared::{LeaseId, Mono, PodId, Revision, TargetId, Term};
+use shared::{LeaseId, Mono, MoveId, PodId, Revision, TargetId, Term};
 use std::collections::BTreeSet;
 
 /// What waits for the next transaction, and what the running one is of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Desk {
     registers: Vec<(Asker, Register)>,
     estate: Estate,
+    pub(super) handoffs: Handoffs<Asker>,
     places: Vec<(Asker, usize)>,
     pub(super) running: Option<Running>,
 }
@@ -34,12 +38,20 @@ pub(super) struct Running {
 }
 
 impl Desk {
-    pub(super) fn new(_local: Mono, _snapshot: &Snapshot) -> Self {
-        Self::default()
+    pub(super) fn new(model: &Model, local: Mono) -> Self {
+        Self {
+            registers: Vec::new(),
+            estate: Estate::default(),
+            handoffs: Handoffs::new(model, local),
+            places: Vec::new(),
+            running: None,
+        }
     }
 
-    pub(super) fn wake_at(&self) -> Option<Mono> {
-        None
+    /// Returns when time alone has something to decide, while nothing is under way.
+    pub(super) fn wake_at(&self, local: Mono) -> Option<Mono> {
+        let wait = self.handoffs.wakes_in(local).filter(|_| self.running.is_none());
+        wait.map(|wait| local.after(wait))
     }
 }
 
@@ -72,7 +84,7 @@ impl World {
                 Some(assignment) => self.answer(Node::Plane(n), asker, Answer::Placed(Box::new(assignment))),
                 None => leading.desk.places.push((asker, target)),
             },
-            Ask::Reports(reports) => self.leader_hears_reports(n, asker, reports),
+            Ask::Reports(reports) => leading.desk.handoffs.report(asker, reports),
             _ => self.answer(Node::Plane(n), asker, Answer::Elsewhere),
         }
     }
@@ -81,6 +93,7 @@ impl World {
     pub(super) fn desk_goes_on(&mut self, n: u8) {
         let now = self.now;
         let plane = &mut self.planes[usize::from(n)];
+        let local = plane.hardware.look(now);
         let model = std::mem::take(&mut plane.model);
         let mut batch = Batch::default();
         let mut refused = Vec::new();
@@ -92,7 +105,7 @@ impl World {
                 running.intents.push(intent);
             }
             let (lost, begun) = (&self.lost, |entry: &Assignment| has_begun(&self.pods, &self.targets, entry));
-            let home = |entry: &Assignment| empty_home(&self.pods, &self.targets, entry);
+            let home = |entry: &Assignment| empty_home(&fleet, &self.pods, &self.targets, entry);
             accept_losses(&model, lost, begun, home, &mut batch);
             for (asker, register) in std::mem::take(&mut leading.desk.registers) {
                 let twice = running.registers.iter().any(|(_, record)| record.info.pod == register.pod);
@@ -107,14 +120,14 @@ impl World {
                 }
             }
             leading.desk.estate.board(&model, fleet.clone(), 5_000 - batch.writes.len(), &mut batch);
+            leading.desk.handoffs.board(&model, &fleet, local, &mut batch);
             board_places(&model, &fleet, &self.targets, &leading.desk.places, &mut batch);
             running.places = std::mem::take(&mut leading.desk.places);
             if batch.is_empty() {
                 // Nothing to be written: everybody is answered from what is known.
-                let (term, settled) = (leading.term, running);
-                let _ = term;
+                leading.desk.handoffs.settle(&model);
                 self.planes[usize::from(n)].model = model;
-                self.desk_settles(n, settled);
+                self.desk_settles(n, running);
             } else {
                 leading.desk.running = Some(running);
                 let term = leading.term;
@@ -130,7 +143,9 @@ impl World {
     }
 
     pub(super) fn leader_committed(&mut self, n: u8, committed: Committed) {
+        let now = self.now;
         let plane = self.plane(n);
+        let local = plane.hardware.look(now);
         let Some(running) = plane.leading().and_then(|leading| leading.desk.running.take()) else { return };
         for change in &committed.changes {
             let (Change::Pod(record), Some(leading)) = (change, plane.leading()) else { continue };
@@ -138,8 +153,11 @@ impl World {
                 leading.desk.estate.forget(&record.info.pod);
             }
         }
-        plane.learn(committed.changes);
+        plane.learn(committed.changes.clone());
         plane.model.issued(committed.epoch);
+        if let Role::Leader(leading) = &mut plane.role {
+            leading.desk.handoffs.committed(&plane.model, &committed.changes, local);
+        }
         self.desk_settles(n, running);
         self.desk_goes_on(n);
     }
@@ -150,6 +168,9 @@ impl World {
             if let Intent::Bury { pod, lease_id, proof, .. } = &intent {
                 let mark = Mark { pod: pod.clone(), lease_id: *lease_id };
                 self.history.note(self.now, &What::Buried { mark, proven: proof.is_some() });
+                if self.profile.generous {
+                    self.operator_accepts_loss(number(pod));
+                }
             }
             self.leader_does(n, Input::Written(intent));
         }
@@ -177,6 +198,37 @@ impl World {
             };
             self.answer(Node::Plane(n), asker, answer);
         }
+        self.desk_answers_reports(n);
+    }
+
+    /// Tells pods how the moves stand that they have reported on; those that are over for long are read first.
+    fn desk_answers_reports(&mut self, n: u8) {
+        let Some(leading) = self.plane(n).leading() else { return };
+        for (asker, heard) in leading.desk.handoffs.answers() {
+            let Some(stands) = heard else {
+                self.answer(Node::Plane(n), asker, Answer::Refused(409, "wrong-incarnation"));
+                continue;
+            };
+            let missing: Vec<_> = stands.iter().filter(|(_, entry)| entry.is_none()).map(|(id, _)| *id).collect();
+            if missing.is_empty() {
+                self.leader_answers_reports(n, asker, stands, &[]);
+            } else {
+                self.plane_queries(n, Call::Moves(asker, stands), Query::Moves(missing));
+            }
+        }
+    }
+
+    pub(super) fn leader_answers_reports(
+        &mut self,
+        n: u8,
+        asker: Asker,
+        stands: Vec<(MoveId, Option<Move>)>,
+        found: &[Move],
+    ) {
+        let known =
+            |(id, entry): (MoveId, Option<Move>)| entry.or_else(|| found.iter().find(|one| one.id == id).cloned());
+        let moves = stands.into_iter().filter_map(known).collect();
+        self.answer(Node::Plane(n), asker, Answer::Reported(Reported { moves }));
     }
 
     pub(super) fn leader_not_committed(&mut self, n: u8, why: &StoreError) {
@@ -189,6 +241,10 @@ impl World {
         match why {
             // Certainly nothing was written.
             StoreError::Rejected(_) => {
+                if let Some(leading) = self.plane(n).leading() {
+                    leading.desk.handoffs.failed();
+                }
+                self.desk_answers_reports(n);
                 for intent in running.intents {
                     self.leader_does(n, Input::NotWritten(intent));
                 }
@@ -220,10 +276,16 @@ fn registered_input(record: &PodRecord) -> Input {
     Input::Registered { pod, incarnation, lease_id: record.lease_id }
 }
 
-/// Returns a pod that runs and holds nothing of a target.
-fn empty_home(pods: &[crate::pod::Pod], targets: &[TargetId], entry: &Assignment) -> Option<PodId> {
+/// Returns a pod that is ready and holds nothing of a target.
+fn empty_home(
+    fleet: &[Candidate],
+    pods: &[crate::pod::Pod],
+    targets: &[TargetId],
+    entry: &Assignment,
+) -> Option<PodId> {
     let holds = |target: &usize| targets[*target] == entry.target;
-    let empty = |pod: &&crate::pod::Pod| pod.process.is_some() && !pod.disk.data.rows.keys().any(holds);
+    let ready = |pod: &PodId| fleet.iter().any(|candidate| candidate.pod == *pod && candidate.ready);
+    let empty = |pod: &&crate::pod::Pod| ready(&pod.id) && !pod.disk.data.rows.keys().any(holds);
     pods.iter().find(empty).map(|pod| pod.id.clone())
 }
 
@@ -331,7 +393,7 @@ fn admit(
         previous: known.map(|record| record.info.incarnation.clone()),
         report,
         bot: None,
-        marks: Default::default(),
+        marks: known.map(|record| record.marks).unwrap_or_default(),
     };
     Ok((record, expected))
 }
@@ -361,11 +423,5 @@ fn board_places(
             state,
             data: None,
         });
-    }
-}
-
-impl World {
-    pub(super) fn leader_hears_reports(&mut self, n: u8, asker: Asker, _reports: shared::wire::handoff::Reports) {
-        self.answer(Node::Plane(n), asker, Answer::Reported(shared::wire::handoff::Reported { moves: vec![] }));
     }
 }

@@ -9,7 +9,7 @@ use crate::network::Node;
 use crate::plane::desk::Desk;
 use crate::pod::number;
 use crate::world::World;
-use config_service::domain::Snapshot;
+use config_service::domain::{Model, Snapshot};
 use shared::lease::LeaseTerms;
 use shared::protocol::leader::{Input, Intent, Leader, Output, Why};
 use shared::wire::control::{Grant, Heartbeat, Peer, Witnesses};
@@ -36,21 +36,27 @@ pub(super) struct Leading {
 }
 
 impl Leading {
-    pub(super) fn new(term: Term, terms: LeaseTerms, local: Mono, now: Ns, snapshot: &Snapshot) -> Self {
+    pub(super) fn new(
+        term: Term,
+        terms: LeaseTerms,
+        local: Mono,
+        now: Ns,
+        (snapshot, model): (&Snapshot, &Model),
+    ) -> Self {
         Self {
             term,
             core: super::desk::core(term, terms, local, snapshot),
             beats: BTreeMap::new(),
             intents: VecDeque::new(),
-            desk: Desk::new(local, snapshot),
+            desk: Desk::new(model, local),
             renew_at: now,
             confirmed: now,
             granted: BTreeMap::new(),
         }
     }
 
-    pub(super) fn wake_at(&self, hardware: &Hardware) -> Option<Ns> {
-        let core = self.core.wake_at().into_iter().chain(self.desk.wake_at());
+    pub(super) fn wake_at(&self, now: Ns, hardware: &Hardware) -> Option<Ns> {
+        let core = self.core.wake_at().into_iter().chain(self.desk.wake_at(hardware.look(now)));
         core.map(|at| hardware.true_at(at)).chain([self.renew_at]).min()
     }
 

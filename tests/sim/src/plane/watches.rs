@@ -4,8 +4,9 @@ use super::{QUIET, Watcher};
 use crate::message::{Answer, Asker};
 use crate::network::Node;
 use crate::world::World;
-use config_service::domain::Change;
+use config_service::domain::{Change, Model};
 use shared::wire::control::Watch;
+use shared::wire::handoff::Move;
 use shared::{PodId, Revision};
 
 impl World {
@@ -82,16 +83,18 @@ fn delta(log: &[Change], after: Revision, newest: Revision, pod: Option<&PodId>)
                     assignments.push(assignment.clone());
                 }
             }
-            other => moves.extend(move_in(other, pod)),
+            Change::Move(entry) if hears_of(entry, pod) => moves.push(entry.clone()),
+            _ => {}
         }
     }
     Watch::Delta { revision: newest, pods, assignments, moves }
 }
 
-fn moves_of(_model: &config_service::domain::Model, _pod: Option<&PodId>) -> Vec<shared::wire::handoff::Move> {
-    Vec::new()
+/// A pod hears of moves from or to it; a router of none.
+fn moves_of(model: &Model, pod: Option<&PodId>) -> Vec<Move> {
+    model.moves().filter(|entry| hears_of(entry, pod)).cloned().collect()
 }
 
-fn move_in(_change: &Change, _pod: Option<&PodId>) -> Option<shared::wire::handoff::Move> {
-    None
+fn hears_of(entry: &Move, pod: Option<&PodId>) -> bool {
+    pod.is_some_and(|pod| entry.from == *pod || entry.to == *pod)
 }

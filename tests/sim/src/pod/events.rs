@@ -2,7 +2,6 @@
 //! guard, in the order in which production's dispatch has them. The rows are a list of events: a stand-in for its store.
 
 use super::Done;
-use crate::disk::Held;
 use crate::message::{Answer, Asker};
 use crate::network::Node;
 use crate::world::{Happening, World};
@@ -52,13 +51,11 @@ impl World {
         let pod = &mut self.pods[usize::from(n)];
         pod.hardware.look(self.now);
         let Some(process) = &mut pod.process else { return };
-        let frozen = pod.disk.data.rows.get(&target).is_some_and(|row| matches!(row.held, Held::Frozen(_)));
         let refusal = match process.ownership.guard(&name) {
             Err(Denied::NotOwner { epoch }) => {
                 Answer::Outcome(Outcome::NotOwner { owner: process.ownership.owner(&name), epoch })
             }
             Err(_) => not_serving(),
-            Ok(_) if frozen || process.moves.freezes(target) => not_serving(),
             Ok(guard) if guard.epoch() != epoch => {
                 Answer::Outcome(Outcome::NotOwner { owner: None, epoch: guard.epoch() })
             }

@@ -8,7 +8,6 @@ use crate::world::{Happening, World};
 use gateway::ownership::Acquired;
 use shared::protocol::invariants::What;
 use shared::wire::control::Watch;
-use shared::wire::handoff::Move;
 use shared::{Epoch, Mono, Revision, TargetId};
 
 impl World {
@@ -19,8 +18,15 @@ impl World {
         let data = &pod.disk.data;
         let owned = data.rows.iter().filter(|(_, row)| matches!(row.held, Held::Owned | Held::Frozen(_)));
         let owned: Vec<_> = owned.map(|(target, row)| (self.targets[*target].clone(), row.epoch)).collect();
-        process.ownership.take_up(owned.clone(), data.revision, 1);
-        for (target, epoch) in owned {
+        let served = data.rows.iter().filter(|(_, row)| row.held == Held::Owned);
+        let served: Vec<_> = served.map(|(target, row)| (self.targets[*target].clone(), row.epoch)).collect();
+        process.ownership.take_up(owned, data.revision, 1);
+        for (target, row) in &data.rows {
+            if matches!(row.held, Held::Frozen(_)) {
+                process.ownership.freeze(&self.targets[*target]);
+            }
+        }
+        for (target, epoch) in served {
             let pod = self.pods[usize::from(n)].id.clone();
             self.history.note(self.now, &What::Acquired { pod, target, epoch });
         }
@@ -45,19 +51,27 @@ impl World {
 
     pub(super) fn pod_is_told(&mut self, n: u8, messages: Vec<Watch>) {
         for message in messages {
-            let moves = self.pod_takes_in(n, message);
-            self.pod_moves_told(n, moves);
+            self.pod_takes_in(n, message);
         }
         self.pod_tells_lease(n);
         self.pod_watches(n);
     }
 
-    fn pod_takes_in(&mut self, n: u8, mut message: Watch) -> Vec<Move> {
-        let moves = match &mut message {
-            Watch::Snapshot { moves, .. } | Watch::Delta { moves, .. } => std::mem::take(moves),
-            Watch::Bookmark { .. } | Watch::Resync { .. } => Vec::new(),
-        };
-        let Some(process) = self.process(n) else { return moves };
+    fn pod_takes_in(&mut self, n: u8, mut message: Watch) {
+        // Moves are told before the assignments of the same message count: what a finished one has released was not taken
+        // away.
+        match &mut message {
+            Watch::Snapshot { moves, .. } => {
+                let moves = std::mem::take(moves);
+                self.pod_moves_told(n, &moves, true);
+            }
+            Watch::Delta { moves, .. } => {
+                let moves = std::mem::take(moves);
+                self.pod_moves_told(n, &moves, false);
+            }
+            Watch::Bookmark { .. } | Watch::Resync { .. } => {}
+        }
+        let Some(process) = self.process(n) else { return };
         let ownership = process.ownership.clone();
         let staged = ownership.stage(message);
         let changes = staged.changes().clone();
@@ -77,7 +91,6 @@ impl World {
             data.revision = data.revision.max(revision);
         }
         ownership.admit(staged, &unfit);
-        moves
     }
 
     /// Whether the rows of a target that is this pod's from now on are here: those of an owner, or none for a target that
@@ -85,15 +98,14 @@ impl World {
     fn pod_can_serve(&self, n: u8, acquired: &Acquired) -> bool {
         let target = self.index(&acquired.target);
         let data = &self.pods[usize::from(n)].disk.data;
-        let came = data.incoming.values().any(|came| came.target == target && came.epoch < acquired.epoch);
-        came || match data.rows.get(&target) {
-            None => true,
-            Some(row) => match row.held {
-                Held::Owned | Held::Frozen(_) => true,
-                Held::Released(_) => false,
-                Held::Quarantined => acquired.kept == Some(row.epoch),
-            },
-        }
+        self.pod_has_settled(n, target)
+            || match data.rows.get(&target) {
+                None => true,
+                Some(row) => match row.held {
+                    Held::Owned | Held::Frozen(_) => true,
+                    Held::Released(_) | Held::Quarantined => acquired.kept == Some(row.epoch),
+                },
+            }
     }
 
     fn pod_acquired(&mut self, n: u8, target: usize, epoch: Epoch) {
@@ -112,19 +124,26 @@ impl World {
             true => self.history.checker().holds(Mono::from_nanos(self.now), &name, |event| row.times(event)),
             false => Vec::new(),
         };
+        let frozen = matches!(row.held, Held::Frozen(_));
         self.history.broken.extend(broken);
-        self.history.note(self.now, &What::Acquired { pod: id, target: name, epoch });
+        // What is frozen is not served until its move was aborted.
+        if !frozen {
+            self.history.note(self.now, &What::Acquired { pod: id, target: name, epoch });
+        }
     }
 
     fn pod_released(&mut self, n: u8, target: usize) {
         let pod = &mut self.pods[usize::from(n)];
         if let Some(row) = pod.disk.data.rows.get_mut(&target) {
             row.held = match row.held {
-                Held::Frozen(id) | Held::Released(id) => Held::Released(id),
-                Held::Owned | Held::Quarantined => Held::Quarantined,
+                Held::Released(id) => Held::Released(id),
+                Held::Owned | Held::Frozen(_) | Held::Quarantined => Held::Quarantined,
             };
         }
         let (id, name) = (pod.id.clone(), self.targets[target].clone());
+        if let Some(process) = &pod.process {
+            process.ownership.thaw(&name);
+        }
         self.pod_empties(n, target);
         self.history.note(self.now, &What::Released { pod: id, target: name });
     }
