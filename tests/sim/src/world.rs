@@ -195,12 +195,20 @@ impl World {
             Happening::Event => self.platform_acts(),
             Happening::Redelivery { target, event, wait } => self.platform_sends(target, event, wait),
             Happening::Stored { asker, answer } => self.answer(Node::Database, asker, *answer),
-            Happening::Fault => self.fault_begins(),
-            Happening::Mend(fault) => self.fault_ends(fault),
+            // Who is well may have changed with it, and what follows may follow at once.
+            Happening::Fault => {
+                self.fault_begins();
+                self.look_around();
+            }
+            Happening::Mend(fault) => {
+                self.fault_ends(fault);
+                self.look_around();
+            }
             Happening::Start(node) => self.starts(node),
             Happening::Heal => self.heal(),
             Happening::Second => {
                 self.look_around();
+                self.history.note(self.now, &What::Tick);
                 self.operator_looks();
                 self.agenda.put(self.now + SECOND, Happening::Second);
             }
@@ -372,7 +380,7 @@ impl World {
         self.paused[node.at()].is_some()
     }
 
-    /// Tells the checker who is well, once a second.
+    /// Tells the checker who is well: once a second, and when a fault begins or ends.
     fn look_around(&mut self) {
         for n in 0..PODS {
             let (pod, yes) = (self.pods[usize::from(n)].id.clone(), self.is_well(n));
@@ -382,7 +390,6 @@ impl World {
         }
         let yes = self.plane_works();
         self.history.note(self.now, &What::Plane { yes });
-        self.history.note(self.now, &What::Tick);
     }
 
     /// Whether nothing is wrong with a pod that anybody has done to it.

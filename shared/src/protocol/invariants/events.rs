@@ -39,9 +39,10 @@ impl Events {
             }
             What::Restarted { pod } => {
                 for seen in self.targets.values_mut() {
-                    // What was acknowledged stands in the journal and comes back in its place.
+                    // What was acknowledged before it was applied stands in the journal and comes back in its place. What was
+                    // applied long ago waited only to be answered as a duplicate: that place is gone with the mailbox.
                     let Some(waiting) = seen.waiting.get_mut(pod) else { continue };
-                    waiting.retain(|event| seen.acknowledged.contains(event));
+                    waiting.retain(|event| seen.acknowledged.contains(event) && !seen.applied.contains(event));
                 }
             }
             What::Released { pod, target } => {

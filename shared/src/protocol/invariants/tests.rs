@@ -165,6 +165,14 @@ fn events_are_applied_in_the_order_of_acceptance() {
 }
 
 #[test]
+fn a_duplicate_that_waits_to_be_answered_loses_its_place_with_its_pod() {
+    let done = [(0, accepted(1)), (1, applied(0, 1, 1)), (2, acknowledged(1))];
+    let again = [(3, accepted(1)), (3, accepted(2)), (4, What::Restarted { pod: pod(0) })];
+    let end = [(5, accepted(2)), (6, applied(0, 1, 2))];
+    assert_eq!(broken(&[&done[..], &again[..], &end[..]].concat()), []);
+}
+
+#[test]
 fn a_target_does_not_stay_with_a_pod_that_is_gone() {
     let begin: Vec<_> = (0..5).map(|n| (0, well(n, true))).chain([(0, What::Plane { yes: true })]).collect();
     let gone = [(1, assigned(0, 1)), (1_000, well(0, false))];

@@ -54,7 +54,8 @@ impl World {
         }
         for watcher in std::mem::take(&mut plane.watchers) {
             let plane = self.plane(n);
-            if watcher.after == Revision(0) && newest > Revision(0) {
+            // Its tail of the log may begin later than the watcher: whoever takes over reads everything anew.
+            if watcher.after < plane.log_after.max(Revision(1)) && newest > Revision(0) {
                 let snapshot = self.plane_snapshot(n, watcher.pod.as_ref());
                 self.answer(Node::Plane(n), watcher.asker, Answer::Watched(vec![snapshot]));
             } else if watcher.after < newest {

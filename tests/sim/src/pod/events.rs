@@ -76,16 +76,19 @@ impl World {
         self.answer(Node::Pod(n), asker, refusal);
     }
 
-    /// The first event's handler runs.
+    /// The first event's handler runs. What the inbox has seen is answered without it.
     fn pod_handles(&mut self, n: u8, target: usize) {
-        let Some(process) = self.process(n) else { return };
+        let pod = &mut self.pods[usize::from(n)];
+        let Some(process) = &mut pod.process else { return };
         let life = process.life;
-        let Some(mailbox) = process.boxes.get_mut(&target) else { return };
-        if mailbox.stage != Stage::Idle || mailbox.waiting.is_empty() {
+        let Some(mailbox) = process.boxes.get_mut(&target).filter(|mailbox| mailbox.stage == Stage::Idle) else {
             return;
-        }
+        };
+        let Some(first) = mailbox.waiting.front() else { return };
+        let seen = pod.disk.data.rows.get(&target).is_some_and(|row| row.seen.contains(&first.event));
         mailbox.stage = Stage::Handling;
-        let at = self.now + self.draw.waiting(self.profile.handler);
+        let takes = if seen { 0 } else { self.draw.waiting(self.profile.handler) };
+        let at = self.now + takes;
         self.agenda.put(at, Happening::Handled { pod: n, life, target });
     }
 
