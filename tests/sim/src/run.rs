@@ -7,10 +7,12 @@ use crate::network::{PODS, ROUTERS};
 use crate::pod::number;
 use crate::profile::{Day, Profile};
 use crate::world::World;
-use shared::Mono;
 use shared::plant::{self, Bug};
 use shared::protocol::invariants::{Bounds, Checker, Invariant, Owned, View, Violation, disagreements};
 use shared::wire::control::AssignmentState;
+use shared::wire::handoff::{Move, MoveState};
+use shared::{Mono, TargetId};
+use std::collections::BTreeSet;
 
 /// What a run is made with, beside its seed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,13 +98,18 @@ impl World {
         for (event, target) in self.platform.unacknowledged.iter().take(3) {
             say(format!("event {event} of target {target} was never acknowledged"));
         }
+        // One that is committed, and whose target has gone on since, waits for a destination that will never serve it.
+        let owner =
+            |target: &TargetId| truth.assignments.iter().find(|entry| entry.target == *target).map(|entry| &entry.pod);
+        let stranded = |entry: &&Move| entry.state == MoveState::Committed && owner(&entry.target) != Some(&entry.to);
+        let gone: BTreeSet<_> = truth.moves.iter().filter(stranded).map(|entry| self.index(&entry.target)).collect();
+        for entry in truth.moves.iter().filter(|entry| !stranded(entry)) {
+            say(format!("move {} of {} is {} still", entry.id, entry.target, entry.state.as_str()));
+        }
         for n in 0..PODS {
-            if let Some(target) = self.pod_moving(n).first() {
+            if let Some(target) = self.pod_moving(n).difference(&gone).next() {
                 say(format!("gateway-{n} is still moving target {target}"));
             }
-        }
-        for entry in &truth.moves {
-            say(format!("move {} of {} is {} still", entry.id, entry.target, entry.state.as_str()));
         }
         for n in (0..PODS).filter(|n| self.operator_wants_empty(*n)) {
             let left = truth.assignments.iter().filter(|entry| number(&entry.pod) == n).count();

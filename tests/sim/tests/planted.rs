@@ -11,37 +11,38 @@ const WITHIN: u64 = 500;
 
 /// Those that are found: on which kind of day, and the seed that is tried first, since it is known to find it.
 const FOUND: &[(Bug, Day, u64)] = &[
-    (Bug::ValidityFromReceipt, Day::Ordinary, 1),
-    (Bug::GrantWithoutTermCheck, Day::Ordinary, 1),
     (Bug::NewLeaderDoesNotWait, Day::Ordinary, 1),
-    (Bug::MarksForgotten, Day::Ordinary, 1),
     (Bug::FencedIsGranted, Day::Ordinary, 1),
-    (Bug::RestartWithoutPromises, Day::Ordinary, 1),
-    (Bug::ZombieLeader, Day::Ordinary, 1),
+    (Bug::ZombieLeader, Day::Ordinary, 2),
     (Bug::EpochNotIncreased, Day::Ordinary, 1),
     (Bug::PromiseNotRemembered, Day::Apart, 1),
     (Bug::FencedIsPromised, Day::Apart, 1),
-    (Bug::RestartForgetsPromises, Day::Apart, 1),
-    (Bug::OldRoundCounts, Day::Apart, 1),
-    (Bug::PromisesNotWaitedOut, Day::Apart, 1),
-    (Bug::NewestConfigOnly, Day::Apart, 1),
-    (Bug::QuorumTooSmall, Day::Apart, 1),
-    (Bug::LostTargetServed, Day::Apart, 1),
-    (Bug::LeaseNotChecked, Day::Apart, 1),
-    (Bug::EpochNotChecked, Day::Apart, 1),
-    (Bug::RouterBelievesOlder, Day::Ordinary, 1),
-    (Bug::NonceNotChecked, Day::Ordinary, 1),
     (Bug::ExtensionFromNewest, Day::Apart, 1),
     (Bug::UnfreezesByItself, Day::Ordinary, 1),
-    (Bug::SendsBeforeFrozen, Day::Ordinary, 1),
-    (Bug::FrozenAccepts, Day::Ordinary, 1),
+    (Bug::FrozenAccepts, Day::Ordinary, 4),
     (Bug::CommitsBeforeImport, Day::Ordinary, 1),
-    (Bug::CommitsByTimeout, Day::Ordinary, 1),
-    (Bug::ReassignedGoesOn, Day::Ordinary, 1),
+    (Bug::CommitsByTimeout, Day::Ordinary, 2),
 ];
 
 /// Those that no run finds yet (docs/adr/0020): to be planted by hand.
-const MISSED: &[(Bug, Day)] = &[];
+const MISSED: &[(Bug, Day)] = &[
+    (Bug::ValidityFromReceipt, Day::Ordinary),
+    (Bug::GrantWithoutTermCheck, Day::Ordinary),
+    (Bug::MarksForgotten, Day::Ordinary),
+    (Bug::RestartWithoutPromises, Day::Ordinary),
+    (Bug::RestartForgetsPromises, Day::Apart),
+    (Bug::OldRoundCounts, Day::Apart),
+    (Bug::PromisesNotWaitedOut, Day::Apart),
+    (Bug::NewestConfigOnly, Day::Apart),
+    (Bug::QuorumTooSmall, Day::Apart),
+    (Bug::LostTargetServed, Day::Apart),
+    (Bug::LeaseNotChecked, Day::Apart),
+    (Bug::EpochNotChecked, Day::Apart),
+    (Bug::RouterBelievesOlder, Day::Ordinary),
+    (Bug::NonceNotChecked, Day::Ordinary),
+    (Bug::SendsBeforeFrozen, Day::Ordinary),
+    (Bug::ReassignedGoesOn, Day::Ordinary),
+];
 
 fn all() -> impl Iterator<Item = (Bug, Day, u64)> {
     FOUND.iter().copied().chain(MISSED.iter().map(|(bug, day)| (*bug, *day, 1)))

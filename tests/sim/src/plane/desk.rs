@@ -14,7 +14,7 @@ use shared::lease::LeaseTerms;
 use shared::protocol::invariants::What;
 use shared::protocol::leader::{Input, Intent, Known, Leader, Why};
 use shared::wire::control::{Assignment, AssignmentState, DataAt, Load, PodInfo, Register, Registered};
-use shared::wire::handoff::{Move, Reported};
+use shared::wire::handoff::{Move, MoveState, Reported};
 use shared::wire::peers::Mark;
 use shared::{LeaseId, Mono, MoveId, PodId, Revision, TargetId, Term};
 use std::collections::BTreeSet;
@@ -104,9 +104,11 @@ impl World {
                 batch.writes.extend(write(&model, leading.term, &intent));
                 running.intents.push(intent);
             }
-            let (lost, begun) = (&self.lost, |entry: &Assignment| has_begun(&self.pods, &self.targets, entry));
+            let begun = |entry: &Assignment| has_begun(&self.pods, &self.targets, entry);
+            let (lost, begun) = (&self.lost, |entry: &Assignment| stranded(&model, entry) || begun(entry));
             let home = |entry: &Assignment| empty_home(&fleet, &self.pods, &self.targets, entry);
             accept_losses(&model, lost, begun, home, &mut batch);
+            accept_stranded(&model, |entry| !has_begun(&self.pods, &self.targets, entry), home, &mut batch);
             for (asker, register) in std::mem::take(&mut leading.desk.registers) {
                 let twice = running.registers.iter().any(|(_, record)| record.info.pod == register.pod);
                 match admit(&model, &leading.core, &batch, &register) {
@@ -352,6 +354,28 @@ fn accept_losses(
                 let Some(pod) = home(entry) else { continue };
                 batch.writes.push(assign(entry, pod, reason, AssignmentState::Serving, None));
             }
+        }
+    }
+}
+
+/// Whether a target was on its way, and its new owner was failed over before the move was over.
+fn stranded(model: &Model, entry: &Assignment) -> bool {
+    let moving = model.move_of(&entry.target).filter(|moving| moving.state == MoveState::Committed);
+    moving.is_some_and(|moving| moving.to != entry.pod)
+}
+
+/// The new owner has never taken up what came. Nothing gives the target back to the rows that its source still has: an
+/// operator can only accept the loss.
+fn accept_stranded(
+    model: &Model,
+    never_begun: impl Fn(&Assignment) -> bool,
+    home: impl Fn(&Assignment) -> Option<PodId>,
+    batch: &mut Batch,
+) {
+    for entry in model.quarantined(None).filter(|entry| stranded(model, entry) && never_begun(entry)) {
+        let touched = |write: &Write| matches!(write, Write::Assign { target, .. } if *target == entry.target);
+        if let Some(pod) = home(entry).filter(|_| !batch.writes.iter().any(touched)) {
+            batch.writes.push(assign(entry, pod, LOSS, AssignmentState::Serving, None));
         }
     }
 }
