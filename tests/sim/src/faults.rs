@@ -216,8 +216,7 @@ impl World {
                 (vec![Undo::Uncertain], lasts)
             }
             Kind::PlaneGone => {
-                self.kill(Node::Database);
-                (0..PLANES).for_each(|n| self.kill(Node::Plane(n)));
+                self.control_plane_goes();
                 let planes = (0..PLANES).map(|n| Undo::Start(Node::Plane(n)));
                 (planes.chain([Undo::Start(Node::Database)]).collect(), lasts * 4)
             }
@@ -253,6 +252,13 @@ impl World {
                 (Vec::new(), 0)
             }
         }
+    }
+
+    /// All config-services and the database are away.
+    pub(crate) fn control_plane_goes(&mut self) {
+        self.kill(Node::Database);
+        (0..PLANES).for_each(|n| self.kill(Node::Plane(n)));
+        self.measures.control_plane_goes();
     }
 
     /// Chooses who is apart, and lets those who promise come back at times of their own; returns the ways to be cut.

@@ -10,6 +10,7 @@ mod draw;
 mod faults;
 mod hardware;
 mod history;
+mod measures;
 mod message;
 mod network;
 mod operator;

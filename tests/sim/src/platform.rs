@@ -42,13 +42,16 @@ impl World {
     /// An event of a platform occurs; the next one is put on the agenda.
     pub(crate) fn platform_acts(&mut self) {
         let platform = &mut self.platform;
-        let hot = self.profile.hot.min(self.targets.len());
-        let all = if platform.draw.chance(800) { hot } else { self.targets.len() };
+        let hot = self.profile.hot.min(self.profile.targets);
+        let all = if platform.draw.chance(800) { hot } else { self.profile.targets };
         let target = platform.draw.below(all as u64) as usize;
         platform.sent += 1;
         let event = platform.sent;
         platform.unacknowledged.insert(event, target);
         let next = self.now + platform.draw.waiting(self.profile.events);
+        if self.newest[target] != shared::Epoch(0) {
+            self.measures.sent(event, self.now);
+        }
         self.platform_sends(target, event, 500 * MS);
         // The last events come early enough to be acknowledged within the time that everything has to converge in.
         if next < self.profile.end_at - 30 * SECOND {
@@ -70,6 +73,9 @@ impl World {
         let platform = &mut self.platform;
         let Some(Sending { target, event, wait }) = platform.open.remove(&call) else { return };
         let acknowledged = matches!(answer, Some(Answer::Status(200)));
+        if acknowledged {
+            self.measures.acknowledged(event, self.now);
+        }
         // One in fifty acknowledgements does not reach the platform.
         if acknowledged && !platform.draw.chance(20) {
             platform.unacknowledged.remove(&event);

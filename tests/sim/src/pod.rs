@@ -237,6 +237,7 @@ impl World {
             (Call::Register, Answer::Registered(registered)) => self.pod_registered(n, registered),
             (Call::Register, answer) => self.pod_not_registered(n, &answer),
             (Call::Beat(_), Answer::Granted(grant)) => {
+                self.measures.granted(n, self.now);
                 self.pod_witnesses(n, None, witness::Input::Granted);
                 if let Some(process) = self.process(n) {
                     process.ownership.heard_of_term(grant.term);

@@ -3,6 +3,7 @@
 use crate::agenda::{MS, Ns, SECOND};
 use crate::draw::Draw;
 use crate::network::Weather;
+use crate::world::TARGETS;
 
 /// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +119,8 @@ pub enum Day {
     /// Pods are cut off from the control plane and live by what others promise; the losses of those that are failed over
     /// are accepted, so that another owner really serves.
     Apart,
+    /// The control plane is gone for an hour, with its database, while gateways are killed and started again.
+    Alone,
 }
 
 /// What one run is like.
@@ -141,6 +144,10 @@ pub(crate) struct Profile {
     pub(crate) events: Ns,
     /// How many targets get most of the events.
     pub(crate) hot: usize,
+    /// How many targets get events at all.
+    pub(crate) targets: usize,
+    /// When the control plane goes until the faults end; none: only as faults have it.
+    pub(crate) alone_from: Option<Ns>,
     /// The mean time that a handler takes.
     pub(crate) handler: Ns,
     /// The mean time that a commit takes.
@@ -158,6 +165,7 @@ impl Profile {
         match day {
             Day::Ordinary => profile,
             Day::Apart => profile.apart(seed),
+            Day::Alone => profile.alone(),
         }
     }
 
@@ -173,6 +181,22 @@ impl Profile {
             lasts: draw.one_of(&[4, 8]) * SECOND,
             handler: draw.one_of(&[5, 50, 500]) * MS,
             kinds,
+            ..self
+        }
+    }
+
+    /// Makes it a day without a control plane: two minutes to get known to each other, an hour alone.
+    fn alone(self) -> Self {
+        Self {
+            wild: false,
+            every: 100 * SECOND,
+            kinds: vec![Kind::PodKilled, Kind::PodStopped],
+            targets: 60,
+            events: 500 * MS,
+            hot: 60,
+            alone_from: Some(120 * SECOND),
+            heal_at: (120 + 3_600) * SECOND,
+            end_at: (120 + 3_600 + 120) * SECOND,
             ..self
         }
     }
@@ -206,6 +230,8 @@ impl Profile {
             generous: false,
             events: draw.one_of(&[200, 400, 1_000]) * MS,
             hot: draw.one_of(&[3, 20, 200]),
+            targets: TARGETS,
+            alone_from: None,
             handler: draw.one_of(&[1, 5, 50]) * MS,
             sync: draw.one_of(&[1, 3, 20]) * MS,
             heal_at: 480 * SECOND,

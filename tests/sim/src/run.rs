@@ -13,6 +13,7 @@ use shared::wire::control::AssignmentState;
 use shared::wire::handoff::{Move, MoveState};
 use shared::{Mono, TargetId};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What a run is made with, beside its seed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +43,12 @@ pub struct Report {
     pub faults: u64,
     /// Events that platforms sent, and those that were acknowledged.
     pub events: (u64, u64),
+    /// Owners that were replaced since the control plane was last gone altogether, or at all when it never was.
+    pub replaced: u64,
+    /// The longest that an event of a known target waited for its acknowledgement.
+    pub longest_wait: Duration,
+    /// How long after the database last came back every pod had been granted its lease again.
+    pub all_granted_after: Option<Duration>,
     /// The same for the same seed, however often it is run.
     pub hash: u64,
 }
@@ -74,6 +81,9 @@ pub fn run(seed: u64, options: Options) -> Report {
         steps: world.agenda.steps(),
         faults: world.faults.count,
         events: (world.platform.sent, world.history.checker().acknowledged()),
+        replaced: world.measures.replaced,
+        longest_wait: world.measures.longest_wait(),
+        all_granted_after: world.measures.all_granted_after(),
         hash: world.history.hash(),
         broken: std::mem::take(&mut world.history.broken),
     }

@@ -7,6 +7,7 @@ use crate::draw::Draw;
 use crate::faults::Faults;
 use crate::hardware::Hardware;
 use crate::history::History;
+use crate::measures::Measures;
 use crate::message::{Answer, Ask, Asker, Message};
 use crate::network::{NODES, Network, Node, PLANES, PODS, ROUTERS};
 use crate::operator::Operator;
@@ -56,6 +57,8 @@ pub(crate) enum Happening {
     Fault,
     /// A fault ends.
     Mend(u64),
+    /// The control plane goes, and comes back when the faults end.
+    Alone,
     /// A process starts.
     Start(Node),
     /// Faults end for good.
@@ -81,6 +84,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) draw: Draw,
     pub(crate) history: History,
+    pub(crate) measures: Measures,
     pub(crate) targets: Vec<TargetId>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) planes: Vec<Plane>,
@@ -110,6 +114,7 @@ impl World {
             terms,
             network: Network::new(profile.weather, Draw::new(seed, 3)),
             history,
+            measures: Measures::default(),
             targets: (0..TARGETS).map(target).collect(),
             pods,
             planes,
@@ -140,6 +145,9 @@ impl World {
         self.agenda.put(2 * SECOND, Happening::Event);
         self.agenda.put(8 * SECOND, Happening::Fault);
         self.agenda.put(SECOND, Happening::Second);
+        if let Some(at) = self.profile.alone_from {
+            self.agenda.put(at, Happening::Alone);
+        }
         self.agenda.put(self.profile.heal_at, Happening::Heal);
     }
 
@@ -202,6 +210,10 @@ impl World {
             }
             Happening::Mend(fault) => {
                 self.fault_ends(fault);
+                self.look_around();
+            }
+            Happening::Alone => {
+                self.control_plane_goes();
                 self.look_around();
             }
             Happening::Start(node) => self.starts(node),
@@ -284,6 +296,7 @@ impl World {
                     self.history.note(self.now, &What::Wiped { target: target.clone() });
                 }
                 let at = self.index(&target);
+                self.measures.replaced += u64::from(self.newest[at] != shared::Epoch(0));
                 self.newest[at] = epoch;
                 self.history.note(self.now, &What::Assigned { target, pod, epoch });
             }
@@ -299,7 +312,10 @@ impl World {
             Node::Pod(n) => self.pod_starts(n),
             Node::Plane(n) => self.plane_starts(n),
             Node::Router(n) => self.router_starts(n),
-            Node::Database => self.database.up = true,
+            Node::Database => {
+                self.database.up = true;
+                self.measures.database_is_back(self.now);
+            }
             Node::Platform => {}
         }
     }
@@ -427,7 +443,7 @@ impl World {
         self.history.say(self.now, || "everything is well from now on".to_owned());
         self.faults.stop();
         self.network.heal();
-        self.database.up = true;
+        self.starts(Node::Database);
         self.database.uncertain = 0;
         for n in 0..PODS {
             self.pods[usize::from(n)].disk.heal();

@@ -7,6 +7,7 @@ mod planted;
 
 use berth_sim::{Day, Options, Report, run};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The first seed, and how many run, when nobody says it.
 const FIRST: u64 = 1;
@@ -23,7 +24,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// Returns the kind of day of this name.
 fn day(name: &str) -> Option<Day> {
-    [Day::Ordinary, Day::Apart].into_iter().find(|day| format!("{day:?}") == name)
+    [Day::Ordinary, Day::Apart, Day::Alone].into_iter().find(|day| format!("{day:?}") == name)
 }
 
 /// Runs seeds on all cores and returns the reports of those that failed, by seed.
@@ -106,4 +107,19 @@ fn a_run_is_what_it_is_meant_to_be() {
     let report = run(5, Options::default());
     assert_eq!(report.seconds, 600);
     assert!(report.faults > 10 && report.events.0 > 500, "{report:?}");
+}
+
+/// An event waits while its pod is killed and comes back, and until its platform sends it once more.
+const LONGEST: Duration = Duration::from_secs(20);
+
+#[test]
+fn for_an_hour_without_a_control_plane_everything_known_is_served_and_nobody_is_replaced() {
+    for seed in 1..=3 {
+        let report = run(seed, Options { day: Day::Alone, ..Options::default() });
+        assert_eq!(report.broken, [], "seed {seed}");
+        assert!(report.seconds > 3_700 && report.faults > 20 && report.events.0 > 7_000, "{report:?}");
+        assert!(report.longest_wait < LONGEST, "a known target was not served: {report:?}");
+        assert_eq!(report.replaced, 0, "seed {seed}");
+        assert!(report.all_granted_after.is_some_and(|after| after <= Duration::from_secs(5)), "{report:?}");
+    }
 }
