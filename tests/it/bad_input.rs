@@ -290,7 +290,7 @@ async fn roles_wait_for_a_config_service_that_is_down_and_say_so() {
     let update = telegram::message(-1, 1, "hello").to_string();
     let delivery = telegram::signed(&cluster.keys, update.as_bytes());
     for role in cluster.gateways.iter_mut().chain(&mut cluster.routers) {
-        eventually(&format!("{} says that it waits", role.name()), 15 * SECOND, async || {
+        eventually(&format!("{} says that it waits", role.name()), 60 * SECOND, async || {
             assert!(role.process().ended().is_none(), "{} gave up", role.name());
             (role.logged("config-service") && !role.is_ready().await).then_some(())
         })

@@ -54,7 +54,7 @@ impl Expected {
         assert_eq!(before.applied, *count, "{name} for {target}");
         post(cluster, name, delivery, shape).await;
         // A duplicate that comes while a handler runs is counted with the next commit.
-        eventually(&format!("{name}, sent twice, is a duplicate"), Duration::from_secs(5), async || {
+        eventually(&format!("{name}, sent twice, is a duplicate"), Duration::from_secs(60), async || {
             let after = cluster.state(target).await?;
             assert_eq!((after.applied, &after.last_event_id), (before.applied, &before.last_event_id), "{name}");
             (after.duplicates == before.duplicates + 1).then_some(())

@@ -44,7 +44,7 @@ async fn a_call_outlives_kill_9_and_leaves_in_order_with_its_key() {
     }
     // A duplicate asks for nothing again.
     assert_eq!(tell(&cluster, "first", call(&outside.host(), "first")).await, (200, json!({"handled": 1})));
-    eventually("the first call is tried", 10 * SECOND, async || (!outside.calls().is_empty()).then_some(())).await;
+    eventually("the first call is tried", 60 * SECOND, async || (!outside.calls().is_empty()).then_some(())).await;
     assert!(outside.calls().iter().all(|call| call.path == "/first"), "one at a time, in order");
     cluster.gateways[0].kill().await;
     let tried = outside.calls().len();
@@ -75,7 +75,7 @@ async fn an_event_that_fails_is_tried_again_in_its_place_and_keeps_nothing_of_it
     let mut cluster = with_story_bot().with("BERTH_HANDLER_ATTEMPTS", "100").start().await;
     let until_ms = (now() + 2) * 1_000;
     let (failing, next) = tokio::join!(tell(&cluster, "1", json!({"do": "retry", "until_ms": until_ms})), async {
-        eventually("the failing event has been tried twice", 10 * SECOND, async || {
+        eventually("the failing event has been tried twice", 60 * SECOND, async || {
             let runs = cluster.gateways[0].metric("berth_handler_duration_seconds_count", &[]).await;
             (runs >= 2.0).then_some(())
         })

@@ -130,12 +130,12 @@ async fn a_killed_supervisor_takes_every_child_with_it_and_the_next_start_finds_
     assert_eq!(children.len(), 4, "{children:?}");
     up.process.kill().await;
     for (id, line) in children {
-        eventually(&format!("{line} ends"), 15 * SECOND, async || (!runs(id)).then_some(())).await;
+        eventually(&format!("{line} ends"), 60 * SECOND, async || (!runs(id)).then_some(())).await;
     }
     let mut again = Up::start_on(folder.path(), up.port, &[]);
     again.ready().await;
     assert!(send(&again, "1") && send(&again, "2"));
-    eventually("both are counted, the first one once", 10 * SECOND, async || {
+    eventually("both are counted, the first one once", 60 * SECOND, async || {
         (applied(&again, "discord:guild:123").await == Some(2)).then_some(())
     })
     .await;
@@ -160,7 +160,7 @@ async fn a_dead_child_is_shown_and_started_again() {
             now.map(drop)
         })
         .await;
-        eventually(&format!("the death of {name} is told"), 10 * SECOND, async || {
+        eventually(&format!("the death of {name} is told"), 60 * SECOND, async || {
             up.process.stderr.contains(&format!("{name} was killed by SIGKILL")).then_some(())
         })
         .await;

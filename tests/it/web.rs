@@ -115,7 +115,7 @@ async fn a_page_is_served_by_the_bots_own_application_and_it_knows_for_whom() {
     }
     assert_eq!(cluster.routers[0].metric("berth_web_requests_total", &[("verdict", "answered")]).await, 1.0);
     assert_eq!(cluster.gateways[0].metric("berth_web_requests_total", &[("verdict", "answered")]).await, 1.0);
-    eventually("nothing is under way", 10 * SECOND, async || {
+    eventually("nothing is under way", 60 * SECOND, async || {
         let under_way = cluster.routers[0].metric("berth_web_connections", &[]).await
             + cluster.gateways[0].metric("berth_web_connections", &[]).await;
         (under_way == 0.0).then_some(())
@@ -189,7 +189,7 @@ async fn much_is_streamed_both_ways_in_little_memory() {
     assert_eq!((reply.status, reply.body.len()), (200, SIZE));
     // A reader who does not read is not read for.
     let lazy = connect(&cluster, &head("GET", &format!("bytes?{}", 1 << 30), "")).await;
-    eventually("the lazy reader's answer is under way", 10 * SECOND, async || {
+    eventually("the lazy reader's answer is under way", 60 * SECOND, async || {
         (cluster.routers[0].metric("berth_web_connections", &[]).await == 1.0).then_some(())
     })
     .await;
@@ -241,7 +241,7 @@ async fn a_socket_is_joined_end_to_end_and_ends_with_the_ownership() {
     assert_eq!(application.open(), 2);
     other.shutdown().await.expect("says that it is done");
     read_to_end(&mut other).await;
-    eventually("the other side hears of it", 10 * SECOND, async || (application.open() == 1).then_some(())).await;
+    eventually("the other side hears of it", 60 * SECOND, async || (application.open() == 1).then_some(())).await;
     // The lease can neither be renewed nor extended any more: the pod stops to act for the target, and what is open is cut.
     cluster.config.pause();
     cluster.gateway(witness).pause();
@@ -295,7 +295,7 @@ async fn what_has_not_left_waits_for_an_owner_that_comes_back() {
     let body = vec![1_u8; 200_000];
     let posted = async { client.call(Method::POST, &target, &[], body).await.expect("an answer") };
     let back = async {
-        eventually("the request waits", 10 * SECOND, async || {
+        eventually("the request waits", 60 * SECOND, async || {
             (cluster.routers[0].metric("berth_parked_requests", &[]).await == 1.0).then_some(())
         })
         .await;
@@ -327,7 +327,7 @@ async fn a_pod_that_stops_lets_pages_end_and_cuts_what_never_ends() {
     assert!(status.success(), "{status}");
     read_to_end(&mut socket).await;
     read_to_end(&mut events).await;
-    eventually("the application is left", 10 * SECOND, async || (application.open() == 0).then_some(())).await;
+    eventually("the application is left", 60 * SECOND, async || (application.open() == 0).then_some(())).await;
     assert!(begun.elapsed() < 14 * SECOND, "nobody waited for a browser: {:?}", begun.elapsed());
     let status = cluster.routers[0].stop().await;
     assert!(status.success(), "{status}");

@@ -158,7 +158,7 @@ async fn what_is_too_long_too_slow_or_too_much_is_refused() {
     assert!(matches!(status(&answer), 408 | 504), "{answer}");
     let reply = cluster.client.get(&url(&cluster, "hang")).await.expect("an answer");
     assert_eq!((reply.status, reply.json()["code"].as_str()), (504, Some("outcome-unknown")), "{}", reply.text());
-    eventually("the application is left", 10 * SECOND, async || (application.open() == 0).then_some(())).await;
+    eventually("the application is left", 60 * SECOND, async || (application.open() == 0).then_some(())).await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut events = connect(&cluster, &head("GET", "events", "")).await;

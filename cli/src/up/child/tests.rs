@@ -23,7 +23,7 @@ async fn written(log: &Path, line: &str) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(10), wait).await.expect("the child wrote its line");
+    timeout(Duration::from_secs(60), wait).await.expect("the child wrote its line");
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_dead_child_is_shown_with_its_last_lines_and_started_again() {
     let (ground, mut deaths) = ground(Duration::from_secs(5));
     let child = Child::start(shell("echo $GREETING ${PATH:-hidden}; exit 3", dir.path()), ground);
     for wait in [0, 1] {
-        let death = timeout(Duration::from_secs(10), deaths.recv()).await.expect("in time").expect("a death");
+        let death = timeout(Duration::from_secs(60), deaths.recv()).await.expect("in time").expect("a death");
         assert_eq!((death.name.as_str(), death.how.as_str()), ("child", "exited with status 3"));
         assert_eq!(death.next, Next::After(Duration::from_secs(wait)));
         assert_eq!(death.lines.first().map(|line| line.starts_with("hello")), Some(true), "{:?}", death.lines);
@@ -56,7 +56,7 @@ async fn a_child_that_ignores_sigterm_is_killed_after_the_grace() {
 #[tokio::test]
 async fn a_child_that_obeys_ends_in_order_and_its_lifeline_stays_open_until_then() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (ground, mut deaths) = ground(Duration::from_secs(10));
+    let (ground, mut deaths) = ground(Duration::from_secs(60));
     let spec = shell("trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.01; done", dir.path());
     let log = spec.log.clone();
     let child = Child::start(Spec { hidden: Vec::new(), ..spec }, ground);
@@ -73,7 +73,7 @@ async fn a_missing_binary_is_a_death_with_its_cause() {
     let (mut ground, mut deaths) = ground(Duration::from_secs(1));
     ground.program = dir.path().join("none");
     let child = Child::start(shell("", dir.path()), ground);
-    let death = timeout(Duration::from_secs(10), deaths.recv()).await.expect("in time").expect("a death");
+    let death = timeout(Duration::from_secs(60), deaths.recv()).await.expect("in time").expect("a death");
     assert!(death.how.starts_with("could not be started"), "{}", death.how);
     child.ask_to_end();
     child.ended().await;

@@ -64,7 +64,7 @@ async fn what_is_published_between_two_looks_is_not_missed() {
     });
     let mut at = Revision(0);
     while at < Revision(500) {
-        let message = tokio::time::timeout(Duration::from_secs(5), feed.next()).await.expect("woken").expect("open");
+        let message = tokio::time::timeout(Duration::from_secs(60), feed.next()).await.expect("woken").expect("open");
         let to = message.completes().expect("complete");
         assert!(matches!(message, Watch::Delta { pods, .. } if pods.len() as u64 == to.0 - at.0), "no gap, no repeat");
         at = to;

@@ -245,7 +245,7 @@ fn an_export_that_nobody_takes_is_cut_and_is_known_to_be() {
         let mut export = bench.engine().export(&target, Epoch(1)).expect("the first");
         let taken = async { bench.engine().export(&target, Epoch(1)).is_none() };
         assert!(taken.await, "there is room for one");
-        tokio::time::timeout(Duration::from_secs(10), async {
+        tokio::time::timeout(Duration::from_secs(60), async {
             while bench.engine().export(&target, Epoch(1)).is_none() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -32,7 +32,7 @@ async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connects");
     stream.write_all(bytes).await.expect("writes");
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
     read.expect("the server closes the connection").ok();
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -68,7 +68,7 @@ async fn who_asks_and_never_reads_is_left_after_a_while() {
     let mut stream = TcpStream::connect(address).await.expect("connects");
     let asks = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
     let left = async { while stream.write_all(asks.as_bytes()).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(10), left).await.expect("the server closes the connection");
+    tokio::time::timeout(Duration::from_secs(60), left).await.expect("the server closes the connection");
 }
 
 #[tokio::test]
