@@ -257,6 +257,11 @@ impl View<'_> {
         self.moves.shown(self.model, id)
     }
 
+    /// Returns whether a committed move would be closed by being called off.
+    pub(crate) fn would_close(&self, id: MoveId) -> bool {
+        Moves::would_close(self.model, id)
+    }
+
     /// Says what a move of a target would be.
     pub(crate) fn would_move(&self, target: &TargetId, to: Option<&PodId>, actor: &str) -> Result<Move, ControlError> {
         let fleet = self.fleet.candidates(self.model, self.now);

@@ -29,7 +29,8 @@ pub(crate) enum Verb {
     List(List),
     /// Show one move
     Get(One),
-    /// Call a move off that is not committed: the source serves on
+    /// Call a move off that is not committed: the source serves on. Or close a committed one whose target has begun anew
+    /// elsewhere since: the source drops the rows it has kept
     Cancel(Cancel),
 }
 

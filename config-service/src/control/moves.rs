@@ -286,6 +286,11 @@ impl Moves {
         self.drains.complete(status, model);
     }
 
+    /// Returns whether a committed move would be closed by being called off.
+    pub(super) fn would_close(model: &Model, id: MoveId) -> bool {
+        model.moving(id).is_some_and(|entry| wishes::may_be_closed(model, entry))
+    }
+
     /// Says what a move of `target` would be, and begins none.
     pub(super) fn would_move(
         &self,
@@ -307,7 +312,10 @@ pub(super) fn is_drained(model: &Model, pod: &PodId) -> bool {
 fn log(entry: &Move) {
     let Move { id, target, from, to, reason, .. } = entry;
     match &entry.detail {
-        Some(why) => tracing::warn!(%id, %target, %from, %to, reason, why, "a move was aborted"),
+        Some(why) if entry.state == MoveState::Aborted => {
+            tracing::warn!(%id, %target, %from, %to, reason, why, "a move was aborted");
+        }
+        Some(why) => tracing::warn!(%id, %target, %from, %to, reason, why, "a committed move was closed"),
         None => tracing::debug!(%id, %target, %from, %to, reason, pause_ms = entry.pause_ms, "a move is done"),
     }
 }

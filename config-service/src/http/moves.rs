@@ -44,7 +44,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .fails(&["bad-cursor", "store-unavailable"]);
     let get_doc = Doc::new("Show a move").answers::<Move>().fails(&["not-found", "store-unavailable"]);
     let cancel_doc = Doc::new("Call a move off")
-        .text("Until it is committed. The source serves on.")
+        .text(
+            "Until it is committed: the source serves on. A committed move whose destination never came back can be closed \
+             this way once its target has begun anew elsewhere, on the word that the destination's data is lost: the source \
+             then drops the rows that it has kept.",
+        )
         .answers::<Move>()
         .fails(&["not-found", "move-decided"])
         .example(json!({ "reason": "not now" }))
@@ -146,7 +150,9 @@ async fn cancel(
 ) -> Result<Json<Move>, Problem> {
     if change.dry_run {
         let found = find(&api, id).await?;
-        if matches!(found.state, MoveState::Copying | MoveState::Frozen | MoveState::Imported) {
+        if matches!(found.state, MoveState::Copying | MoveState::Frozen | MoveState::Imported)
+            || api.control.read(move |view: &View<'_>| view.would_close(id)).await?
+        {
             return Ok(Json(found));
         }
         return Err(ControlError::MoveDecided { id, state: found.state }.into());

@@ -478,6 +478,41 @@ async fn a_drain_hands_on_what_waits_for_its_data() {
     node.stop().await;
 }
 
+#[tokio::test]
+async fn a_committed_move_whose_destination_never_returns_fails_over_and_can_be_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let (from, to) = two_pods(&node, &[TARGET]).await;
+    let entry = begun(&node, TARGET, "gateway-1").await;
+    let committed = say(&node, &to, entry.id, imported(entry.epoch)).await.expect("taken").expect("known");
+    assert_eq!(committed.state, MoveState::Committed);
+    let epoch = owner(&node, TARGET).await.epoch;
+    let call = async |path: String, body: Value| node.call(Some("admin"), Method::POST, &path, &body).await;
+    let close = format!("/v1/moves/{}/cancel", entry.id);
+    let why = json!({ "reason": "a story" });
+    assert_eq!(call(close.clone(), why.clone()).await.code(), "move-decided", "its destination may come back");
+
+    node.clock.advance(Duration::from_secs(8));
+    from.beat(&node).await.expect("granted");
+    let declared = json!({ "i_know": true, "reason": "a story" });
+    assert_eq!(call("/v1/pods/gateway-1/declare-dead".into(), declared).await.code(), "ok");
+    eventually("it fails over like any other", async || owner(&node, TARGET).await.pod == from.pod).await;
+    let heir = owner(&node, TARGET).await;
+    assert!(heir.state == AssignmentState::Quarantined && heir.epoch > epoch, "{heir:?}");
+    assert_eq!(heir.data.map(|data| data.pod), Some(to.pod.clone()), "what it acknowledged is there");
+    assert_eq!(state_of(&node, entry.id).await, MoveState::Committed);
+    assert_eq!(call(close.clone(), why.clone()).await.code(), "move-decided", "its data may come back");
+
+    let lost = call("/v1/pods/gateway-1/accept-data-loss".into(), why.clone()).await;
+    assert_eq!((lost.code(), lost.json["targets"].as_u64()), ("ok", Some(1)));
+    let closed = call(format!("{close}?dry_run=true"), why.clone()).await;
+    assert_eq!((closed.code(), closed.json["state"].as_str()), ("ok", Some("committed")));
+    let closed = call(close.clone(), why.clone()).await;
+    assert_eq!((closed.code(), closed.json["state"].as_str()), ("ok", Some("cleaned")));
+    assert_eq!(call(close, why).await.code(), "move-decided", "it is over");
+    node.stop().await;
+}
+
 /// The leader's part of a drain, without what pods do: it must leave them most of the time.
 #[tokio::test]
 async fn a_thousand_targets_are_drained_in_few_transactions() {

@@ -3,8 +3,8 @@
 //! then [`Handoff::become_at`] is called.
 //!
 //! ```text
-//! copying ──frozen (source)──► frozen ──┐
-//!    │ └──────imported (destination)────┴──► imported ──► committed ──serving (destination)──► cleaned
+//! copying ──frozen (source)──► frozen ──┐                             ┌──serving (destination)──┐
+//!    │ └──────imported (destination)────┴──► imported ──► committed ──┴── closed by somebody ────┴──► cleaned
 //!    └──failed, cancelled, buried, reassigned, too slow ──► aborted   (from every state before committed)
 //! ```
 //!
@@ -68,6 +68,8 @@ pub enum Event {
     Reassigned,
     /// Somebody does not want the move any more.
     Cancel(String),
+    /// The target has begun anew elsewhere after the commit, and somebody says that the source's rows are not needed.
+    Closed(String),
     /// Time has passed, or a new leader has read the move from the database.
     Tick,
 }
@@ -138,6 +140,7 @@ impl Handoff {
         match event {
             Event::Said { by, said } => self.said(by, said),
             Event::Buried(_) | Event::Reassigned | Event::Cancel(_) => self.broken(event),
+            Event::Closed(_) => Vec::new(),
             Event::Tick if self.wake_at(patience).is_none_or(|at| now < at) => Vec::new(),
             #[cfg(feature = "plant")]
             Event::Tick if self.state == MoveState::Frozen && plant::on(Bug::CommitsByTimeout) => {
@@ -175,16 +178,18 @@ impl Handoff {
         match event {
             Event::Buried(_) | Event::Reassigned | Event::Cancel(_) => self.broken(event),
             Event::Said { .. } | Event::Tick => vec![turn(MoveState::Committed)],
+            Event::Closed(_) => Vec::new(),
         }
     }
 
-    /// The destination is the owner, and stays it: nothing but its own word that it serves ends the move, for until then
-    /// the source's rows may be needed.
+    /// The destination is the owner, and stays it: its own word that it serves ends the move, for until then the source's
+    /// rows may be needed. Or somebody's word that nobody needs them any more.
     fn committed(&self, event: &Event) -> Vec<Decision> {
         match event {
             Event::Said { by, said: Said::Serving { pause_ms } } if *by == self.to => {
                 vec![Decision::Paused(*pause_ms), turn(MoveState::Cleaned)]
             }
+            Event::Closed(why) => vec![Decision::Become { state: MoveState::Cleaned, detail: Some(why.clone()) }],
             _ => Vec::new(),
         }
     }

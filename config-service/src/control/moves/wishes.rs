@@ -321,17 +321,31 @@ fn cancel(
     patience: &Patience,
     batch: &mut Batch,
 ) -> Result<(), ControlError> {
-    let live = live.ok_or(ControlError::UnknownMove(id))?;
-    live.take(world.now, patience, &Event::Cancel(format!("called off by {}: {}", by.actor, by.reason)));
-    let (Some(next), Some(entry)) = (&live.next, world.model.moving(id)) else {
-        return Err(ControlError::MoveDecided { id, state: live.handoff.state });
+    let (live, entry) = live.zip(world.model.moving(id)).ok_or(ControlError::UnknownMove(id))?;
+    let closes = may_be_closed(world.model, entry);
+    let (event, wanted) = if closes {
+        (Event::Closed(format!("closed by {}: {}", by.actor, by.reason)), MoveState::Cleaned)
+    } else {
+        (Event::Cancel(format!("called off by {}: {}", by.actor, by.reason)), MoveState::Aborted)
     };
-    if next.state != MoveState::Aborted {
+    live.take(world.now, patience, &event);
+    let Some(next) = &live.next else { return Err(ControlError::MoveDecided { id, state: live.handoff.state }) };
+    if next.state != wanted {
         return Err(ControlError::MoveDecided { id, state: next.state });
     }
     batch.audits.push(by.audit("cancel-move", entry.target.as_str()));
     batch.kept.extend(by.keep(&json!({ "move_of": entry.target })));
     Ok(())
+}
+
+/// Returns whether nobody needs the rows that the source of a committed move keeps: its target has begun anew since, on
+/// somebody's word that what the destination had is lost.
+pub(super) fn may_be_closed(model: &Model, entry: &Move) -> bool {
+    let begun_since = |owner: &Assignment| {
+        let committed_ms = entry.ended_ms.unwrap_or(u64::MAX);
+        owner.state == AssignmentState::Serving && (owner.pod != entry.to || owner.since_ms > committed_ms)
+    };
+    entry.state == MoveState::Committed && model.assignment(&entry.target).is_some_and(begun_since)
 }
 
 fn mark(model: &Model, pod: &PodId, marking: Marking, by: &By, batch: &mut Batch) -> Result<(), ControlError> {

@@ -51,7 +51,8 @@ fn follow(state: MoveState, event: &Event) -> Vec<MoveState> {
     let decided = handoff(state).step(at(2_000), &Patience::default(), event);
     let states = decided.into_iter().filter_map(|decision| match decision {
         Decision::Become { state, detail } => {
-            assert_eq!(detail.is_some(), state == MoveState::Aborted, "an abort says why, and nothing else does");
+            let says_why = state == MoveState::Aborted || matches!(event, Event::Closed(_));
+            assert_eq!(detail.is_some(), says_why, "who ends a move early says why, and nobody else does");
             Some(state)
         }
         Decision::Progress { .. } | Decision::Paused(_) => None,
@@ -86,6 +87,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("other buried", Event::Buried(pod("gateway-2"))),
         ("reassigned", Event::Reassigned),
         ("cancel", Event::Cancel("not wanted".to_owned())),
+        ("closed", Event::Closed("its data is lost".to_owned())),
         ("tick", Event::Tick),
     ]
 }
@@ -101,9 +103,9 @@ fn every_state_meets_every_event_as_the_protocol_says() {
                 Copying | Frozen if name == "destination: imported" => vec![Imported, Committed],
                 Copying | Frozen if ends || name == "source: failed" || name == "destination: failed" => vec![Aborted],
                 Imported if ends => vec![Aborted],
-                Imported if name == "other buried" => vec![],
+                Imported if name == "other buried" || name == "closed" => vec![],
                 Imported => vec![Committed],
-                Committed if name == "destination: serving" => vec![Cleaned],
+                Committed if name == "destination: serving" || name == "closed" => vec![Cleaned],
                 _ => vec![],
             }
         };
