@@ -77,6 +77,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         client,
         token: token.clone(),
         limits: move_limits(&options),
+        meters: handoff::HandoffMeters::register(&metrics),
     };
     let handoffs = Handoffs::start(moves, engine_stop.clone());
     let parts = Parts {
@@ -130,6 +131,8 @@ fn move_limits(options: &Options) -> handoff::Limits {
         frozen: options.moves_frozen,
         taking: options.moves_taking,
         small: options.moves_small,
+        together: options.moves_together,
+        reach: options.moves_reach,
     }
 }
 

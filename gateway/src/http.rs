@@ -14,7 +14,7 @@ mod web;
 
 pub(crate) use door::Door;
 #[cfg(test)]
-pub(crate) use handoff::received;
+pub(crate) use handoff::{received, received_all};
 pub(crate) use link::{Bounds, Links};
 pub(crate) use peers::Peers;
 
@@ -76,6 +76,8 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
     // A link lasts for days; what comes over it has spans of its own.
     let links = Router::new().route(PATH, get(link::open)).with_state(app.clone());
     let parcels = Router::new()
+        .route("/v1/handoff/ask", post(handoff::ask))
+        .route("/v1/handoff/parcels", post(handoff::bundles))
         .route("/v1/handoff/{move}/parcels", post(handoff::parcels))
         .layer(DefaultBodyLimit::max(handoff::LARGEST))
         .with_state(app.clone());

@@ -138,7 +138,7 @@ pub struct Options {
     /// How long a handler or a call that runs when its target is frozen for a move may go on before it is cut off
     #[arg(long, env = "BERTH_FREEZE_GRACE", default_value = "200ms", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub freeze_grace: Duration,
-    /// Most targets of this pod that are frozen at once for moves
+    /// Most targets of this pod that are frozen at once for moves, small ones not counted
     #[arg(long, env = "BERTH_MOVES_FROZEN", default_value_t = 8, value_name = "N", help_heading = "Limits")]
     pub moves_frozen: usize,
     /// Most targets of this pod that are copied to other pods at once
@@ -147,9 +147,15 @@ pub struct Options {
     /// Most parcels of moved rows that are taken in at once; each holds about a megabyte
     #[arg(long, env = "BERTH_MOVES_TAKING", default_value_t = 16, value_name = "N", help_heading = "Limits")]
     pub moves_taking: usize,
-    /// Targets with at most so many bytes are not copied while they are served: all of it follows the freeze
+    /// Targets with at most so many bytes are small: not copied while they are served, all of it follows the freeze
     #[arg(long, env = "BERTH_MOVES_SMALL", default_value_t = 256 << 10, value_name = "BYTES", help_heading = "Limits")]
     pub moves_small: usize,
+    /// Most small targets of this pod that are frozen at once for moves, and travel together
+    #[arg(long, env = "BERTH_MOVES_TOGETHER", default_value_t = 64, value_name = "N", help_heading = "Limits")]
+    pub moves_together: usize,
+    /// How long a pod that targets are to move to is asked whether it is ready, before their moves are given up
+    #[arg(long, env = "BERTH_MOVES_REACH", default_value = "5s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub moves_reach: Duration,
     /// Most exports at once
     #[arg(long, env = "BERTH_EXPORTS", default_value_t = 2, value_name = "N", help_heading = "Limits")]
     pub exports: usize,

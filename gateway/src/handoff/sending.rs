@@ -1,4 +1,4 @@
-//! Sends a target's rows to its destination: reads them on a thread of their own, a few parcels ahead, and repeats each until
+//! Sends the rows of a target that is not small to its destination: reads them on a thread of their own, a few parcels ahead, and repeats each until
 //! it is taken. Decides when a copy has come close enough to the target to freeze it.
 
 use super::{Received, peers::Peers, state::Progress};
@@ -30,7 +30,6 @@ pub(super) struct Way {
     pub(super) engine: Engine,
     pub(super) peers: Peers,
     pub(super) of: Move,
-    pub(super) small: usize,
     /// Told how many rows and bytes have been taken in.
     pub(super) progress: mpsc::UnboundedSender<Progress>,
 }
@@ -77,8 +76,7 @@ impl Way {
     /// Copies a target while it is served. Returns what the machine is to be told; nothing when the leader will say.
     pub(super) async fn copy(self, attempt: u64) -> Option<(Input, Option<Stream>)> {
         match self.try_copy(attempt).await {
-            Ok(None) => Some((Input::Copied(Rest::Whole), None)),
-            Ok(Some(stream)) => Some((Input::Copied(Rest::Changes), Some(stream))),
+            Ok(stream) => Some((Input::Copied(Rest::Changes), Some(stream))),
             Err(ended) => ended.input().map(|input| (input, None)),
         }
     }
@@ -114,19 +112,10 @@ impl Way {
         }
     }
 
-    async fn try_copy(&self, attempt: u64) -> Result<Option<Stream>, Ended> {
-        let (engine, small) = (self.engine.clone(), self.small);
+    async fn try_copy(&self, attempt: u64) -> Result<Stream, Ended> {
+        let engine = self.engine.clone();
         let sender = self.engine.sender(&self.of.target, self.of.epoch, attempt);
-        let looked = blocking(move || {
-            let snapshot = engine.snapshot().map_err(NotSent::from)?;
-            let is_small = sender.is_small(&snapshot, small)?;
-            Ok::<_, NotSent>((sender, snapshot, is_small))
-        });
-        let (sender, snapshot, is_small) = looked.await??;
-        if is_small {
-            self.engine.give_back(snapshot);
-            return Ok(None);
-        }
+        let snapshot = blocking(move || engine.snapshot()).await?.map_err(NotSent::from)?;
         let (target, epoch) = (self.of.target.clone(), self.of.epoch);
         let followed = self.engine.step(|done| MoveCommand::Follow { target, epoch, snapshot, done }).await;
         let snapshot = followed.map_err(|_| Ended::Over)?.map_err(|why| Ended::Failed(why.to_string()))?;
@@ -147,7 +136,7 @@ impl Way {
                 break;
             }
         }
-        Ok(Some(Stream { sender, snapshot }))
+        Ok(Stream { sender, snapshot })
     }
 
     async fn stream_by(

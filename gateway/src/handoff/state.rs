@@ -1,16 +1,24 @@
-//! What the task of moves is told, and what it knows of each. Decides nothing.
+//! What the task of moves is told, what it works with, and its bounds. Decides nothing.
 
-use super::sending::Stream;
-use crate::store::transfer::{Changed, Sender, Snapshot};
-use crate::{Engine, dispatch::moving::Frozen, ownership::Ownership};
+use super::{
+    leaving::{Carried, Look},
+    meters::HandoffMeters,
+    peers::Peers,
+    sending::Stream,
+};
+use crate::store::transfer::Sender;
+use crate::{Engine, dispatch::moving::Frozen, dispatch::moving::MoveCommand, ownership::Ownership};
 use shared::http::{Client, ClientError};
-use shared::protocol::handoff::destination::{self, Destination, Imported, Refusal};
-use shared::protocol::handoff::source::{self, Source};
+use shared::protocol::handoff::destination::{self, Imported, Refusal};
+use shared::protocol::handoff::source;
 use shared::settings::Secret;
 use shared::wire::handoff::{Move, MoveState, Reported};
-use shared::{MoveId, PodId};
+use shared::{Mono, MoveId, PodId};
 use std::time::Duration;
-use tokio::{sync::oneshot, task::AbortHandle, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// How much of a move has been taken in: rows and bytes.
 pub(super) type Progress = (MoveId, u64, u64);
@@ -20,12 +28,16 @@ pub(super) type Progress = (MoveId, u64, u64);
 pub(crate) struct Limits {
     /// Targets that are copied at once.
     pub(crate) copying: usize,
-    /// Targets that are frozen at once.
+    /// Targets that are frozen at once, of those that were copied before.
     pub(crate) frozen: usize,
-    /// Parcels that are taken in at once.
+    /// Parcels, or bundles of them, that are taken in at once.
     pub(crate) taking: usize,
     /// Targets of at most so many bytes are not copied before the freeze.
     pub(crate) small: usize,
+    /// Small targets that are frozen, and travel, together.
+    pub(crate) together: usize,
+    /// How long a destination that does not answer is asked before the move is given up.
+    pub(crate) reach: Duration,
 }
 
 /// What the task works with.
@@ -41,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) token: Secret,
     /// Bounds.
     pub(crate) limits: Limits,
+    /// What is counted.
+    pub(crate) meters: HandoffMeters,
 }
 
 /// What the task is told.
@@ -51,19 +65,26 @@ pub(super) enum Event {
         whole: bool,
         done: oneshot::Sender<()>,
     },
-    /// Answered with nothing when the move is not known.
+    /// Whether this pod is ready for these moves.
+    Asked {
+        ids: Vec<MoveId>,
+        reply: oneshot::Sender<Vec<Readiness>>,
+    },
+    /// Attempts; each is answered with nothing when its move is not known.
     Offered {
-        id: MoveId,
-        attempt: u64,
-        reply: oneshot::Sender<Option<Result<(), Refusal>>>,
+        offers: Vec<(MoveId, u64)>,
+        reply: oneshot::Sender<Vec<Offer>>,
     },
-    Whole {
-        id: MoveId,
-        imported: Imported,
-        frozen_ms: Option<u64>,
-    },
+    /// Everything of these is here.
+    Whole(Vec<Came>),
     Source(MoveId, source::Input),
     Destination(MoveId, destination::Input),
+    Looked {
+        to: PodId,
+        looks: Vec<(MoveId, Look)>,
+    },
+    /// A destination may be asked, or sent to, again.
+    Again(PodId),
     Copied {
         id: MoveId,
         task: u64,
@@ -80,49 +101,94 @@ pub(super) enum Event {
         task: u64,
         input: Option<source::Input>,
     },
+    Carried {
+        to: PodId,
+        task: u64,
+        carried: Vec<(MoveId, Carried)>,
+    },
     Reported(Result<Reported, ClientError>),
 }
 
-/// The source's side of a move.
-#[derive(Debug)]
-pub(super) struct Going {
-    pub(super) of: Move,
-    pub(super) machine: Source,
-    /// The copy that is up to date but for changes.
-    pub(super) stream: Option<Stream>,
-    /// What changed up to the freeze.
-    pub(super) left: Option<(Sender, Snapshot, Changed)>,
-    pub(super) frozen_at: Instant,
-    pub(super) task: Option<(u64, AbortHandle)>,
-    pub(super) copies: bool,
-    pub(super) has_place: bool,
+/// A move of which everything is here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Came {
+    pub(super) id: MoveId,
+    pub(super) imported: Imported,
+    /// When its end arrived.
+    pub(super) at: Instant,
+    /// For how long the target had accepted nothing then.
+    pub(super) frozen: Duration,
 }
 
-/// The destination's side of a move.
-#[derive(Debug)]
-pub(super) struct Coming {
-    pub(super) of: Move,
-    pub(super) machine: Destination,
-    /// When everything was here, and for how long the target had been frozen then.
-    pub(super) whole: Option<(Instant, Duration)>,
+/// Whether a pod is ready for what a move brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// It has not heard of the move.
+    Unheard,
+    /// What is left here of the target has to be dropped before.
+    Busy,
+    Ready,
 }
 
-impl Going {
-    pub(super) fn new(of: Move, machine: Source, has_place: bool) -> Self {
-        let frozen_at = Instant::now();
-        Self { of, machine, stream: None, left: None, frozen_at, task: None, copies: false, has_place }
+/// What an offer comes to; nothing when its move is not known.
+pub(super) type Offer = Option<Result<(), Refusal>>;
+
+/// What both sides of moves work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Hands {
+    pub(super) ownership: Ownership,
+    pub(super) engine: Engine,
+    pub(super) peers: Peers,
+    pub(super) limits: Limits,
+    pub(super) meters: HandoffMeters,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+impl Hands {
+    pub(super) fn now(&self) -> Mono {
+        self.ownership.clock().now()
     }
 
-    pub(super) fn is_at(&self, task: u64) -> bool {
-        self.task.as_ref().is_some_and(|(at, _)| *at == task)
+    pub(super) fn me(&self) -> &PodId {
+        self.ownership.pod()
     }
-}
 
-impl Drop for Going {
-    fn drop(&mut self) {
-        if let Some((_, task)) = &self.task {
-            task.abort();
+    /// A number for a stream that is higher than any this pod has given before.
+    pub(super) fn attempt(&self) -> u64 {
+        self.ownership.clock().wall_ms()
+    }
+
+    /// Has the writer take a step that nobody waits for. Steps are taken in the order they are told in.
+    pub(super) fn tell(&self, step: MoveCommand) {
+        if self.engine.tell(step).is_err() {
+            tracing::debug!("a step of a move was not taken: the pod is stopping");
         }
+    }
+
+    /// Has the writer take a step, in its order too; once it is taken, `then` is said to the task.
+    pub(super) fn step<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(oneshot::Sender<T>) -> MoveCommand,
+        then: impl FnOnce(T) -> Event + Send + 'static,
+    ) {
+        let (done, taken) = oneshot::channel();
+        self.tell(step(done));
+        let events = self.events.clone();
+        shared::shutdown::spawn(async move {
+            // No answer: it was taken back, or the pod is stopping.
+            if let Ok(said) = taken.await {
+                let _ = events.send(then(said));
+            }
+        });
+    }
+
+    /// Says something to the task a little later.
+    pub(super) fn later(&self, wait: Duration, event: Event) {
+        let events = self.events.clone();
+        shared::shutdown::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let _ = events.send(event);
+        });
     }
 }
 

@@ -161,8 +161,16 @@ async fn parcels(
     crate::http::received(&handoffs, MoveId(id), &body).await
 }
 
+async fn bundles(State(handoffs): State<Handoffs>, body: Bytes) -> Result<Json<Fates>, Problem> {
+    crate::http::received_all(&handoffs, &body).await
+}
+
+async fn ask(State(handoffs): State<Handoffs>, Json(asked): Json<Known>) -> Json<Known> {
+    Json(handoffs.ready_for(asked).await)
+}
+
 impl Pod {
-    async fn open(name: &str, folder: &std::path::Path, config: &str, small: usize) -> Self {
+    async fn open(name: &str, folder: &std::path::Path, config: &str, (small, reach): (usize, Duration)) -> Self {
         let folder = folder.join(name);
         let options = Line::parse_from(["pod", "--pod", name, "--data", folder.to_str().expect("plain")]).options;
         let clock: Arc<dyn Clock> = Arc::new(BootClock);
@@ -177,10 +185,13 @@ impl Pod {
         engine.take_up().await.expect("taken up");
         let token = Secret::new(TOKEN.to_owned());
         let client = Client::new(config, Some(token.clone()), Duration::from_secs(5)).expect("a URL");
-        let limits = Limits { copying: 2, frozen: 8, taking: 8, small };
-        let parts = Parts { ownership: ownership.clone(), engine: engine.clone(), client, token, limits };
+        let limits = Limits { copying: 2, frozen: 8, taking: 8, small, together: 64, reach };
+        let meters = HandoffMeters::register(&metrics);
+        let parts = Parts { ownership: ownership.clone(), engine: engine.clone(), client, token, limits, meters };
         let handoffs = Handoffs::start(parts, stop.clone());
         let router = Router::new()
+            .route("/v1/handoff/ask", post(ask))
+            .route("/v1/handoff/parcels", post(bundles))
             .route("/v1/handoff/{move}/parcels", post(parcels))
             .layer(DefaultBodyLimit::max(80 << 20))
             .with_state(handoffs.clone());
@@ -203,7 +214,8 @@ struct Pair {
     addresses: Arc<Mutex<BTreeMap<PodId, String>>>,
     folder: tempfile::TempDir,
     config: String,
-    small: usize,
+    /// What is small, and how long a destination is asked.
+    bounds: (usize, Duration),
     stop: Shutdown,
 }
 
@@ -217,6 +229,10 @@ fn name(i: usize) -> PodId {
 
 impl Pair {
     async fn new(small: usize) -> Self {
+        Self::with(small, PATIENCE).await
+    }
+
+    async fn with(small: usize, reach: Duration) -> Self {
         let of = state::unknown(MOVE, target(), Epoch(5), &name(0), &name(1));
         let of = Move { state: MoveState::Copying, ..of };
         let now = BootClock.now();
@@ -229,7 +245,8 @@ impl Pair {
         let config = format!("http://{}", serve(router, stop.clone()).await);
         let folder = tempfile::tempdir().expect("a folder");
         let (pods, feeds) = (vec![None, None], vec![None, None]);
-        let mut pair = Self { plane, pods, feeds, addresses: Arc::default(), folder, config, small, stop };
+        let mut pair =
+            Self { plane, pods, feeds, addresses: Arc::default(), folder, config, bounds: (small, reach), stop };
         pair.start(0, false).await;
         pair.start(1, false).await;
         pair
@@ -241,7 +258,7 @@ impl Pair {
 
     /// Opens a pod and lets it hear of its assignments, of moves only when `moves` says so.
     async fn start(&mut self, i: usize, moves: bool) {
-        let pod = Arc::new(Pod::open(&name(i).to_string(), self.folder.path(), &self.config, self.small).await);
+        let pod = Arc::new(Pod::open(&name(i).to_string(), self.folder.path(), &self.config, self.bounds).await);
         self.addresses.lock().expect("ok").insert(name(i), pod.address.clone());
         self.plane.changed.send_modify(|count| *count += 1);
         self.pods[i] = Some(Arc::clone(&pod));
@@ -536,17 +553,34 @@ async fn frozen_it_stays_over_a_restart_until_the_leader_says() {
 async fn an_aborted_move_leaves_the_source_the_owner() {
     let mut pair = Pair::new(1 << 30).await;
     let before = fill(&pair, 20).await;
-    // The destination never hears of the move: it refuses what comes.
+    // Nobody hears what the pods report: it stays frozen.
+    pair.plane.leader.lock().expect("ok").deaf = true;
     pair.feed(0);
-    pair.until("frozen", || pair.count(0, "SELECT count(*) FROM berth_moved_out WHERE state = 'frozen'") == 1).await;
-    pair.plane.apply(&Happened::Cancel("enough".to_owned()));
-    pair.becomes(MoveState::Aborted).await;
     pair.feed(1);
+    let whole = "SELECT count(*) FROM berth_moved_in WHERE state = 'whole'";
+    pair.until("everything is there", || pair.count(1, whole) == 1).await;
+    assert!(matches!(submit(pair.pod(0), "x", "x").await, Outcome::NotServing { .. }));
+    pair.plane.apply(&Happened::Cancel("enough".to_owned()));
+    pair.plane.leader.lock().expect("ok").deaf = false;
+    pair.becomes(MoveState::Aborted).await;
     let sent = load(&pair).await;
     all_applied(&pair, 0, sent, before).await;
     pair.until("nothing is left there", || pair.count(1, "SELECT count(*) FROM kv") == 0).await;
     let memory = pair.count(0, "SELECT count(*) FROM volatile");
     assert_eq!(memory, 0, "the handler's memory was given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_is_not_ready_costs_no_pause() {
+    let mut pair = Pair::with(1 << 30, Duration::from_millis(500)).await;
+    let before = fill(&pair, 20).await;
+    // The destination never hears of the move.
+    pair.feed(0);
+    let sent = load(&pair).await;
+    assert_eq!(pair.plane.state(), MoveState::Aborted);
+    assert!(pair.plane.the_move().detail.is_some_and(|why| why.contains("has not heard of the move")));
+    all_applied(&pair, 0, sent, before).await;
+    assert_eq!(pair.count(0, "SELECT count(*) FROM berth_moved_out"), 0, "it was never frozen");
 }
 
 #[tokio::test(flavor = "multi_thread")]

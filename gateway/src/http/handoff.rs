@@ -1,13 +1,14 @@
-//! `POST /v1/handoff/{move}/parcels`: rows that a move brings from another pod. Decides who may bring them and what its sender
-//! is told; what becomes of them is the move's matter.
+//! `POST /v1/handoff/{move}/parcels` and `/v1/handoff/parcels`: rows that one move, or several, bring from another pod, and
+//! `/v1/handoff/ask`, what that pod wants to know before. Decides who may bring them and what their sender is told; what
+//! becomes of them is the moves' matter.
 
 use super::{App, Service};
-use crate::handoff::{Handoffs, Received, Refused};
-use crate::store::transfer::Parcel;
+use crate::handoff::{Fates, Handoffs, Known, Received, Refused};
+use crate::store::transfer::{Bundle, Parcel};
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection, rejection::PathRejection},
+    extract::{Path, State, rejection::BytesRejection, rejection::JsonRejection, rejection::PathRejection},
 };
 use http::StatusCode;
 use shared::{MoveId, Problem};
@@ -24,6 +25,33 @@ pub(super) async fn parcels(
     let Path(id) = path.map_err(|why| Problem::bad_request(why.body_text()))?;
     let body = body.map_err(|why| Problem::bad_request(why.body_text()))?;
     received(&app.handoffs, MoveId(id), &body).await
+}
+
+pub(super) async fn ask(
+    _service: Service,
+    State(app): State<App>,
+    asked: Result<Json<Known>, JsonRejection>,
+) -> Result<Json<Known>, Problem> {
+    let Json(asked) = asked.map_err(|why| Problem::bad_request(why.body_text()))?;
+    Ok(Json(app.handoffs.ready_for(asked).await))
+}
+
+pub(super) async fn bundles(
+    _service: Service,
+    State(app): State<App>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Fates>, Problem> {
+    let body = body.map_err(|why| Problem::bad_request(why.body_text()))?;
+    received_all(&app.handoffs, &body).await
+}
+
+/// Takes the parcels of several moves in, and says what came of each.
+///
+/// # Errors
+/// A problem when the body is no bundle of parcels.
+pub(crate) async fn received_all(handoffs: &Handoffs, body: &[u8]) -> Result<Json<Fates>, Problem> {
+    let pieces = Bundle::read(body).map_err(|why| Problem::bad_request(why.to_string()))?;
+    Ok(Json(handoffs.take_all(pieces).await))
 }
 
 /// Takes a parcel in, and says what came of it.

@@ -1,5 +1,5 @@
-//! How one target's rows travel from pod to pod: what is sent of each table ([`plan`]), in which form ([`parcel`]), how it is
-//! read ([`copy`]), how what changes meanwhile is noticed ([`follow`]), how it is taken in elsewhere ([`import`]), and what
+//! How one target's rows travel from pod to pod: what is sent of each table ([`plan`]), in which form ([`parcel`], [`bundle`]), how
+//! it is read ([`copy`]), how what changes meanwhile is noticed ([`follow`]), how it is taken in elsewhere ([`import`]), and what
 //! the database records about it ([`ledger`]). Decides nothing about owners, and knows no network.
 //!
 //! ```text
@@ -7,6 +7,7 @@
 //! reader                └─ rows ──▸       └─ rows ──▸      └─ rows, end ──▸   (each from a state of its own, whole)
 //! ```
 
+mod bundle;
 mod copy;
 mod follow;
 mod import;
@@ -14,10 +15,11 @@ mod ledger;
 mod parcel;
 mod plan;
 
+pub(crate) use bundle::{Bundle, Piece};
 pub(crate) use copy::{NotSent, Packed, Sender, Snapshot, Snapshots};
 pub(crate) use follow::{Changed, Follower};
 pub(crate) use import::{Importer, NotTaken, Taken};
-pub(crate) use ledger::Standing;
+pub(crate) use ledger::{Incoming, Outgoing, Standing};
 pub(crate) use parcel::Parcel;
 pub(crate) use plan::Plan;
 

@@ -6,7 +6,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 use sha2::{Digest, Sha256};
 use shared::Epoch;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// The version of this form. A receiver takes its own and the one before.
 pub(super) const VERSION: u16 = 1;
@@ -197,9 +197,10 @@ impl Parcel {
         self.number == 0
     }
 
-    /// Returns for how long the target had been frozen when the end was written, in milliseconds; none without an end.
-    pub(crate) fn frozen_ms(&self) -> Option<u64> {
-        self.parts.iter().find_map(|part| if let Part::End(end) = part { Some(end.frozen_ms) } else { None })
+    /// Returns for how long the target had been frozen when the end was written; nothing without an end.
+    pub(crate) fn frozen(&self) -> Duration {
+        let end = |part: &Part| if let Part::End(end) = part { Some(end.frozen_ms) } else { None };
+        Duration::from_millis(self.parts.iter().find_map(end).unwrap_or_default())
     }
 
     /// Returns how many rows it brings or takes away.

@@ -6,7 +6,7 @@ use crate::{
 };
 use proptest::prelude::*;
 use shared::{Epoch, MoveId, TargetId, wire::data::ExportHead};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 
 const MIGRATION: &str = "
@@ -228,7 +228,7 @@ fn a_small_target_arrives_whole_in_one_parcel() {
     };
     sender.all(&snapshot, false, || 4, &mut sink).expect("sent");
     assert_eq!(parcels.len(), 1);
-    assert_eq!(Parcel::read(&parcels[0]).expect("a parcel").frozen_ms(), Some(4));
+    assert_eq!(Parcel::read(&parcels[0]).expect("a parcel").frozen(), Duration::from_millis(4));
     let taken = to.take(&parcels[0]).expect("taken");
     assert!(taken.whole.is_some());
     assert!(to.all_of(&target()).is_empty(), "nothing of it is the target's before the switch");
@@ -427,6 +427,23 @@ fn a_target_of_which_only_the_fence_is_left_may_begin_anew_and_one_that_waits_fo
     assert!(to.store.is_unsettled(&target()).expect("read"), "it came, and its move is not over");
     to.store.import_leaves(MoveId(3)).expect("written");
     assert!(!to.store.is_unsettled(&target()).expect("read"));
+}
+
+#[test]
+fn a_bundle_gives_back_what_was_put_in_and_is_refused_when_it_is_cut() {
+    let parcel = |number| parcel::Parcel { attempt: 3, number, parts: Vec::new() };
+    let mut bundle = Bundle::default();
+    for (id, number) in [(7, 0), (7, 1), (9, 0)] {
+        bundle.add(MoveId(id), &parcel(number).write().expect("written"));
+    }
+    bundle.stamp(|id| Duration::from_millis(id.0 * 10));
+    let bytes = bundle.into_bytes();
+    let pieces = Bundle::read(&bytes).expect("a bundle");
+    let pieces: Vec<_> = pieces.into_iter().map(|piece| (piece.id.0, piece.frozen.as_millis(), piece.parcel)).collect();
+    assert_eq!(pieces, [(7, 70, parcel(0)), (7, 70, parcel(1)), (9, 90, parcel(0))]);
+    for end in [1, 15, 16, bytes.len() - 1] {
+        assert!(Bundle::read(&bytes[..end]).is_err(), "cut at {end}");
+    }
 }
 
 proptest! {

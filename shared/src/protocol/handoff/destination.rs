@@ -135,6 +135,11 @@ impl Destination {
         !matches!(self.stage, Stage::Waiting | Stage::Coming | Stage::Failed(_))
     }
 
+    /// Returns whether what came is not wanted, and is being dropped.
+    pub fn is_dropping(&self) -> bool {
+        self.stage == Stage::Dropping
+    }
+
     /// Returns whether it is over.
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
