@@ -3,6 +3,7 @@
 
 mod cluster;
 mod load;
+mod moves;
 mod processes;
 mod report;
 mod smoke;
@@ -14,14 +15,17 @@ use crate::exit::Failure;
 pub(crate) enum Verb {
     /// A whole cluster of its own: time to the first answer, memory, events per second, CPU per event
     Smoke(smoke::Args),
+    /// How long a target accepts no event while it moves, by its size; in a cluster of its own
+    Move(moves::Args),
 }
 
 /// Measures.
 ///
 /// # Errors
-/// When the cluster does not come up, or an event is not answered.
+/// When the cluster does not come up, an event is not answered, or a move does not end.
 pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Smoke(args) => smoke::run(args).await,
+        Verb::Move(args) => moves::run(args).await,
     }
 }

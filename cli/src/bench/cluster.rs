@@ -29,6 +29,8 @@ pub(super) struct Cluster {
 pub(super) struct Found {
     /// http-service.
     pub(super) http_url: String,
+    /// config-service.
+    pub(super) config_url: String,
     /// What events are signed with.
     pub(super) secrets: Made,
 }
@@ -68,7 +70,7 @@ impl Cluster {
             if let Some(cluster) = home.cluster()?
                 && let Some(secrets) = Made::load(&home)?
             {
-                return Ok(Found { http_url: cluster.http_url, secrets });
+                return Ok(Found { http_url: cluster.http_url, config_url: cluster.config_url, secrets });
             }
             if let Some(status) = self.child.try_wait().map_err(Failure::error)? {
                 return Err(Failure::error(format!("the cluster ended with {status}: {}", self.said())));

@@ -9,12 +9,19 @@ use crate::{
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
 use shared::http::Client;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How often the first answer is asked for.
 const POLL: Duration = Duration::from_millis(10);
+
+/// Bytes of one long text.
+const TEXT: u64 = 100_000;
+
+/// The events that fill one target are fewer than two to this.
+const FILL: u32 = 20;
 
 /// How large a load is.
 #[derive(Debug, Clone, Copy)]
@@ -65,12 +72,39 @@ impl Load {
 
     /// Makes the `n`th event.
     fn event(&self, n: u32) -> Webhook {
+        self.command(n, n % self.size.targets, Vec::new())
+    }
+
+    fn command(&self, n: u32, target: u32, options: Vec<Value>) -> Webhook {
         let id = self.first.wrapping_add(u64::from(n) << 1).to_string();
-        let guild = (1_000_000 + n % self.size.targets).to_string();
-        let said =
-            discord::Said { guild: Some(&guild), channel: "2", user: "3", command: "stats", options: Vec::new() };
+        let guild = guild(target).to_string();
+        let said = discord::Said { guild: Some(&guild), channel: "2", user: "3", command: "stats", options };
         let body = Bytes::from(discord::interaction(&id, &said).to_string());
         discord::sign(&self.key, "/webhooks/discord", self.seconds, body)
+    }
+
+    /// Returns the name of the `n`th target.
+    pub(super) fn target(&self, n: u32) -> String {
+        format!("discord:guild:{}", guild(n))
+    }
+
+    /// Sends events with long texts to the `n`th target until the journal of them has about so many bytes.
+    ///
+    /// # Errors
+    /// When one is not answered with a 2xx.
+    pub(super) async fn fill(&self, http: &Client, n: u32, bytes: u64) -> Result<(), Failure> {
+        let events = bytes.div_ceil(TEXT).max(1);
+        let text = "x".repeat(usize::try_from(bytes / events).unwrap_or_default());
+        let (events, first) = (u32::try_from(events).map_err(Failure::error)?, 1 + (n << FILL));
+        let filling = (0..events).map(|i| {
+            let option = json!({"name": "text", "type": 3, "value": text});
+            self.command(first + i, n, vec![option])
+        });
+        stream::iter(filling)
+            .map(|event| async move { post(http, &event).await })
+            .buffer_unordered(self.size.concurrency)
+            .try_for_each(|_| async { Ok(()) })
+            .await
     }
 
     /// Makes and signs everything.
@@ -122,6 +156,11 @@ impl Signed {
         each.sort_unstable();
         Ok(Timing { all, each })
     }
+}
+
+/// Returns the number of the `n`th target's guild.
+fn guild(n: u32) -> u32 {
+    1_000_000 + n
 }
 
 async fn send(http: &Client, events: &[Webhook], concurrency: usize) -> Result<Vec<Duration>, Failure> {

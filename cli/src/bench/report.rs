@@ -82,12 +82,14 @@ impl Span {
     /// Sums a load's timing up.
     pub(super) fn of(timing: &Timing, events: u32) -> Self {
         let seconds = timing.all.as_secs_f64();
-        let at = |part: f64| {
-            let last = timing.each.len().saturating_sub(1);
-            let each = timing.each.get((last as f64 * part).round() as usize).copied();
-            each.unwrap_or(Duration::ZERO).as_secs_f64() * 1_000.0
-        };
+        let at = |part: f64| Self::percentile(&timing.each, part).as_secs_f64() * 1_000.0;
         Self { seconds, events_per_second: f64::from(events) / seconds, p50_ms: at(0.5), p99_ms: at(0.99) }
+    }
+
+    /// Returns the duration that this part of all, from the shortest on, does not exceed.
+    pub(super) fn percentile(sorted: &[Duration], part: f64) -> Duration {
+        let last = sorted.len().saturating_sub(1);
+        sorted.get((last as f64 * part).round() as usize).copied().unwrap_or(Duration::ZERO)
     }
 }
 
