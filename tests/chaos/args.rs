@@ -65,6 +65,9 @@ pub(crate) struct Run {
     /// Only these numbers, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAMES", requires = "numbers")]
     pub(crate) only: Vec<String>,
+    /// How many targets the measured drain has
+    #[arg(long, default_value_t = 10_000, value_name = "N", requires = "numbers")]
+    pub(crate) drained: usize,
     /// The `berth` binary; `story-bot` lies beside it. The one beside this program when it is not given
     #[arg(long, value_name = "PATH")]
     pub(crate) binary: Option<PathBuf>,

@@ -65,8 +65,8 @@ pub(crate) async fn measure(options: &args::Run, plan: &Plan, folder: &Path) -> 
     }
     if wanted("drain") {
         eprintln!("measuring drain");
-        let measured = drain::drain(plan, &folder.join("drain")).await;
-        figures.push(measured.unwrap_or_else(|why| Figure::not_measured("drain", &why)));
+        let measured = drain::drain(plan, &folder.join("drain"), options.drained).await;
+        figures.extend(measured.unwrap_or_else(|why| vec![Figure::not_measured("drain", &why)]));
     }
     Ok(figures)
 }
