@@ -31,6 +31,9 @@ use thread::Thread;
 /// The milliseconds of the database's clock.
 const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
+/// Statements that are kept prepared: more than are asked again and again.
+const STATEMENTS: usize = 64;
+
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -51,6 +54,7 @@ impl Sqlite {
         let mut connection = Connection::open(path).map_err(|why| cannot_open(path, &why))?;
         configure(&mut connection).map_err(|why| cannot_open(path, &why))?;
         migrate(&mut connection)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let thread = Thread::start(connection, lock, queue).map_err(|why| cannot_open(path, &why))?;
         Ok(Self { thread })
     }
@@ -63,6 +67,7 @@ impl Sqlite {
     pub fn in_memory() -> Result<Self, StoreError> {
         let mut connection = Connection::open_in_memory().map_err(|why| cannot_open(Path::new(":memory:"), &why))?;
         migrate(&mut connection)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self { thread: Thread::none(connection) })
     }
 
@@ -166,12 +171,9 @@ impl Store for Sqlite {
         self.transaction(move |db| {
             #[cfg(feature = "plant")]
             let term = if plant::on(Bug::ZombieLeader) { newest(db)? } else { term };
-            let renewed = db
-                .execute(
-                    &format!("UPDATE leader_lease SET expires_ms = {NOW_MS} + ?2 WHERE term = ?1"),
-                    params![signed(term.0)?, millis(lease)],
-                )
-                .map_err(rejected)?;
+            let sql = format!("UPDATE leader_lease SET expires_ms = {NOW_MS} + ?2 WHERE term = ?1");
+            let params = params![signed(term.0)?, millis(lease)];
+            let renewed = db.prepare_cached(&sql).and_then(|mut renew| renew.execute(params)).map_err(rejected)?;
             if renewed == 1 { Ok(()) } else { Err(StoreError::Fenced) }
         })
     }
@@ -272,14 +274,11 @@ impl Store for Sqlite {
 
     fn follow(&self, position: Position, limit: usize) -> Answer<'_, Followed> {
         self.transaction(move |db| {
+            let sql =
+                format!("SELECT edits, e.term, address, max(expires_ms - {NOW_MS}, 0) FROM leader, leader_lease e");
             let (edits, term, address, remaining): (i64, i64, String, i64) = db
-                .query_row(
-                    &format!(
-                        "SELECT edits, e.term, address, max(expires_ms - {NOW_MS}, 0) FROM leader, leader_lease e"
-                    ),
-                    [],
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-                )
+                .prepare_cached(&sql)
+                .and_then(|mut find| find.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))))
                 .map_err(rejected)?;
             let (edits, remaining) = (unsigned(edits)?, Duration::from_millis(unsigned(remaining)?));
             let edited = if edits == position.edits {
@@ -318,9 +317,8 @@ fn everything(db: &Transaction<'_>, revision: Revision, epoch: Epoch, settled: i
 fn log(db: &Transaction<'_>, after: Revision, limit: usize) -> Result<Log, StoreError> {
     let after = bound(after.0);
     let (newest, oldest): (i64, Option<i64>) = db
-        .query_row("SELECT revision, (SELECT min(revision) FROM change) FROM leader", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .prepare_cached("SELECT revision, (SELECT min(revision) FROM change) FROM leader")
+        .and_then(|mut find| find.query_row([], |row| Ok((row.get(0)?, row.get(1)?))))
         .map_err(rejected)?;
     if !covers(newest, oldest, after) {
         return Ok(Log::Gone);
@@ -352,15 +350,14 @@ fn advance(
 ) -> Result<(Revision, Epoch, u64), StoreError> {
     #[cfg(feature = "plant")]
     let term = if plant::on(Bug::ZombieLeader) { newest(db)? } else { term };
+    let sql = format!(
+        "UPDATE leader SET revision = revision + ?2, epoch = max(epoch, ?4) + ?3 WHERE term = ?1
+         RETURNING revision, epoch, {NOW_MS}"
+    );
+    let params = params![signed(term.0)?, signed(revisions as u64)?, signed(epochs as u64)?, signed(floor.0)?];
     let (revision, epoch, now_ms): (i64, i64, i64) = db
-        .query_row(
-            &format!(
-                "UPDATE leader SET revision = revision + ?2, epoch = max(epoch, ?4) + ?3 WHERE term = ?1
-                 RETURNING revision, epoch, {NOW_MS}"
-            ),
-            params![signed(term.0)?, signed(revisions as u64)?, signed(epochs as u64)?, signed(floor.0)?],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
+        .prepare_cached(&sql)
+        .and_then(|mut update| update.query_row(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
         .optional()
         .map_err(rejected)?
         .ok_or(StoreError::Fenced)?;

@@ -39,6 +39,11 @@ impl Faults {
         self.open.clear();
     }
 
+    /// Whether nothing is broken any more.
+    pub(crate) fn are_over(&self) -> bool {
+        self.stopped
+    }
+
     fn pod(&mut self) -> Node {
         Node::Pod(self.draw.below(u64::from(PODS)) as u8)
     }
@@ -272,6 +277,11 @@ impl World {
             let lasts = self.faults.draw.between(lasts / 4, lasts);
             let (undo, lasts) = self.cuts(&hears_nothing, lasts);
             self.mends_after(undo, lasts);
+            // Some come back as another process than the one that promised.
+            if self.faults.draw.chance(300) {
+                self.agenda.put(self.now + lasts, Happening::Crash(witness));
+                self.agenda.put(self.now + lasts + 200 * MS, Happening::Start(witness));
+            }
         }
         let away = (0..PLANES).map(Node::Plane).chain(far.into_iter().map(|(_, other)| other));
         away.flat_map(|other| [(pod, other), (other, pod)]).collect()

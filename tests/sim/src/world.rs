@@ -61,6 +61,8 @@ pub(crate) enum Happening {
     Alone,
     /// A process starts.
     Start(Node),
+    /// A process ends at once.
+    Crash(Node),
     /// Faults end for good.
     Heal,
     /// A second has passed.
@@ -217,6 +219,8 @@ impl World {
                 self.look_around();
             }
             Happening::Start(node) => self.starts(node),
+            Happening::Crash(node) if !self.faults.are_over() => self.kill(node),
+            Happening::Crash(_) => {}
             Happening::Heal => self.heal(),
             Happening::Second => {
                 self.look_around();

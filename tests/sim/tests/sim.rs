@@ -22,6 +22,12 @@ fn number(name: &str) -> Option<u64> {
     setting(name).and_then(|text| text.parse().ok())
 }
 
+/// How many runs at once.
+fn cores() -> usize {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    number("BERTH_SIM_CORES").map_or(all, |cores| cores as usize)
+}
+
 /// Returns the kind of day of this name.
 fn day(name: &str) -> Option<Day> {
     [Day::Ordinary, Day::Apart, Day::Alone].into_iter().find(|day| format!("{day:?}") == name)
@@ -40,7 +46,7 @@ fn failures(seeds: &[(u64, Day)]) -> Vec<Report> {
         }
         broken
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     let mut all: Vec<Report> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("a run does not panic")).collect()
@@ -56,7 +62,7 @@ fn none(broken: &[Report]) {
         .map(|report| {
             let (seed, day) = (report.seed, report.day);
             format!(
-                "{day:?} seed {seed}: {}\n  alone: BERTH_SIM_SEED={seed} BERTH_SIM_DAY={day:?} ./sim one_seed",
+                "{day:?} seed {seed}: {}\n  alone: BERTH_SIM_SEED={seed} BERTH_SIM_DAY={day:?} cargo test -p berth-sim one_seed -- --nocapture",
                 report.broken[0]
             )
         })
