@@ -27,6 +27,7 @@ mod registration;
 pub mod simulation;
 mod standing;
 mod upkeep;
+mod view;
 
 pub(crate) use burial::Proof;
 pub(crate) use errand::Errand;
@@ -35,26 +36,27 @@ pub(crate) use feed::{Feed, From};
 pub(crate) use leadership::lead;
 pub(crate) use moves::{Limits, Marking};
 pub(crate) use standing::Standing;
+pub(crate) use upkeep::USED_STEP_MS;
+pub(crate) use view::View;
 
 use crate::{
-    domain::{Batch, By, Change, Model, PodRecord, Snapshot},
+    domain::{By, Change, Model, Snapshot},
     options::Options,
-    planner::{self, Policy, Wanted},
+    planner::{Policy, Wanted},
     store::{EventFilter, KeptAnswer, Log, MoveFilter, Reign, Store, StoreError},
 };
 use burial::Burial;
-use fleet::Fleet;
 use hub::Hub;
 use mirror::{Ask, Following};
-use moves::{Moves, Stands, Wish, World};
+use moves::{Stands, Wish};
 use shared::protocol::{handoff, leader};
 use shared::settings::Secret;
 use shared::wire::admin::{
-    DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, PodStatus, TargetLossAccepted,
+    DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, TargetLossAccepted,
 };
 use shared::wire::control::{Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered};
 use shared::wire::handoff::{Move, Reported, Reports};
-use shared::{Mono, MoveId, PodId, Revision, TargetId, Term, lease::LeaseTerms, shutdown::Shutdown};
+use shared::{MoveId, PodId, Revision, TargetId, Term, lease::LeaseTerms, shutdown::Shutdown};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -107,7 +109,8 @@ impl Settings {
     /// Takes the settings from the flags; `address` is where this process is reached, `token` what it presents to others.
     pub(crate) fn new(options: &Options, address: String, token: Option<Secret>) -> Self {
         let (heartbeat, duration, fence_after) = (options.heartbeat, options.lease, options.fence_after);
-        let terms = LeaseTerms { heartbeat, duration, fence_after, ..LeaseTerms::default() };
+        let margin = options.lease_margin.max(duration / 20);
+        let terms = LeaseTerms { heartbeat, duration, margin, fence_after, ..LeaseTerms::default() };
         let policy = Policy {
             targets: options.pod_targets,
             events_per_second: options.pod_events,
@@ -215,100 +218,6 @@ impl fmt::Debug for Command {
             Self::Snapshot(..) => "Snapshot",
             Self::Read(..) => "Read",
         })
-    }
-}
-
-/// What the leader knows, for those who only read.
-pub(crate) struct View<'a> {
-    /// The leader's term.
-    pub(crate) term: Term,
-    /// Pods and assignments.
-    pub(crate) model: &'a Model,
-    /// How long ago the database last confirmed that this leader leads.
-    pub(crate) confirmed: Duration,
-    /// Why nothing is granted nor placed, when a pod has seen what this database does not have.
-    pub(crate) behind: Option<&'a ControlError>,
-    generation_seen: u32,
-    fleet: &'a Fleet,
-    moves: &'a Moves,
-    settings: &'a Settings,
-    now: Mono,
-}
-
-impl View<'_> {
-    /// Returns a pod as it stands now.
-    pub(crate) fn pod(&self, pod: &PodId) -> Option<PodStatus> {
-        self.model.pod(pod).map(|record| self.status(record))
-    }
-
-    /// Returns how placement sees each pod for a target now, the one it would choose first.
-    pub(crate) fn candidates(&self, target: &TargetId) -> Vec<planner::Seen> {
-        planner::explain(&self.fleet.candidates(self.model, self.now), &self.settings.policy, target)
-    }
-
-    fn status(&self, record: &PodRecord) -> PodStatus {
-        let mut status = self.fleet.status(record, self.model, self.now);
-        self.moves.complete(&mut status, self.model);
-        status
-    }
-
-    /// Returns a move that is not over, with what was reported of its progress.
-    pub(crate) fn moving(&self, id: MoveId) -> Option<Move> {
-        self.moves.shown(self.model, id)
-    }
-
-    /// Returns whether a committed move would be closed by being called off.
-    pub(crate) fn would_close(&self, id: MoveId) -> bool {
-        Moves::would_close(self.model, id)
-    }
-
-    /// Says what a move of a target would be.
-    pub(crate) fn would_move(&self, target: &TargetId, to: Option<&PodId>, actor: &str) -> Result<Move, ControlError> {
-        let fleet = self.fleet.candidates(self.model, self.now);
-        let world = World { model: self.model, fleet: &fleet, policy: &self.settings.policy, now: self.now };
-        self.moves.would_move(&world, target, to, actor)
-    }
-
-    /// Says what would stand when something was said of a pod.
-    pub(crate) fn would_mark(&self, pod: &PodId, marking: Marking) -> Result<PodMarked, ControlError> {
-        moves::would_mark(self.model, pod, marking)
-    }
-
-    /// Says what the loss of a pod's data would mean.
-    pub(crate) fn would_lose(&self, pod: &PodId) -> Result<DataLossAccepted, ControlError> {
-        loss::would_lose(pod, self.model, self.fleet, self.now)
-    }
-
-    /// Says what the loss of one target's data would mean.
-    pub(crate) fn would_lose_of(&self, target: &TargetId) -> Result<TargetLossAccepted, ControlError> {
-        loss::would_lose_of(target, self.model)
-    }
-
-    /// Says why nothing is placed although this process leads; none when it is.
-    pub(crate) fn stopped(&self) -> Option<String> {
-        let unsettled = || ControlError::Unsettled(self.model.epoch().generation()).to_string();
-        let behind = self.behind.map(|why| format!("{why}: begin a new generation, or bring back the newest database"));
-        behind.or_else(|| (!self.model.is_settled()).then(unsettled))
-    }
-
-    /// Says what the death of a pod would mean.
-    pub(crate) fn would_bury(&self, pod: &PodId, proof: &Proof) -> Result<DeadDeclared, ControlError> {
-        burial::would_bury(pod, proof, self.model, self.fleet, self.now)
-    }
-
-    /// Says what a new generation would mean.
-    pub(crate) fn would_begin_generation(&self) -> GenerationBegun {
-        generation::would_begin(self.model, self.generation_seen)
-    }
-
-    /// Says whether an errand could be done.
-    pub(crate) fn would_do(&self, errand: &Errand) -> Result<(), ControlError> {
-        errand::check(errand, self.model, &Batch::default(), self.settings.max_tokens)
-    }
-
-    /// Returns all pods as they stand now, by name.
-    pub(crate) fn pods(&self) -> impl Iterator<Item = PodStatus> {
-        self.model.pods().map(|record| self.status(record))
     }
 }
 

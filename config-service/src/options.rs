@@ -45,6 +45,10 @@ pub struct Options {
     /// D: how long a pod's lease lasts
     #[arg(long, env = "BERTH_LEASE", default_value = "6s", value_parser = duration, value_name = "TIME")]
     pub lease: Duration,
+    /// M: how long the leader waits beyond D before it takes a lease for over, at least a twentieth of D: two clocks may differ
+    /// by so much, and by how late a process notices the time
+    #[arg(long, env = "BERTH_LEASE_MARGIN", default_value = "1s", value_parser = duration, value_name = "TIME")]
+    pub lease_margin: Duration,
     /// How often pods renew it
     #[arg(long, env = "BERTH_HEARTBEAT", default_value = "1s", value_parser = duration, value_name = "TIME")]
     pub heartbeat: Duration,

@@ -31,7 +31,7 @@ use std::{
 use tokio::runtime::Runtime;
 
 /// How long the bench waits, in real time, for what has to happen.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What a sender waits, by the bench's clock, and by the real one too: long, so that a slow machine fails no test. An event
 /// is deferred when its platform wants it, however long its sender waits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -71,12 +71,27 @@ impl Bench {
 
     /// Makes a bench with other settings than the defaults.
     pub fn with(bot: impl Into<Bot>, change: impl FnOnce(&mut Options)) -> Self {
-        let folder = std::env::temp_dir().join(format!("berth-bench-{}", uuid::Uuid::now_v7()));
-        let folder = folder.to_str().expect("the temporary folder has a plain name").to_owned();
-        let mut options = Line::parse_from(["bench", "--pod", "gateway-0", "--data", &folder]).options;
+        let mut options = Self::options();
         change(&mut options);
         let clock = ManualClock::new(BEGINS_MS);
-        let ownership = Ownership::new(options.pod.clone(), Arc::new(clock.clone()), LeaseTerms::default());
+        Self::by_clock(bot.into(), options, Arc::new(clock.clone()), clock)
+    }
+
+    /// Makes a bench whose engine reads `read`, a clock that shows what `clock` says.
+    #[cfg(test)]
+    pub(crate) fn reading(
+        bot: impl Into<Bot>,
+        change: impl FnOnce(&mut Options),
+        read: impl FnOnce(ManualClock) -> Arc<dyn Clock>,
+    ) -> Self {
+        let mut options = Self::options();
+        change(&mut options);
+        let clock = ManualClock::new(BEGINS_MS);
+        Self::by_clock(bot.into(), options, read(clock.clone()), clock)
+    }
+
+    fn by_clock(bot: Bot, options: Options, read: Arc<dyn Clock>, clock: ManualClock) -> Self {
+        let ownership = Ownership::new(options.pod.clone(), read, LeaseTerms::default());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -88,13 +103,19 @@ impl Bench {
             ownership,
             clock,
             options,
-            bot: bot.into(),
+            bot,
             metrics: Metrics::new(),
             next: AtomicU64::new(1),
         };
         bench.renew_lease();
         bench.open();
         bench
+    }
+
+    fn options() -> Options {
+        let folder = std::env::temp_dir().join(format!("berth-bench-{}", uuid::Uuid::now_v7()));
+        let folder = folder.to_str().expect("the temporary folder has a plain name").to_owned();
+        Line::parse_from(["bench", "--pod", "gateway-0", "--data", &folder]).options
     }
 
     fn open(&mut self) {

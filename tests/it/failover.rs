@@ -52,6 +52,7 @@ async fn a_gateway_that_is_gone_has_heirs_and_gets_everything_back_when_it_retur
     let mut cluster = Setup::default().with("BERTH_PARK_TELEGRAM", "300ms").start().await;
     let chats = chats_on(&cluster, "gateway-1").await;
     let before = cluster.assignment(chats[0]).await.expect("known").epoch;
+    cluster.leases_are_kept(3).await;
     cluster.gateway("gateway-1").kill().await;
     let took = inherited(&cluster, "gateway-1", &chats, Instant::now()).await;
     println!("reassigned {took:?} after kill -9");

@@ -14,10 +14,11 @@ use http::Method;
 use serde_json::Value;
 use shared::wire::{
     admin::{Health, PodList, PodStatus, TargetList},
-    control::{Assignment, TargetState},
+    control::{Assignment, PodState, TargetState},
 };
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// The token the services know each other by.
 pub const SERVICE_TOKEN: &str = "story-service-token";
@@ -421,8 +422,8 @@ impl Cluster {
         telegram::signed(&self.keys, telegram::message(chat, update, "hello").to_string().as_bytes())
     }
 
-    /// Waits until each of the `pods` gateways has its lease and a witness config with all others on disk. Before that one
-    /// may believe to be alone, and serves without anybody's promise.
+    /// Waits until each of the `pods` gateways has its lease and a witness config with all others on disk, and the leader knows
+    /// that. Before that one may believe to be alone: it serves without anybody's promise, and nobody may fail it over.
     pub async fn leases_are_kept(&self, pods: usize) {
         for pod in self.gateways.iter().map(|role| role.name().to_owned()) {
             let file = self.pod_folder(&pod).join("lease.json");
@@ -434,6 +435,16 @@ impl Cluster {
                     (kept.pointer("/note/witnesses/pods")?.as_array()?.len() == pods - 1).then_some(())
                 },
             )
+            .await;
+        }
+        // What is on disk is acknowledged with the next heartbeat; one may have been under way.
+        for _ in 0..2 {
+            let since = Instant::now();
+            eventually("every pod has sent a heartbeat", Duration::from_secs(60), async || {
+                let most = since.elapsed();
+                let later = |row: &PodStatus| row.lease_age_ms.is_some_and(|age| Duration::from_millis(age) < most);
+                self.pods().await.iter().filter(|row| row.state == PodState::Ready).all(later).then_some(())
+            })
             .await;
         }
     }

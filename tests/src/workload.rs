@@ -12,12 +12,15 @@ use shared::platform::{REFUSAL_TEXT, UNSURE_TEXT};
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 /// The `n`th event of the `i`th target: which target, which id, and the signed delivery.
 #[derive(Debug, Clone)]
@@ -115,6 +118,8 @@ impl Poster {
 pub struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
+    /// How long each event took, from its first attempt to its acknowledgement.
+    took: Arc<Mutex<Vec<Duration>>>,
     workers: JoinSet<BTreeMap<String, Vec<String>>>,
 }
 
@@ -122,17 +127,21 @@ impl Load {
     /// Feeds the targets `first..first + targets`, each by a worker of its own, until it is stopped.
     pub fn start(poster: &Poster, first: u64, targets: u64) -> Self {
         let (stop, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let took = Arc::<Mutex<Vec<Duration>>>::default();
         let mut workers = JoinSet::new();
         for i in first..first + targets {
             let (poster, stop, count) = (poster.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+            let took = Arc::clone(&took);
             workers.spawn(async move {
                 let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
                 for n in 0.. {
+                    let began = Instant::now();
                     let (planned, _) = poster
                         .insist(i, n, 2_000)
                         .await
                         .unwrap_or_else(|| panic!("event {n} of target {i} never got in"));
                     taken.entry(planned.target).or_default().push(planned.id);
+                    took.lock().unwrap_or_else(PoisonError::into_inner).push(began.elapsed());
                     count.fetch_add(1, Ordering::SeqCst);
                     if stop.load(Ordering::SeqCst) {
                         break;
@@ -141,7 +150,14 @@ impl Load {
                 taken
             });
         }
-        Self { stop, acknowledged, workers }
+        Self { stop, acknowledged, took, workers }
+    }
+
+    /// Returns how long events took that were acknowledged since this was last asked: the shortest time first.
+    pub fn took(&self) -> Vec<Duration> {
+        let mut took = std::mem::take(&mut *self.took.lock().unwrap_or_else(PoisonError::into_inner));
+        took.sort_unstable();
+        took
     }
 
     /// Returns how many events have been acknowledged so far.

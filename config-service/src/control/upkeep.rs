@@ -17,7 +17,7 @@ const TRIM_STEP: u64 = 1_000;
 const LOOK: Duration = Duration::from_secs(60);
 
 /// How exactly the use of a token is noted, in milliseconds.
-const USED_STEP_MS: u64 = 600_000;
+pub(crate) const USED_STEP_MS: u64 = 600_000;
 
 /// The upkeep of one term.
 #[derive(Debug)]

@@ -353,4 +353,6 @@ impl Model {
 }
 
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! leader knows at once that one was revoked, a follower when it has looked.
 
 use super::{Api, docs::Access};
-use crate::control::ControlError;
+use crate::control::{ControlError, USED_STEP_MS};
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts};
 use sha2::{Digest, Sha256};
@@ -149,8 +149,7 @@ pub(super) fn known(headers: &HeaderMap, api: &Api) -> Result<Known, Problem> {
         Ok(()) => return Ok(Known::Actor(Actor { name: ADMIN.to_owned(), role: Role::Admin })),
         Err(unknown) => unknown,
     };
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let Some(secret) = given.filter(|given| given.starts_with(PREFIX.as_bytes())) else { return Err(unknown) };
+    let Some(secret) = secret(headers) else { return Err(unknown) };
     let standing = api.control.standing();
     let standing = standing.ok_or_else(|| ControlError::NotLeader { leader: api.control.leader() })?;
     let now_ms = api.clock.wall_ms();
@@ -160,6 +159,20 @@ pub(super) fn known(headers: &HeaderMap, api: &Api) -> Result<Known, Problem> {
         api.control.used(&token.id, now_ms);
     }
     Ok(Known::Actor(Actor { name: token.name.clone(), role: token.role }))
+}
+
+/// Returns the secret of a token of the database, as the request presents it.
+fn secret(headers: &HeaderMap) -> Option<&[u8]> {
+    let given = headers.get(header::AUTHORIZATION)?.as_bytes().strip_prefix(b"Bearer ")?;
+    given.starts_with(PREFIX.as_bytes()).then_some(given)
+}
+
+/// Returns whether the request has a token whose use is known to have been so long ago that it is to be noted again.
+pub(super) fn is_to_be_noted(headers: &HeaderMap, api: &Api) -> bool {
+    let (Some(secret), Some(standing)) = (secret(headers), api.control.standing()) else { return false };
+    let now_ms = api.clock.wall_ms();
+    let token = standing.token(&hash(secret), now_ms);
+    token.is_some_and(|token| now_ms > token.used_ms.unwrap_or_default().saturating_add(USED_STEP_MS))
 }
 
 /// Returns what is kept of a secret: its SHA-256, in hex.

@@ -3,6 +3,7 @@
 
 use super::{
     Api,
+    auth::is_to_be_noted,
     docs::{Answerer, Doc},
 };
 use crate::control::ControlError;
@@ -27,6 +28,9 @@ use tokio::sync::Semaphore;
 /// Marks a request that was passed on: it is not passed on again.
 const PASSED_ON: HeaderName = HeaderName::from_static("berth-passed-on");
 
+/// How long it is waited after the leader was told of a token's use, before it is told of another.
+const NOTED: Duration = Duration::from_secs(1);
+
 /// What passing on takes. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
 pub(super) struct PassOn(Arc<Inner>);
@@ -38,6 +42,8 @@ struct Inner {
     seats: Semaphore,
     /// The way to the leader that was used last.
     client: Mutex<Option<Client>>,
+    /// Held while the leader is told of a token's use.
+    noting: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +61,8 @@ impl PassOn {
             let route = Route { by: doc.by, change: doc.keyed };
             routes.entry(doc.path).or_default().push((doc.method.clone(), route));
         }
-        Self(Arc::new(Inner { api, routes, seats: Semaphore::new(most), client: Mutex::default() }))
+        let (seats, noting) = (Semaphore::new(most), Arc::new(Semaphore::new(1)));
+        Self(Arc::new(Inner { api, routes, seats, client: Mutex::default(), noting }))
     }
 
     fn route(&self, request: &Request) -> Option<Route> {
@@ -113,6 +120,28 @@ impl PassOn {
         })
     }
 
+    /// A follower answers for itself; the leader, which alone writes, is shown the caller's token now and then, so that its
+    /// use is noted. One at a time, and nobody waits for it. Where reads are open, nobody looks at a reader's token.
+    fn note(&self, headers: &HeaderMap) {
+        let Inner { api, noting, .. } = &*self.0;
+        if api.open_reads || api.control.leads() || headers.contains_key(PASSED_ON) || !is_to_be_noted(headers, api) {
+            return;
+        }
+        let client = api.control.leader().and_then(|leader| self.client(&leader));
+        let (Some(client), Ok(turn)) = (client, Arc::clone(noting).try_acquire_owned()) else { return };
+        let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let headers = [("authorization".to_owned(), said.to_owned()), (PASSED_ON.as_str().to_owned(), "1".to_owned())];
+        let client = client.within(api.patience);
+        shared::shutdown::spawn(async move {
+            if let Err(why) = client.exchange(Method::GET, "/v1/leader", &headers, Bytes::new()).await {
+                tracing::debug!(error = %why, "the leader could not be told that a token was used");
+            }
+            // It takes a moment until this is known here.
+            tokio::time::sleep(NOTED).await;
+            drop(turn);
+        });
+    }
+
     async fn read(&self, body: Body) -> Result<Bytes, Problem> {
         let Api { max_body, patience, .. } = &self.0.api;
         let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "the body did not arrive in time");
@@ -142,6 +171,7 @@ fn lost(leader: &str, why: &str) -> Problem {
 /// The layer: lets through what this process can answer, and passes on the rest.
 pub(super) async fn pass_on(State(way): State<PassOn>, request: Request, next: Next) -> Response {
     let Some(route) = way.route(&request).filter(|route| way.takes_leader(*route)) else {
+        way.note(request.headers());
         return next.run(request).await;
     };
     match way.pass(request).await {

@@ -16,7 +16,7 @@ use crate::{
 use shared::clock::{Clock, ManualClock};
 use std::sync::{
     OnceLock,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicI64, AtomicU32, Ordering},
 };
 
 const A: &str = "slack:guild:A";

@@ -101,7 +101,18 @@ impl Feed {
                     continue;
                 }
                 let message = serde_json::from_str(&event.data).map_err(|why| Ended::Malformed(why.to_string()))?;
-                *heard = true;
+                if !std::mem::replace(heard, true)
+                    && let Some(after) = &position
+                {
+                    match message {
+                        Watch::Snapshot { .. } | Watch::Resync { .. } => {
+                            tracing::info!(config_service = from, "watching again, from the beginning");
+                        }
+                        Watch::Delta { .. } | Watch::Bookmark { .. } => {
+                            tracing::info!(config_service = from, after, "watching again, from where it was");
+                        }
+                    }
+                }
                 if outage.ended() {
                     tracing::info!(config_service = self.client.base(), "config-service is back");
                 }

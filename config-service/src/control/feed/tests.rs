@@ -1,29 +1,12 @@
 use super::*;
 use crate::domain::PodRecord;
 use crate::store::Sqlite;
-use shared::{LeaseId, shutdown::Shutdown};
+use shared::shutdown::Shutdown;
 
 fn change(revision: u64) -> Change {
-    let info = PodInfo {
-        pod: "gateway-0".parse().expect("valid"),
-        address: "127.0.0.1:1".into(),
-        incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
-        zone: None,
-        capacity: 1.0,
-        revision: Revision(revision),
-    };
-    Change::Pod(PodRecord {
-        info,
-        lease_id: LeaseId(1),
-        schema: 1,
-        version: "test".into(),
-        loss_accepted: false,
-        buried: false,
-        previous: None,
-        report: false,
-        bot: None,
-        marks: Default::default(),
-    })
+    let mut record = PodRecord::sample("gateway-0", "0190163d-8694-739b-aea5-966c26f8ad91");
+    record.info.revision = Revision(revision);
+    Change::Pod(record)
 }
 
 fn feed(hub: &Hub, folder: &tempfile::TempDir, after: u64) -> Feed {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::{Members, Snapshot};
-use shared::wire::control::{BotInfo, Holding, Holdings, Load, PodInfo};
+use shared::wire::control::{BotInfo, Holding, Holdings, Load};
 use shared::{Incarnation, LeaseId, Revision};
 
 fn name(pod: u64) -> PodId {
@@ -20,25 +20,9 @@ fn child(n: u64) -> TargetId {
 }
 
 fn record(pod: u64) -> PodRecord {
-    PodRecord {
-        info: PodInfo {
-            pod: name(pod),
-            address: "127.0.0.1:1".into(),
-            incarnation: life(pod),
-            zone: None,
-            capacity: 1.0,
-            revision: Revision(pod),
-        },
-        lease_id: LeaseId(1),
-        schema: 1,
-        version: "test".into(),
-        loss_accepted: false,
-        buried: false,
-        previous: None,
-        report: false,
-        bot: None,
-        marks: Default::default(),
-    }
+    let mut record = PodRecord::sample(name(pod).as_str(), &life(pod).to_string());
+    record.info.revision = Revision(pod);
+    record
 }
 
 fn dead(pod: u64) -> PodRecord {

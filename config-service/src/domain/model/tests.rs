@@ -3,25 +3,7 @@ use crate::domain::{Batch, Write};
 use shared::wire::control::AssignmentState;
 
 fn pod(name: &str) -> PodRecord {
-    PodRecord {
-        info: PodInfo {
-            pod: name.parse().expect("valid"),
-            address: "127.0.0.1:1".into(),
-            incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
-            zone: None,
-            capacity: 1.0,
-            revision: Revision(0),
-        },
-        lease_id: LeaseId(1),
-        schema: 1,
-        version: "test".into(),
-        loss_accepted: false,
-        buried: false,
-        previous: None,
-        report: false,
-        bot: None,
-        marks: Marks::default(),
-    }
+    PodRecord::sample(name, "0190163d-8694-739b-aea5-966c26f8ad91")
 }
 
 fn assign(target: &str, to: &str, expected: Option<(&str, u64)>) -> Write {

@@ -77,3 +77,19 @@ async fn nothing_is_said_to_be_fenced_while_the_disk_does_not_take_the_mark() {
     let fenced = tokio::time::timeout(Duration::from_secs(60), asking).await.expect("in time").expect("fenced");
     assert_eq!(fenced.lease_id, LeaseId(4));
 }
+
+#[tokio::test]
+async fn a_fence_that_arrives_twice_is_answered_twice_and_marked_once() {
+    let (dir, clock) = (tempfile::tempdir().expect("a folder"), ManualClock::new(0));
+    let (witness, _stop) = start(dir.path(), &clock);
+    witness.said(Input::MarksRead(vec![])).await;
+    witness.extend(question(4)).await.expect("asked");
+    let (one, other) = tokio::join!(witness.fence(fence(4)), witness.fence(fence(4)));
+    let (one, other) = (one.expect("fenced"), other.expect("fenced"));
+    assert_eq!(one, other);
+    clock.advance(Duration::from_secs(2));
+    let later = witness.fence(fence(4)).await.expect("fenced");
+    assert_eq!(later.remaining_ms, one.remaining_ms - 2_000, "the promise is not made longer by being asked about");
+    let mark = Mark { pod: one.pod.clone(), lease_id: LeaseId(4) };
+    assert_eq!(kept(dir.path()).marks(), Some(vec![mark]));
+}

@@ -90,13 +90,15 @@ fn a_life_that_is_over_serves_nothing_and_the_next_one_only_what_is_given_back()
 fn an_event_whose_handler_outlasts_the_lease_by_the_clock_alone_is_neither_kept_nor_acknowledged() {
     let clock: Arc<OnceLock<ManualClock>> = Arc::default();
     let moved = Arc::clone(&clock);
-    let bench = Bench::new(Bot(move |event: &Event, target: &mut Target<'_>| {
+    let handler = move |event: &Event, target: &mut Target<'_>| {
         let reply = log(event, target);
         if body(event) == "pause" {
             moved.get().expect("set").advance(5 * SECOND);
         }
         reply
-    }));
+    };
+    // The handler may take as long as it likes: only the lease ends here.
+    let bench = Bench::with(Bot(handler), |options| options.handler_timeout = 3_600 * SECOND);
     clock.set(bench.clock().clone()).expect("once");
     bench.own(A, 1);
     bench.send(say(&bench, A, "one"));
@@ -109,6 +111,74 @@ fn an_event_whose_handler_outlasts_the_lease_by_the_clock_alone_is_neither_kept_
     bench.ownership().drop_lease();
     bench.renew_lease();
     assert_eq!(read(&bench, A), "one");
+}
+
+/// A clock that jumps past the end of the lease at some look at it after the handler has been asked.
+#[derive(Debug)]
+struct Jumping {
+    clock: ManualClock,
+    /// How many looks are left until then; it does not jump below 1.
+    left: Arc<AtomicI64>,
+}
+
+impl Clock for Jumping {
+    fn now(&self) -> Mono {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.clock.advance(5 * SECOND);
+        }
+        self.clock.now()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms()
+    }
+}
+
+#[test]
+fn wherever_the_lease_ends_on_an_event_s_way_it_is_acknowledged_only_when_that_was_before() {
+    let left = Arc::new(AtomicI64::new(0));
+    let (jumps, armed, at) = (Arc::clone(&left), Arc::clone(&left), Arc::new(AtomicI64::new(0)));
+    let look = Arc::clone(&at);
+    let handler = move |event: &Event, target: &mut Target<'_>| {
+        let reply = log(event, target);
+        if body(event).starts_with("pause") {
+            armed.store(look.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+        }
+        reply
+    };
+    let bench = Bench::reading(
+        Bot(handler),
+        |options| options.handler_timeout = 3_600 * SECOND,
+        |clock| Arc::new(Jumping { clock, left: jumps }),
+    );
+    bench.own(A, 1);
+    let (mut unsaid, mut undone) = (0, 0);
+    for n in 1..=40 {
+        bench.ownership().drop_lease();
+        let valid_until = bench.clock().now().after(5 * SECOND);
+        bench.ownership().hold(Lease { id: LeaseId(1), valid_until }, None);
+        at.store(n, Ordering::SeqCst);
+        let text = format!("pause{n}");
+        let outcome = bench.send(say(&bench, A, &text));
+        let jumped = left.swap(0, Ordering::SeqCst) < 1;
+        bench.ownership().drop_lease();
+        bench.renew_lease();
+        let kept = read(&bench, A).split_whitespace().any(|word| word == text);
+        match outcome {
+            Outcome::Committed { .. } => assert!(kept, "what was acknowledged is kept"),
+            // It stands there, and nobody was told: whoever sent it sends it again.
+            Outcome::Late => {
+                assert!(jumped && kept, "{n}");
+                unsaid += 1;
+            }
+            other => {
+                assert!(jumped && !kept, "{n}: {other:?}");
+                undone += 1;
+            }
+        }
+    }
+    assert!(undone > 0, "the lease has ended before the commit");
+    assert!(unsaid > 0, "the lease has ended between the commit and the acknowledgement");
 }
 
 #[test]

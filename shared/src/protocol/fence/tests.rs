@@ -87,3 +87,15 @@ proptest! {
         prop_assert!(stops < free + 1e-3, "stops {stops} ms, free {free} ms");
     }
 }
+
+#[test]
+fn a_witness_that_answers_twice_is_one_witness_and_its_longest_promise_counts() {
+    let all = set("a b c x");
+    let mut round = round();
+    round.answered(Mono::ZERO, &answer("a", 2_000));
+    round.answered(Mono::ZERO, &answer("a", 500));
+    assert!(!round.has_quorum(&name("x"), [&all].into_iter()), "QF of three is two of them");
+    assert_eq!(round.promises_end(), Mono::from_nanos(2_000_000_000));
+    round.answered(Mono::ZERO, &answer("b", 0));
+    assert!(round.has_quorum(&name("x"), [&all].into_iter()));
+}

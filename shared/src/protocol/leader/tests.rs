@@ -3,7 +3,9 @@ mod failover;
 
 use super::*;
 use crate::Revision;
+use crate::protocol::silence::Turn;
 use crate::wire::control::{Chain, Load};
+use crate::wire::peers::Fence;
 use std::collections::BTreeSet;
 
 fn name(number: usize) -> PodId {
