@@ -163,6 +163,63 @@ async fn kill_at(size: usize, cases: &[(MoveState, Who)]) {
     }
 }
 
+const MANY: usize = 60;
+
+/// Sends an event to one of many targets until it is taken. Returns how many the bot has handled of that target's.
+async fn tell_one(cluster: &Cluster, i: usize, id: &str) -> u64 {
+    let body = json!({"target": format!("many{i}"), "do": "nothing"}).to_string();
+    let delivery = standard::signed(&cluster.keys, &format!("{id}-{i}"), body.as_bytes());
+    let said = cluster.post_until_taken(&delivery, MINUTE).await.json();
+    said["handled"].as_u64().expect("the bot counts")
+}
+
+/// A pod with many small targets is drained while events come in; who is killed meanwhile comes back. Every event is handled
+/// once, and in the end all targets are elsewhere.
+async fn drained(kill: Option<&str>) {
+    let mut cluster = setup().start().await;
+    for i in 0..MANY {
+        assert_eq!(tell_one(&cluster, i, "first").await, 1);
+    }
+    let body = json!({"reason": "a story"});
+    let path = "/v1/pods/gateway-0/drain";
+    assert_eq!(cluster.admin_post(path, &body).await.expect("an answer").status, 200);
+    if let Some(killed) = kill {
+        let committed = eventually("some are committed", MOST, async || {
+            let reply = cluster.admin("/v1/moves?state=cleaned&limit=1").await.ok()?.json();
+            reply["moves"].as_array().filter(|moves| !moves.is_empty()).map(|_| ())
+        });
+        committed.await;
+        let role = cluster.gateway(killed);
+        role.kill().await;
+        role.start_again();
+        role.ready().await;
+    }
+    for round in 2..4 {
+        for i in 0..MANY {
+            assert_eq!(tell_one(&cluster, i, &format!("r{round}")).await, round, "target {i}");
+        }
+    }
+    eventually("it is drained", MOST, async || {
+        let pod = cluster.admin("/v1/pods/gateway-0").await.ok()?.json();
+        (pod["state"] == "drained").then_some(())
+    })
+    .await;
+    for i in 0..MANY {
+        assert_eq!(tell_one(&cluster, i, "last").await, 4, "target {i}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_pod_gives_many_small_targets_away_while_events_come_in() {
+    drained(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_goes_on_when_source_or_destination_is_killed_in_the_middle() {
+    drained(Some("gateway-0")).await;
+    drained(Some("gateway-1")).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_source_loses_nothing_wherever_the_move_is() {
     kill_at(
