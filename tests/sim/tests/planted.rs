@@ -24,6 +24,10 @@ const FOUND: &[(Bug, Day, Invariant, u64)] = &[
     (Bug::PromisesNotWaitedOut, Day::Apart, Invariant::OneOwner, 1),
     (Bug::LeaseNotChecked, Day::Apart, Invariant::OneOwner, 5),
     (Bug::QuorumTooSmall, Day::Apart, Invariant::NoMassFailover, 1),
+    (Bug::MarksForgotten, Day::Apart, Invariant::OneOwner, 59),
+    (Bug::RestartWithoutPromises, Day::Apart, Invariant::OneOwner, 1),
+    (Bug::SendsBeforeFrozen, Day::Ordinary, Invariant::NothingLost, 22),
+    (Bug::NonceNotChecked, Day::Apart, Invariant::OneOwner, 60),
     (Bug::UnfreezesByItself, Day::Ordinary, Invariant::OneOwner, 1),
     (Bug::FrozenAccepts, Day::Ordinary, Invariant::NothingLost, 4),
     (Bug::CommitsBeforeImport, Day::Ordinary, Invariant::NothingLost, 1),
@@ -34,15 +38,11 @@ const FOUND: &[(Bug, Day, Invariant, u64)] = &[
 const MISSED: &[(Bug, Day)] = &[
     (Bug::ValidityFromReceipt, Day::Ordinary),
     (Bug::GrantWithoutTermCheck, Day::Ordinary),
-    (Bug::MarksForgotten, Day::Ordinary),
-    (Bug::RestartWithoutPromises, Day::Ordinary),
     (Bug::OldRoundCounts, Day::Apart),
     (Bug::NewestConfigOnly, Day::Apart),
     (Bug::LostTargetServed, Day::Apart),
     (Bug::EpochNotChecked, Day::Apart),
     (Bug::RouterBelievesOlder, Day::Ordinary),
-    (Bug::NonceNotChecked, Day::Ordinary),
-    (Bug::SendsBeforeFrozen, Day::Ordinary),
     (Bug::ReassignedGoesOn, Day::Ordinary),
 ];
 
