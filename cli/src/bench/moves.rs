@@ -143,9 +143,18 @@ async fn measure(admin: &Client, target: &str, times: u32) -> Result<Moved, Fail
 
 /// Moves a target once and waits for the end.
 async fn once(admin: &Client, target: &str) -> Result<Move, Failure> {
-    let path = format!("/v1/targets/{target}/move");
-    let begun: Move = admin.post(&path, &json!({"reason": "berth bench move"})).await?;
-    let (path, deadline) = (format!("/v1/moves/{}", begun.id), Instant::now() + MOVE);
+    let (path, deadline) = (format!("/v1/targets/{target}/move"), Instant::now() + MOVE);
+    let begun: Move = loop {
+        match admin.post(&path, &json!({"reason": "berth bench move"})).await {
+            Ok(begun) => break begun,
+            // The other pod may not be there yet.
+            Err(why) if why.problem().is_none_or(|problem| problem.status != 409) || Instant::now() > deadline => {
+                return Err(why.into());
+            }
+            Err(_) => sleep(LOOK).await,
+        }
+    };
+    let path = format!("/v1/moves/{}", begun.id);
     loop {
         let of: Move = admin.get(&path).await?;
         if of.state.is_over() {
