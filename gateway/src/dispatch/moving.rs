@@ -176,7 +176,11 @@ impl Writer {
             }
             MoveCommand::LetGo { id } => self.moving.marks.push(Mark::LetGo(id)),
             MoveCommand::Drop { id, done } => self.moving.marks.push(Mark::Drop(id, done)),
-            MoveCommand::DropImport { id, done } => self.moving.marks.push(Mark::DropImport(id, done)),
+            MoveCommand::DropImport { id, done } => {
+                // Of a move that was closed after its commit: what came is nobody's any more.
+                self.moving.settled.retain(|_, (settled, _)| *settled != id);
+                self.moving.marks.push(Mark::DropImport(id, done));
+            }
             MoveCommand::Take { id, parcel, done } => self.moving.takes.push_back(Waiting { id, parcel, done }),
             MoveCommand::Settle { id, target, done } => drop(self.moving.settled.insert(target, (id, done))),
         }

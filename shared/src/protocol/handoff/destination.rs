@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! waiting ─offered─▸ coming ─whole─▸ whole ─committed─▸ switching ─switched─▸ serving ─cleaned─▸ over
-//!              ▴        │ lost          └───────────┬── aborted ──▸ dropping ──▸ over
+//!              ▴        │ lost          └───────────┬── aborted, or closed by somebody ──▸ dropping ──▸ over
 //!              └────────┘                spoiled ───┘
 //! ```
 
@@ -213,10 +213,12 @@ impl Destination {
                 self.become_stage(Stage::Switching, None);
                 vec![Output::Switch]
             }
-            (Stage::Serving { .. } | Stage::Switching, MoveState::Cleaned) | (Stage::Waiting, MoveState::Aborted) => {
+            (Stage::Serving { .. }, MoveState::Cleaned) | (Stage::Waiting, MoveState::Aborted | MoveState::Cleaned) => {
                 self.over()
             }
-            (Stage::Coming | Stage::Whole(_) | Stage::Failed(_), MoveState::Aborted) => {
+            // Cleaned before this pod has said that it serves: the move was closed, its target has begun anew elsewhere.
+            (Stage::Coming | Stage::Whole(_) | Stage::Failed(_), MoveState::Aborted | MoveState::Cleaned)
+            | (Stage::Switching, MoveState::Cleaned) => {
                 self.become_stage(Stage::Dropping, None);
                 vec![Output::Drop]
             }

@@ -97,3 +97,15 @@ fn an_abort_drops_whatever_came() {
     assert_eq!(destination.handle(at(3), Input::Dropped), [Output::Over]);
     assert_eq!(Destination::begin(EPOCH).handle(at(0), Input::Told(MoveState::Aborted)), [Output::Over]);
 }
+
+#[test]
+fn a_move_that_was_closed_after_its_commit_leaves_nothing_behind() {
+    let mut told_late = whole();
+    assert_eq!(told_late.handle(at(2), Input::Told(MoveState::Cleaned)), [Output::Drop]);
+    assert_eq!(told_late.handle(at(3), Input::Dropped), [Output::Over]);
+    let mut switching = whole();
+    switching.handle(at(2), Input::Told(MoveState::Committed));
+    assert_eq!(switching.handle(at(3), Input::Told(MoveState::Cleaned)), [Output::Drop]);
+    assert_eq!(switching.handle(at(4), Input::Switched { pause: Duration::ZERO }), [], "its target is another's");
+    assert_eq!(switching.handle(at(5), Input::Dropped), [Output::Over]);
+}
