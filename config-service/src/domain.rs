@@ -14,7 +14,7 @@ pub use access::{Edit, SettingRecord, TokenRecord};
 pub use batch::{Audit, Batch, Change, Kept, Write};
 pub use by::By;
 pub use fleet::{Base, Fencing};
-pub use model::{Model, PodRecord, Snapshot};
+pub use model::{FIRST_CONTACT, Model, PodRecord, Snapshot};
 pub use moves::Marks;
 pub use settings::{SETTINGS, Setting, Values};
 pub use shared::protocol::members::Members;

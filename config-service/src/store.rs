@@ -340,10 +340,16 @@ fn state_of(text: &str) -> Result<AssignmentState, StoreError> {
     known.ok_or_else(|| StoreError::Unusable(format!("the database holds the state {text:?}, which there is not")))
 }
 
-/// Where data is: all three columns, or none.
-fn data_of(pod: Option<&str>, incarnation: Option<&str>, epoch: Option<i64>) -> Result<Option<DataAt>, StoreError> {
+/// Where data is: the first three columns, or none of them.
+fn data_of(
+    pod: Option<&str>,
+    incarnation: Option<&str>,
+    epoch: Option<i64>,
+    before: Option<i64>,
+) -> Result<Option<DataAt>, StoreError> {
     let (Some(pod), Some(incarnation), Some(epoch)) = (pod, incarnation, epoch) else { return Ok(None) };
-    Ok(Some(DataAt { pod: name(pod)?, incarnation: name(incarnation)?, epoch: Epoch(unsigned(epoch)?) }))
+    let before = before.map(unsigned).transpose()?.map(Epoch);
+    Ok(Some(DataAt { before, ..DataAt::new(name(pod)?, name(incarnation)?, Epoch(unsigned(epoch)?)) }))
 }
 
 /// Reads a column that holds a name; a name that is none means a damaged database.

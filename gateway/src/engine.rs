@@ -266,12 +266,12 @@ impl Engine {
         self.read(move |reader| reader.kept(state, after.as_ref(), most)).await
     }
 
-    /// Returns the last life of the database that was failed over, when there was one.
+    /// Returns the lives of the database that were failed over, the last one first, at most `most`.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(crate) async fn past_incarnation(&self) -> Result<Option<Incarnation>, EngineError> {
-        self.read(Reader::past_incarnation).await
+    /// When they cannot be read.
+    pub(crate) async fn past_incarnations(&self, most: usize) -> Result<Vec<Incarnation>, EngineError> {
+        self.read(move |reader| reader.past_incarnations(most)).await
     }
 
     /// Returns what the pod carries.

@@ -4,11 +4,13 @@
 use super::ControlError;
 use crate::domain::PodRecord;
 use shared::wire::control::{Holding, Holdings};
-use shared::{LeaseId, PodId, TargetId};
+use shared::{Incarnation, LeaseId, PodId, TargetId};
 use std::collections::BTreeMap;
 
 /// The most targets in one part of a report.
 pub(crate) const MAX_PART: usize = 5_000;
+/// The most lives that a part names.
+const MAX_LIVES: usize = 100;
 
 /// The reports of one term.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub(super) struct Census {
 pub(super) struct Report {
     lease: LeaseId,
     complete: bool,
+    /// The lives of the folder that are over.
+    lives: Vec<Incarnation>,
     holdings: BTreeMap<TargetId, Holding>,
 }
 
@@ -30,6 +34,11 @@ impl Report {
     /// Returns what the pod holds of a target.
     pub(super) fn of(&self, target: &TargetId) -> Option<&Holding> {
         self.holdings.get(target)
+    }
+
+    /// Returns whether the pod's folder is the one that lived as `life`.
+    pub(super) fn is_of(&self, record: &PodRecord, life: &Incarnation) -> bool {
+        record.info.incarnation == *life || self.lives.contains(life)
     }
 
     /// Returns everything, by target.
@@ -68,6 +77,10 @@ impl Census {
             let text = format!("a report has at most {MAX_PART} targets in a part and {} in all", self.limit);
             return Err(ControlError::Invalid(text));
         }
+        if part.lives.len() > MAX_LIVES {
+            return Err(ControlError::Invalid(format!("a report names at most {MAX_LIVES} lives")));
+        }
+        report.lives = part.lives;
         report.holdings.extend(part.targets.into_iter().map(|holding| (holding.target.clone(), holding)));
         report.complete |= !part.more;
         Ok(report.holdings.len() as u64)

@@ -1,7 +1,9 @@
 //! Who gets the targets of pods that are dead, and what a pod gets back that has returned with its data (OWNERSHIP.md, Leases 5
 //! and 11, Data 5). The dead pod's targets get owners that do not have their data: they are quarantined there, never begun
-//! empty. Epochs say whose copy counts: the one under which the target was owned last. Pure.
+//! empty. Epochs say whose copy counts: the one under which the target was owned last; what copy that is in a folder, is
+//! decided in [`copies`]. Pure.
 
+mod copies;
 mod settle;
 
 use super::census::{Census, Report};
@@ -9,6 +11,8 @@ use crate::{
     domain::{Batch, Model, PodRecord, Write},
     planner::{self, Candidate, Policy, Wanted, may_receive},
 };
+pub(super) use copies::begins;
+use copies::{data_of, names, newest};
 use shared::wire::control::{Assignment, AssignmentState, DataAt};
 use shared::{Epoch, PodId, TargetId};
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -16,6 +20,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 /// Why targets change hands here, as it stands in their assignments.
 const FAILOVER: &str = "failover";
 const RETURNED: &str = "data-returned";
+const UNHEARD: &str = "never-begun";
 const LOSS: &str = "data-loss-accepted";
 const GENERATION: &str = "generation";
 
@@ -82,13 +87,18 @@ impl Heirs {
         if room == 0 {
             return;
         }
+        // A pod that registers or is buried in this very transaction: what its report means is decided once that stands.
+        let turning: HashSet<PodId> = batch.writes.iter().filter_map(turns).cloned().collect();
         if !model.is_settled() {
-            return self.settle(model, census, room, batch);
+            return if turning.is_empty() {
+                self.settle(model, census, room, batch)
+            };
         }
         self.settling = None;
         let end = batch.writes.len() + room;
         let mut taken: HashSet<TargetId> = batch.writes.iter().filter_map(assigns).cloned().collect();
-        for record in model.pods().filter(|record| record.report && !record.buried) {
+        let reporting = model.pods().filter(|record| record.report && !record.buried);
+        for record in reporting.filter(|record| !turning.contains(&record.info.pod)) {
             let Some(report) = census.report(record) else { continue };
             self.give_back(model, record, report, &taken, end, batch);
         }
@@ -141,6 +151,14 @@ fn reported(record: &PodRecord) -> Write {
     Write::Pod { record: PodRecord { report: false, ..record.clone() }, expected, floor }
 }
 
+/// Returns the pod whose record a write changes.
+fn turns(write: &Write) -> Option<&PodId> {
+    match write {
+        Write::Pod { record, .. } | Write::Bury(record) => Some(&record.info.pod),
+        _ => None,
+    }
+}
+
 /// Returns the target that a write gives an owner.
 fn assigns(write: &Write) -> Option<&TargetId> {
     match write {
@@ -153,25 +171,25 @@ fn assigns(write: &Write) -> Option<&TargetId> {
 /// are its own still, the ones it holds under their last epoch. What it does not hold is quarantined.
 fn inheritance(model: &Model, record: &PodRecord, report: &Report) -> VecDeque<Due> {
     let pod = &record.info.pod;
-    let before = record.previous.as_ref().unwrap_or(&record.info.incarnation);
-    let holds = |target: &TargetId, epoch| report.of(target).is_some_and(|held| held.whole && held.epoch == epoch);
+    let goes_on = |assignment: &Assignment, epoch: Epoch| {
+        let copy = DataAt::new(pod.clone(), record.info.incarnation.clone(), epoch);
+        let reason = if epoch == Epoch(0) { UNHEARD } else { RETURNED };
+        Due::of(assignment, reason).serving(pod, Some(copy))
+    };
     let waiting = model.quarantined(None).filter_map(|assignment| {
-        let data = assignment.data.as_ref().filter(|data| data.pod == *pod && holds(&assignment.target, data.epoch))?;
-        Some(Due::of(assignment, RETURNED).serving(pod, Some(data.clone())))
+        let data = assignment.data.as_ref().filter(|data| data.pod == *pod)?;
+        newest(record, report, &assignment.target, data).map(|epoch| goes_on(assignment, epoch))
     });
     let own = model.assignments_of(pod, None).filter(|assignment| assignment.state == AssignmentState::Serving);
     let own = own.filter_map(|assignment| {
-        let given_back = |data: &DataAt| data.pod == *pod && holds(&assignment.target, data.epoch);
-        if assignment.data.as_ref().is_some_and(given_back) && !holds(&assignment.target, assignment.epoch) {
-            // By the leader before this one, and the pod has not heard of it yet.
+        if names(record, report, assignment) {
+            // Given back by the leader before this one, and the pod has not heard of it yet.
             return None;
         }
-        let data = DataAt { pod: pod.clone(), incarnation: before.clone(), epoch: assignment.epoch };
-        let due = Due::of(assignment, RETURNED);
-        Some(if holds(&assignment.target, assignment.epoch) {
-            due.serving(pod, Some(data))
-        } else {
-            Due { reason: FAILOVER, ..due }.quarantined(pod, Some(data))
+        let data = data_of(model, assignment, record);
+        Some(match newest(record, report, &assignment.target, &data) {
+            Some(epoch) => goes_on(assignment, epoch),
+            None => Due::of(assignment, FAILOVER).quarantined(pod, Some(data)),
         })
     });
     waiting.chain(own).collect()
@@ -208,26 +226,22 @@ fn bequeath(
         // The parent of a target may have been another dead pod's.
         let Some(dead) = model.pod(&assignment.pod) else { continue };
         if taken.insert(want.target) {
-            batch.writes.push(inherited(assignment, dead, &heir).write(model));
+            batch.writes.push(inherited(model, assignment, dead, &heir).write(model));
         }
     }
 }
 
 /// A dead pod's target at its heir.
-fn inherited(assignment: &Assignment, dead: &PodRecord, heir: &PodId) -> Due {
+fn inherited(model: &Model, assignment: &Assignment, dead: &PodRecord, heir: &PodId) -> Due {
     let due = Due::of(assignment, FAILOVER);
     match assignment.state {
-        AssignmentState::Serving if dead.loss_accepted => Due { reason: LOSS, ..due }.serving(heir, None),
-        AssignmentState::Serving => due.quarantined(heir, Some(data_of(assignment, dead))),
+        AssignmentState::Serving if dead.loss_accepted => {
+            Due { reason: LOSS, ..due }.serving(heir, begins(model, heir))
+        }
+        AssignmentState::Serving => due.quarantined(heir, Some(data_of(model, assignment, dead))),
         // The heir before never had it either.
         AssignmentState::Quarantined => due.quarantined(heir, assignment.data.clone()),
     }
-}
-
-/// Where the data of a dead pod's target is: in its folder, under the last epoch it was owned there.
-fn data_of(assignment: &Assignment, dead: &PodRecord) -> DataAt {
-    let (pod, incarnation) = (dead.info.pod.clone(), dead.info.incarnation.clone());
-    DataAt { pod, incarnation, epoch: assignment.epoch }
 }
 
 #[cfg(test)]

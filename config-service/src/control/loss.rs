@@ -1,7 +1,7 @@
 //! An operator's word that data is lost: a pod's with everything in its folder, or one target's. What waits for it begins
 //! empty, under a new epoch, so that a copy that turns up later is not taken for it (OWNERSHIP.md, Data 5). Pure.
 
-use super::{ControlError, Reply, fleet::Fleet};
+use super::{ControlError, Reply, fleet::Fleet, heirs::begins};
 use crate::domain::{Batch, By, Model, PodRecord, Write};
 use shared::wire::admin::{DataLossAccepted, TargetLossAccepted};
 use shared::wire::control::{Assignment, AssignmentState};
@@ -55,7 +55,7 @@ impl Loss {
         let left = self.left.get_or_insert_with(all);
         for target in left.drain(..left.len().min(CHUNK)) {
             let Some(assignment) = model.assignment(&target) else { continue };
-            batch.writes.push(begins_empty(assignment));
+            batch.writes.push(begins_empty(model, assignment));
             self.done += 1;
         }
         if left.is_empty() {
@@ -88,7 +88,7 @@ impl LossOf {
     /// Adds the new epoch.
     pub(super) fn board(&self, model: &Model, batch: &mut Batch) -> Result<(), ControlError> {
         let assignment = may_lose_of(&self.target, model)?;
-        batch.writes.push(begins_empty(assignment));
+        batch.writes.push(begins_empty(model, assignment));
         batch.audits.push(self.by.audit("accept-data-loss", self.target.as_str()));
         let (target, pod) = (self.target.clone(), assignment.pod.clone());
         let answer = TargetLossAccepted { target, pod, revision: Revision(0), dry_run: false };
@@ -124,11 +124,14 @@ pub(super) fn would_lose_of(target: &TargetId, model: &Model) -> Result<TargetLo
     Ok(TargetLossAccepted { target: target.clone(), pod, revision: model.revision(), dry_run: true })
 }
 
-fn begins_empty(assignment: &Assignment) -> Write {
-    let Assignment { target, parent, pod, epoch, .. } = assignment.clone();
+/// What waits for its data begins where it waits, beside any older rows there. What the lost pod served itself begins in its
+/// next folder; should the old one come back after all, its rows are the target's still.
+fn begins_empty(model: &Model, assignment: &Assignment) -> Write {
+    let Assignment { target, parent, pod, epoch, state: was, .. } = assignment.clone();
+    let data = begins(model, &pod).filter(|_| was == AssignmentState::Quarantined);
     let expected = Some((pod.clone(), epoch));
     let (reason, state) = ("data-loss-accepted", AssignmentState::Serving);
-    Write::Assign { target, parent, pod, expected, reason, state, data: None }
+    Write::Assign { target, parent, pod, expected, reason, state, data }
 }
 
 /// Returns the targets whose data is lost with a pod's: those it serves, and those that wait for its copy elsewhere.

@@ -121,9 +121,9 @@ impl Mutations {
                 },
                 Mutation::GiveUp(burial) => {
                     if let Some(record) = model.pod(&burial.pod) {
-                        let (given_up, expected) =
-                            (PodRecord { report: false, ..record.clone() }, Some(record.lease_id));
-                        batch.writes.push(Write::Pod { record: given_up, expected, floor: Epoch(0) });
+                        // What it has to report stays due, should it come back: only that tells which life of it served last.
+                        let (record, expected) = (record.clone(), Some(record.lease_id));
+                        batch.writes.push(Write::Pod { record, expected, floor: Epoch(0) });
                     }
                     burial.note(model, batch);
                     Ok(Mutation::GiveUp(burial))

@@ -4,7 +4,7 @@
 
 use super::{ControlError, Reply};
 use crate::{
-    domain::{Batch, Model, Write},
+    domain::{Batch, FIRST_CONTACT, Model, Write},
     planner::{self, Candidate, Policy, Refused, Wanted},
 };
 use shared::TargetId;
@@ -82,7 +82,7 @@ impl Queue {
             match decision {
                 Ok(pod) => {
                     let (state, data) = (AssignmentState::Serving, None);
-                    let reason = "first-contact";
+                    let reason = FIRST_CONTACT;
                     batch.writes.push(Write::Assign { target, parent, pod, expected: None, reason, state, data });
                 }
                 Err(why) => {

@@ -37,7 +37,7 @@ pub(super) fn admit(model: &Model, fleet: &Fleet, register: &Register, now: Mono
         }
         Some(record) => {
             let comes_back = succeeds(model, fleet, record, register, now)?;
-            (Some(record.info.incarnation.clone()), comes_back || record.report)
+            (record.last_served().cloned(), comes_back || record.report)
         }
     };
     let expected = known.map(|record| record.lease_id);

@@ -14,6 +14,9 @@ use std::{
     ops::Bound,
 };
 
+/// Why a target is where it began: nobody had it before.
+pub const FIRST_CONTACT: &str = "first-contact";
+
 /// A pod as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PodRecord {
@@ -32,7 +35,7 @@ pub struct PodRecord {
     /// This incarnation was failed over: it is over for good (OWNERSHIP.md, Leases 5).
     #[serde(default)]
     pub buried: bool,
-    /// The incarnation before this one.
+    /// The last incarnation before this one that can have served: the one before it that had nothing to report any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Incarnation>,
     /// It has to say what its database holds before it is granted anything: it came back after it was buried, or the
@@ -45,6 +48,13 @@ pub struct PodRecord {
     /// What operators have said of it. Only [`Change::Marked`] changes that: a registration keeps what stands.
     #[serde(skip)]
     pub marks: Marks,
+}
+
+impl PodRecord {
+    /// Returns the last life of the pod that can have served: this one, unless it has to report first.
+    pub fn last_served(&self) -> Option<&Incarnation> {
+        if self.report { self.previous.as_ref() } else { Some(&self.info.incarnation) }
+    }
 }
 
 /// All there is, at one revision.

@@ -81,6 +81,9 @@ pub(super) fn explanation(view: &View<'_>, target: TargetId) -> Explanation {
         (Some(assignment), _) => {
             let why = match assignment.reason.as_str() {
                 "first-contact" => "it was placed there when it was first heard of, and stays",
+                "never-begun" => {
+                    "the pod it was given to died before it heard of it, and it began there when that was back"
+                }
                 "data-loss-accepted" => "an operator accepted that its data was lost, and it began anew there",
                 "manual" => "an operator moved it there",
                 "with-parent" => "its guild moved there",

@@ -16,6 +16,7 @@ pub(super) fn why(reason: &str) -> Markup {
     html! {
         @match reason {
             "first-contact" => "its first event came then, and the planner chose the pod with the most room",
+            "never-begun" => "the pod it was given to died before it heard of it; it began there, empty",
             "data-loss-accepted" => "an operator accepted the loss of its pod’s data: it began anew, empty",
             "manual" => "an operator moved it there",
             "with-parent" => "its guild moved there",

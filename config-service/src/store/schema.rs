@@ -34,6 +34,7 @@ pub(super) const POSTGRES: &[Migration] = &[
         name: "replicas",
         sql: include_str!("../../../migrations/config/postgres/0005_replicas.sql"),
     },
+    Migration { version: 6, name: "heard", sql: include_str!("../../../migrations/config/postgres/0006_heard.sql") },
 ];
 
 /// The steps for SQLite.
@@ -55,6 +56,7 @@ pub(super) const SQLITE: &[Migration] = &[
         name: "replicas",
         sql: include_str!("../../../migrations/config/sqlite/0005_replicas.sql"),
     },
+    Migration { version: 6, name: "heard", sql: include_str!("../../../migrations/config/sqlite/0006_heard.sql") },
 ];
 
 impl Migration {

@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 const BURIED: &str = "incarnation-buried";
 /// Targets told at once.
 const PART: usize = 5_000;
+/// Lives of the folder told, the last ones.
+const LIVES: usize = 100;
 
 /// Returns whether a registration was refused since this life of the data folder is over for good.
 pub(super) fn is_buried(input: &Input) -> bool {
@@ -40,7 +42,7 @@ async fn try_register(
     let highest_epoch = engine.highest_epoch().await.map_err(unreadable)?;
     let request = Register {
         hello: Hello::CURRENT,
-        previous: engine.past_incarnation().await.map_err(unreadable)?,
+        previous: engine.past_incarnations(1).await.map_err(unreadable)?.pop(),
         pod: ownership.pod().clone(),
         incarnation: engine.incarnation(),
         address: card.address,
@@ -64,13 +66,15 @@ async fn try_register(
 async fn report(client: &Client, ownership: &Ownership, engine: &Engine, lease_id: LeaseId) -> Result<(), Failure> {
     let path = format!("/v1/pods/{}/holdings", ownership.pod());
     let (mut after, mut told) = (None, 0);
+    let lives = engine.past_incarnations(LIVES).await.map_err(unreadable)?;
     loop {
         let kept = engine.kept(false, after, PART).await.map_err(unreadable)?;
         after = kept.last().map(|row| row.target.clone());
         let more = kept.len() == PART;
         told += kept.len();
         let targets = kept.into_iter().map(|row| Holding { target: row.target, epoch: row.epoch, whole: row.whole });
-        let part = Holdings { incarnation: engine.incarnation(), lease_id, targets: targets.collect(), more };
+        let (incarnation, lives) = (engine.incarnation(), lives.clone());
+        let part = Holdings { incarnation, lease_id, lives, targets: targets.collect(), more };
         let _: BTreeMap<String, u64> = client.post(&path, &part).await.map_err(failure)?;
         if !more {
             tracing::info!(targets = told, "told config-service what the database holds");

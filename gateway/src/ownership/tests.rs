@@ -197,11 +197,8 @@ fn rows_that_are_not_the_newest_are_not_served_until_they_are_given_back() {
     let staged = ownership.stage(delta(1, vec![assignment("slack:guild:A", "gateway-0", 7)]));
     ownership.admit(staged, std::slice::from_ref(&name));
     assert_eq!(ownership.guard(&name), Err(Denied::Quarantined));
-    let data = DataAt {
-        pod: "gateway-0".parse().expect("valid"),
-        incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
-        epoch: Epoch(3),
-    };
+    let life = "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid");
+    let data = DataAt::new("gateway-0".parse().expect("valid"), life, Epoch(3));
     let back = Assignment { data: Some(data), ..assignment("slack:guild:A", "gateway-0", 8) };
     let changes = ownership.apply(delta(2, vec![back]));
     assert_eq!(changes.acquired, [Acquired { target: name.clone(), epoch: Epoch(8), kept: Some(Epoch(3)) }]);

@@ -86,13 +86,14 @@ impl Reader {
         self.with(|conn| Ok(Epoch(conn.query_row("SELECT coalesce(max(epoch), 0) FROM target", [], |row| row.get(0))?)))
     }
 
-    /// Returns the last life of this database that was failed over.
-    pub(crate) fn past_incarnation(&self) -> Result<Option<Incarnation>, StoreError> {
+    /// Returns the lives of this database that were failed over, the last one first, at most `most`.
+    pub(crate) fn past_incarnations(&self, most: usize) -> Result<Vec<Incarnation>, StoreError> {
         self.with(|conn| {
-            let find =
-                "SELECT incarnation FROM berth_past_incarnation ORDER BY ended_ms DESC, incarnation DESC LIMIT 1";
-            let found: Option<String> = conn.prepare_cached(find)?.query_row([], |row| row.get(0)).optional()?;
-            found.map(|text| text.parse().map_err(|_| StoreError::Broken("incarnation"))).transpose()
+            // In the order in which they were written down: a wall clock may have been set back meanwhile.
+            let find = "SELECT incarnation FROM berth_past_incarnation ORDER BY rowid DESC LIMIT ?1";
+            let mut find = conn.prepare_cached(find)?;
+            let rows = find.query_map([super::signed(most as u64)], |row| row.get::<_, String>(0))?;
+            rows.map(|text| text?.parse().map_err(|_| StoreError::Broken("incarnation"))).collect()
         })
     }
 

@@ -57,13 +57,17 @@ pub(crate) struct Delta {
 
 impl Store {
     /// Remembers that the pod owns `target` under `epoch`. The epoch in the row never gets lower. None when the rows here
-    /// were given away or put aside: they count again only when they are given back, that is, when `kept` is their epoch.
+    /// were given away or put aside: they count again only when they are given back, that is, when `kept` is their epoch. When
+    /// it is 0 the target begins anew beside them: somebody has accepted the loss of what came after them.
     pub(crate) fn open_target(
         &self,
         target: &TargetId,
         epoch: Epoch,
         kept: Option<Epoch>,
     ) -> Result<Option<Opened>, StoreError> {
+        if kept == Some(Epoch(0)) {
+            self.leave_behind(target)?;
+        }
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO target (name, epoch) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET
@@ -91,6 +95,15 @@ impl Store {
             "UPDATE target SET state = 'quarantined' WHERE name = ?1 AND state IN ('owned', 'frozen')",
         )?;
         update.execute([target.as_str()])?;
+        Ok(())
+    }
+
+    /// Takes its name from rows of a target that were given away or put aside: they stay, as nobody's.
+    fn leave_behind(&self, target: &TargetId) -> Result<(), StoreError> {
+        let mut rename = self.conn.prepare_cached(
+            "UPDATE target SET name = '~' || id || '~' || name WHERE name = ?1 AND state IN ('released', 'quarantined')",
+        )?;
+        rename.execute([target.as_str()])?;
         Ok(())
     }
 

@@ -86,6 +86,9 @@ pub struct Holdings {
     pub incarnation: Incarnation,
     /// The lease it registered for.
     pub lease_id: LeaseId,
+    /// The lives of the folder that are over, the last one first, at most 100: they prove which folder this is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lives: Vec<Incarnation>,
     /// Some of the targets, at most 5,000, by name.
     pub targets: Vec<Holding>,
     /// True when another part follows.
@@ -267,7 +270,7 @@ pub struct Assignment {
     /// Whether its owner has its data.
     #[serde(default)]
     pub state: AssignmentState,
-    /// Where its data is, while the owner has none of it.
+    /// Where its data is, while the owner has none of it; with what its owner goes on, when it was given back or begins anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataAt>,
 }
@@ -301,8 +304,20 @@ pub struct DataAt {
     pub pod: PodId,
     /// The life of its data folder.
     pub incarnation: Incarnation,
-    /// The epoch it was last owned under there: what an owner may have acknowledged is in that copy.
+    /// The epoch it was last owned under there: what an owner may have acknowledged is in that copy. 0 at an owner that is to
+    /// begin empty, whatever older rows it may hold.
     pub epoch: Epoch,
+    /// What the folder holds if its pod died before it heard of `epoch`: the copy of the epoch named here or of one between,
+    /// which nobody has changed since; for 0 nothing, since the target never began. None when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Epoch>,
+}
+
+impl DataAt {
+    /// Names the copy that was last owned under `epoch` in this life of a pod's folder.
+    pub fn new(pod: PodId, incarnation: Incarnation, epoch: Epoch) -> Self {
+        Self { pod, incarnation, epoch, before: None }
+    }
 }
 
 /// What becomes of a pod.

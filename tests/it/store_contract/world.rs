@@ -121,7 +121,7 @@ pub(super) fn other_life(mut record: PodRecord) -> PodRecord {
 }
 
 pub(super) fn data_at(pod: u64, life: u64, epoch: Epoch) -> DataAt {
-    DataAt { pod: name(pod), incarnation: incarnation(life), epoch }
+    DataAt { before: Some(Epoch(epoch.0 / 2)), ..DataAt::new(name(pod), incarnation(life), epoch) }
 }
 
 pub(super) fn fencing(pod: u64, lease: u64, round: u64) -> Fencing {

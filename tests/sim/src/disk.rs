@@ -66,7 +66,8 @@ pub(crate) struct Incoming {
 #[derive(Debug)]
 pub(crate) struct Data {
     pub(crate) incarnation: Incarnation,
-    pub(crate) previous: Option<Incarnation>,
+    /// Its lives that are over, the last one first.
+    pub(crate) past: Vec<Incarnation>,
     lives: u32,
     pub(crate) highest: Epoch,
     pub(crate) revision: Revision,
@@ -85,7 +86,7 @@ impl Data {
     fn new(pod: u8, lives: u32) -> Self {
         Self {
             incarnation: incarnation(pod, lives),
-            previous: None,
+            past: Vec::new(),
             lives,
             highest: Epoch(0),
             revision: Revision(0),
@@ -99,7 +100,7 @@ impl Data {
     /// This life of the folder was buried: another begins in it, which owns nothing.
     pub(crate) fn begin_again(&mut self, pod: u8) {
         self.lives += 1;
-        self.previous = Some(std::mem::replace(&mut self.incarnation, incarnation(pod, self.lives)));
+        self.past.insert(0, std::mem::replace(&mut self.incarnation, incarnation(pod, self.lives)));
         self.revision = Revision(0);
         for row in self.rows.values_mut() {
             if matches!(row.held, Held::Owned | Held::Frozen(_)) {

@@ -1,7 +1,7 @@
 //! A new generation of the cluster (OWNERSHIP.md, Leases 11): once every known pod has reported what it holds or is dead, every
 //! target gets the owner that held it last, by the highest epoch, and a new epoch; then placement goes on. Pure.
 
-use super::{Due, GENERATION, Heirs, reported};
+use super::{Due, GENERATION, Heirs, begins, reported};
 use crate::control::census::{Census, Report};
 use crate::domain::{Batch, Model, PodRecord, Write};
 use shared::wire::control::{Assignment, AssignmentState, DataAt, Holding};
@@ -60,7 +60,7 @@ fn owners(model: &Model, reports: &Reports<'_>) -> VecDeque<Due> {
 fn keeper(model: &Model, target: &TargetId, record: &PodRecord, held: &Holding) -> Due {
     let pod = record.info.pod.clone();
     let parent = model.assignment(target).and_then(|assignment| assignment.parent.clone());
-    let data = DataAt { pod: pod.clone(), incarnation: record.info.incarnation.clone(), epoch: held.epoch };
+    let data = DataAt::new(pod.clone(), record.info.incarnation.clone(), held.epoch);
     // A copy that was given up, and nobody has the one it was given up for: kept, shown, served by nobody.
     let state = if held.whole { AssignmentState::Serving } else { AssignmentState::Quarantined };
     Due { target: target.clone(), parent, pod, state, data: Some(data), reason: GENERATION }
@@ -70,9 +70,13 @@ fn keeper(model: &Model, target: &TargetId, record: &PodRecord, held: &Holding) 
 /// stays so. A dead one's targets stay until everything is settled: then they fail over as after any death.
 fn nobody_holds(model: &Model, assignment: &Assignment) -> Option<Due> {
     let owner = model.pod(&assignment.pod).filter(|owner| !owner.buried)?;
-    let due = Due::of(assignment, GENERATION);
+    let mut due = Due::of(assignment, GENERATION);
     Some(match assignment.state {
-        AssignmentState::Serving => due.serving(&owner.info.pod, None),
-        AssignmentState::Quarantined => due,
+        AssignmentState::Serving => due.serving(&owner.info.pod, begins(model, &owner.info.pod)),
+        // What the database knew of copies is as old as it is.
+        AssignmentState::Quarantined => {
+            let data = due.data.take().map(|data| DataAt { before: None, ..data });
+            Due { data, ..due }
+        }
     })
 }

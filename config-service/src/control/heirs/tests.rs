@@ -54,7 +54,21 @@ fn at(target: TargetId, pod: u64, epoch: u64) -> Assignment {
 const EPOCH: u64 = 1 << Epoch::COUNTER_BITS;
 
 fn data(pod: u64, epoch: u64) -> Option<DataAt> {
-    Some(DataAt { pod: name(pod), incarnation: life(pod), epoch: Epoch(EPOCH + epoch) })
+    Some(DataAt::new(name(pod), life(pod), Epoch(EPOCH + epoch)))
+}
+
+fn data_in(pod: u64, life: Incarnation, epoch: u64) -> Option<DataAt> {
+    Some(DataAt::new(name(pod), life, Epoch(EPOCH + epoch)))
+}
+
+/// With a pod that never served before: if it has not heard of the target, nobody has.
+fn unheard(pod: u64, epoch: u64) -> Option<DataAt> {
+    data(pod, epoch).map(|data| DataAt { before: Some(Epoch(0)), ..data })
+}
+
+/// At a pod where a target begins empty.
+fn empty(pod: u64) -> Option<DataAt> {
+    Some(DataAt::new(name(pod), life(pod), Epoch(0)))
 }
 
 fn quarantined(assignment: Assignment, data: Option<DataAt>) -> Assignment {
@@ -78,8 +92,13 @@ fn held(target: TargetId, epoch: u64, whole: bool) -> Holding {
 }
 
 fn told(census: &mut Census, record: &PodRecord, targets: Vec<Holding>) {
-    let (incarnation, lease_id) = (record.info.incarnation.clone(), record.lease_id);
-    census.take(record, Holdings { incarnation, lease_id, targets, more: false }).expect("counts");
+    told_by(census, record, &record.previous.iter().cloned().collect::<Vec<_>>(), targets);
+}
+
+/// A report from a folder that has lived as `lives`.
+fn told_by(census: &mut Census, record: &PodRecord, lives: &[Incarnation], targets: Vec<Holding>) {
+    let (incarnation, lease_id, lives) = (record.info.incarnation.clone(), record.lease_id, lives.to_vec());
+    census.take(record, Holdings { incarnation, lease_id, lives, targets, more: false }).expect("counts");
 }
 
 fn candidates(ready: &[u64]) -> Vec<Candidate> {
@@ -141,7 +160,7 @@ fn a_dead_pods_targets_are_quarantined_at_living_pods_and_name_where_their_data_
         let (pod, state, data_at) = found(&model, &target(n));
         match n % 2 {
             0 => {
-                assert!(pod != "gateway-0" && state == Quarantined && data_at == data(0, n + 1), "{n}");
+                assert!(pod != "gateway-0" && state == Quarantined && data_at == unheard(0, n + 1), "{n}");
                 assert!(model.assignment(&target(n)).is_some_and(|one| one.epoch > before && one.reason == FAILOVER));
             }
             _ => assert_eq!((pod.as_str(), state, data_at), ("gateway-1", Serving, None), "{n}"),
@@ -197,7 +216,7 @@ fn an_accepted_loss_begins_empty_at_its_heir() {
     let lost = PodRecord { loss_accepted: true, ..dead(0) };
     let mut model = model(1, vec![lost, record(1)], vec![at(target(1), 0, 1)]);
     play(&mut model, &Census::default(), &[1], 10);
-    assert_eq!(found(&model, &target(1)), ("gateway-1".into(), Serving, None));
+    assert_eq!(found(&model, &target(1)), ("gateway-1".into(), Serving, empty(1)));
 }
 
 #[test]
@@ -211,7 +230,10 @@ fn a_pod_that_returns_gets_back_exactly_what_only_it_has() {
         at(target(5), 1, 15),
         // Nobody could take these when it died.
         at(target(6), 0, 6),
-        at(target(7), 0, 7),
+        Assignment {
+            data: data_in(0, life(0), 0).map(|data| DataAt { epoch: Epoch(3), ..data }),
+            ..at(target(7), 0, 7)
+        },
     ];
     let mut model = model(1, vec![returning.clone(), record(1)], assignments);
     let mut census = Census::new(100);
@@ -226,13 +248,15 @@ fn a_pod_that_returns_gets_back_exactly_what_only_it_has() {
     ];
     told(&mut census, &returning, holdings);
     play(&mut model, &census, &[1], 3);
-    assert_eq!(found(&model, &target(1)), ("gateway-0".into(), Serving, data(0, 1)), "its epoch is named");
+    let copy = |epoch| data_in(0, life(100), epoch);
+    assert_eq!(found(&model, &target(1)), ("gateway-0".into(), Serving, copy(1)), "its epoch is named");
     assert_eq!(found(&model, &target(2)), ("gateway-1".into(), Quarantined, data(0, 2)), "an older copy");
     assert_eq!(found(&model, &target(3)), ("gateway-1".into(), Quarantined, data(0, 3)), "a copy that was given up");
     assert_eq!(found(&model, &target(4)), ("gateway-1".into(), Quarantined, data(9, 4)), "another pod's");
     assert_eq!(found(&model, &target(5)), ("gateway-1".into(), Serving, None), "served by another meanwhile");
-    assert_eq!(found(&model, &target(6)), ("gateway-0".into(), Serving, data(0, 6)));
-    assert_eq!(found(&model, &target(7)), ("gateway-0".into(), Quarantined, data(0, 7)), "never begun empty");
+    assert_eq!(found(&model, &target(6)), ("gateway-0".into(), Serving, copy(6)));
+    let begun = DataAt { before: Some(Epoch(3)), ..data(0, 7).expect("there") };
+    assert_eq!(found(&model, &target(7)), ("gateway-0".into(), Quarantined, Some(begun)), "never begun empty");
     assert!(!model.pod(&name(0)).expect("known").report, "it may be granted its lease now");
 }
 
@@ -251,7 +275,23 @@ fn a_report_that_a_new_leader_hears_again_gives_nothing_twice() {
     let epoch = model.assignment(&target(1)).expect("known").epoch;
     play(&mut model, &census, &[1], 10);
     assert_eq!(model.assignment(&target(1)).expect("known").epoch, epoch);
-    assert_eq!(found(&model, &target(2)), ("gateway-0".into(), Serving, data(0, 2)));
+    assert_eq!(found(&model, &target(2)), ("gateway-0".into(), Serving, data_in(0, life(100), 2)));
+}
+
+#[test]
+fn what_a_report_means_waits_while_its_pod_registers_or_is_buried() {
+    let returning = back(0);
+    let waiting = quarantined(at(target(1), 1, 11), data(0, 1));
+    let model = model(1, vec![returning.clone(), record(1)], vec![waiting]);
+    let mut census = Census::new(100);
+    told(&mut census, &returning, vec![held(target(1), 1, true)]);
+    let again = PodRecord { lease_id: LeaseId(3), ..returning.clone() };
+    let registers = Write::Pod { record: again, expected: Some(LeaseId(2)), floor: Epoch(0) };
+    for first in [registers, Write::Bury(returning)] {
+        let (mut batch, policy) = (Batch { writes: vec![first], ..Batch::default() }, Policy::default());
+        Heirs::default().board(&model, &census, || Fleet { candidates: vec![], policy: &policy }, 10, &mut batch);
+        assert_eq!(batch.writes.len(), 1, "{batch:?}");
+    }
 }
 
 #[test]
@@ -278,7 +318,7 @@ fn in_a_new_generation_everything_goes_on_where_it_was_owned_last() {
     assert!(model.is_settled() && model.pods().all(|record| !record.report || record.buried));
     assert_eq!(found(&model, &target(1)), ("gateway-0".into(), Serving, data(0, 1)));
     assert_eq!(found(&model, &target(2)), ("gateway-1".into(), Serving, data(1, 20)), "the highest epoch wins");
-    assert_eq!(found(&model, &target(3)), ("gateway-1".into(), Serving, None), "its owner never began it");
+    assert_eq!(found(&model, &target(3)), ("gateway-1".into(), Serving, empty(1)), "its owner never began it");
     assert_eq!(found(&model, &target(4)), ("gateway-1".into(), Quarantined, data(9, 2)));
     assert_eq!(found(&model, &target(6)), ("gateway-0".into(), Quarantined, data(0, 6)), "never begun empty");
     assert_eq!(found(&model, &target(8)), ("gateway-1".into(), Serving, data(1, 30)));
@@ -287,3 +327,5 @@ fn in_a_new_generation_everything_goes_on_where_it_was_owned_last() {
     play(&mut model, &census, &[0], 7);
     assert_eq!(found(&model, &target(5)), ("gateway-0".into(), Quarantined, data(2, 5)));
 }
+
+mod unheard;

@@ -76,7 +76,8 @@ pub(super) async fn begin_generation(db: &mut PgConnection, generation: u32, las
     let members = "UPDATE members SET version = greatest(version, $1), before = now";
     sqlx::query(members).bind(counter).execute(&mut *db).await?;
     sqlx::query("TRUNCATE change").execute(&mut *db).await?;
-    let pods = "UPDATE pod SET report = true, buried = false, lease_id = greatest(lease_id, $1)";
+    let pods = "UPDATE pod SET previous = CASE WHEN report THEN previous ELSE incarnation END,
+                report = true, buried = false, lease_id = greatest(lease_id, $1)";
     sqlx::query(pods).bind(counter).execute(&mut *db).await?;
     Ok(())
 }

@@ -50,7 +50,8 @@ fn pod(row: &PgRow) -> Result<PodRecord, Failure> {
 
 pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>, Failure> {
     let mut rows = sqlx::query(
-        "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch
+        "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
+                data_before
          FROM assignment ORDER BY target",
     )
     .fetch(db);
@@ -66,7 +67,7 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>
             reason: row.try_get(5)?,
             since_ms: unsigned(row.try_get(6)?)?,
             state: state_of(row.try_get(7)?)?,
-            data: data_of(row.try_get(8)?, row.try_get(9)?, row.try_get(10)?)?,
+            data: data_of(row.try_get(8)?, row.try_get(9)?, row.try_get(10)?, row.try_get(11)?)?,
         });
     }
     Ok(all)
@@ -86,6 +87,7 @@ struct Columns {
     data_pod: Vec<Option<String>>,
     data_incarnation: Vec<Option<String>>,
     data_epoch: Vec<Option<i64>>,
+    data_before: Vec<Option<i64>>,
     expected_pod: Vec<String>,
     expected_epoch: Vec<i64>,
 }
@@ -104,6 +106,7 @@ impl Columns {
         self.data_pod.push(data.map(|data| data.pod.to_string()));
         self.data_incarnation.push(data.map(|data| data.incarnation.to_string()));
         self.data_epoch.push(data.map(|data| signed(data.epoch.0)).transpose()?);
+        self.data_before.push(data.and_then(|data| data.before).map(|before| signed(before.0)).transpose()?);
         Ok(())
     }
 }
@@ -180,9 +183,10 @@ async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     }
     let written = sqlx::query(
         "INSERT INTO assignment
-                (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch)
+                (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
+                 data_before)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
-                              $8::text[], $9::text[], $10::text[], $11::bigint[])
+                              $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[])
          ON CONFLICT (target) DO NOTHING",
     )
     .bind(columns.target)
@@ -196,6 +200,7 @@ async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     .bind(columns.data_pod)
     .bind(columns.data_incarnation)
     .bind(columns.data_epoch)
+    .bind(columns.data_before)
     .execute(db)
     .await?;
     if written.rows_affected() == count {
@@ -212,11 +217,11 @@ async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     let written = sqlx::query(
         "UPDATE assignment a SET pod = n.pod, epoch = n.epoch, revision = n.revision, parent = n.parent,
                 reason = n.reason, since_ms = n.since_ms, state = n.state, data_pod = n.data_pod,
-                data_incarnation = n.data_incarnation, data_epoch = n.data_epoch
+                data_incarnation = n.data_incarnation, data_epoch = n.data_epoch, data_before = n.data_before
          FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
-                     $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::bigint[])
+                     $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::bigint[])
               AS n (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation,
-                    data_epoch, expected_pod, expected_epoch)
+                    data_epoch, data_before, expected_pod, expected_epoch)
          WHERE a.target = n.target AND a.pod = n.expected_pod AND a.epoch = n.expected_epoch AND n.epoch > a.epoch",
     )
     .bind(columns.target)
@@ -230,6 +235,7 @@ async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     .bind(columns.data_pod)
     .bind(columns.data_incarnation)
     .bind(columns.data_epoch)
+    .bind(columns.data_before)
     .bind(columns.expected_pod)
     .bind(columns.expected_epoch)
     .execute(db)

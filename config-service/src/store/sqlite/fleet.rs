@@ -74,7 +74,8 @@ pub(super) fn begin_generation(db: &Transaction<'_>, generation: u32, last: Epoc
     let members = "UPDATE members SET version = max(version, ?1), before = now";
     db.execute(members, [counter]).map_err(rejected)?;
     db.execute("DELETE FROM change", []).map_err(rejected)?;
-    let pods = "UPDATE pod SET report = 1, buried = 0, lease_id = max(lease_id, ?1)";
+    let pods = "UPDATE pod SET previous = CASE WHEN report = 1 THEN previous ELSE incarnation END,
+                report = 1, buried = 0, lease_id = max(lease_id, ?1)";
     db.execute(pods, [counter]).map_err(rejected)?;
     Ok(())
 }

@@ -55,7 +55,8 @@ fn maybe_text(row: &Row<'_>, at: usize) -> Result<Option<String>, StoreError> {
 pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, StoreError> {
     let mut statement = db
         .prepare(
-            "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch
+            "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
+                    data_before
              FROM assignment ORDER BY target",
         )
         .map_err(rejected)?;
@@ -65,7 +66,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
         let text = |at: usize| row.get::<_, String>(at).map_err(rejected);
         let number = |at: usize| row.get::<_, i64>(at).map_err(rejected).and_then(unsigned);
         let (parent, data_pod, data_incarnation) = (maybe_text(row, 4)?, maybe_text(row, 8)?, maybe_text(row, 9)?);
-        let data_epoch = row.get(10).map_err(rejected)?;
+        let (data_epoch, before) = (row.get(10).map_err(rejected)?, row.get(11).map_err(rejected)?);
         all.push(Assignment {
             target: name(&text(0)?)?,
             pod: name(&text(1)?)?,
@@ -75,7 +76,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
             reason: text(5)?,
             since_ms: number(6)?,
             state: state_of(&text(7)?)?,
-            data: data_of(data_pod.as_deref(), data_incarnation.as_deref(), data_epoch)?,
+            data: data_of(data_pod.as_deref(), data_incarnation.as_deref(), data_epoch, before)?,
         });
     }
     Ok(all)
@@ -159,18 +160,20 @@ fn assign(db: &Transaction<'_>, assignment: &Assignment, expected: Option<&(PodI
         data.map(|data| data.pod.as_str()),
         data.map(|data| data.incarnation.as_str()),
         data.map(|data| signed(data.epoch.0)).transpose()?,
+        data.and_then(|data| data.before).map(|before| signed(before.0)).transpose()?,
         from,
         was,
     ];
     let statement = if expected.is_none() {
         "INSERT INTO assignment
-                (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE ?12 IS NULL AND ?13 IS NULL
+                (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
+                 data_before)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 WHERE ?13 IS NULL AND ?14 IS NULL
          ON CONFLICT (target) DO NOTHING"
     } else {
         "UPDATE assignment SET pod = ?2, epoch = ?3, revision = ?4, parent = ?5, reason = ?6, since_ms = ?7, state = ?8,
-                data_pod = ?9, data_incarnation = ?10, data_epoch = ?11
-         WHERE target = ?1 AND pod = ?12 AND epoch = ?13 AND ?3 > epoch"
+                data_pod = ?9, data_incarnation = ?10, data_epoch = ?11, data_before = ?12
+         WHERE target = ?1 AND pod = ?13 AND epoch = ?14 AND ?3 > epoch"
     };
     let written = db.prepare_cached(statement).and_then(|mut statement| statement.execute(params)).map_err(rejected)?;
     if written == 1 {

@@ -30,6 +30,27 @@ fn a_target_that_was_taken_away_is_not_served_when_it_comes_back_without_its_dat
 }
 
 #[test]
+fn a_target_whose_loss_was_accepted_begins_empty_beside_older_rows() {
+    let mut bench = Bench::new(Bot(log));
+    let target = bench.own(A, 1);
+    bench.send(say(&bench, A, "one"));
+    bench.let_go(&target);
+    let anew = Changes {
+        acquired: vec![Acquired { target: target.clone(), epoch: Epoch(5), kept: Some(Epoch(0)) }],
+        released: vec![],
+    };
+    assert!(follow(&bench, anew.clone()).is_empty());
+    bench.own(A, 5);
+    assert_eq!(read(&bench, A), "");
+    bench.send(say(&bench, A, "two"));
+    assert!(bench.metrics().contains("berth_pod_quarantined_targets 1"), "the older rows are kept, and counted");
+    bench.forget();
+    bench.renew_lease();
+    assert!(follow(&bench, anew).is_empty(), "told again after a restart");
+    assert_eq!(read(&bench, A), "two", "what began goes on");
+}
+
+#[test]
 fn a_restart_takes_up_what_the_pod_owned_and_serves_it_once_it_has_its_lease_back() {
     let mut bench = Bench::new(Bot(log));
     bench.own(A, 5);
@@ -79,7 +100,7 @@ fn a_life_that_is_over_serves_nothing_and_the_next_one_only_what_is_given_back()
     };
     assert!(tell(2, AssignmentState::Quarantined, None).is_empty());
     assert_eq!(bench.ownership().guard(&target), Err(Denied::Quarantined));
-    let data = DataAt { pod: bench.ownership().pod().clone(), incarnation: before, epoch: Epoch(1) };
+    let data = DataAt::new(bench.ownership().pod().clone(), before, Epoch(1));
     let changes = tell(3, AssignmentState::Serving, Some(data));
     assert!(follow(&bench, changes).is_empty());
     assert_eq!(read(&bench, A), "one");

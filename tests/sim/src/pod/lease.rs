@@ -53,7 +53,7 @@ impl World {
                     incarnation: data.incarnation.clone(),
                     address: format!("{}:1", pod.id),
                     zone: None,
-                    previous: data.previous.clone(),
+                    previous: data.past.first().cloned(),
                     capacity: 1.0,
                     schema: 1,
                     version: "sim".to_owned(),
@@ -227,7 +227,8 @@ impl World {
         };
         let data = &pod.disk.data;
         let targets = data.rows.iter().map(holding).collect();
-        let holdings = Holdings { incarnation: data.incarnation.clone(), lease_id, targets, more: false };
+        let (incarnation, lives) = (data.incarnation.clone(), data.past.iter().take(100).cloned().collect());
+        let holdings = Holdings { incarnation, lease_id, lives, targets, more: false };
         let (id, plane) = (pod.id.clone(), self.pod_plane(n));
         self.pod_asks(n, plane, Call::Holdings, Ask::Holdings(id, holdings), PLANE);
     }
