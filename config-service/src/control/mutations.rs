@@ -11,7 +11,7 @@ use super::{
     registration::admit,
 };
 use crate::{
-    domain::{Batch, By, Fencing, Model, PodRecord, Write},
+    domain::{Batch, By, Fencing, Model, Write},
     metrics::Metrics,
 };
 use shared::wire::Hello;

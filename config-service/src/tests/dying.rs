@@ -164,6 +164,7 @@ async fn a_buried_pod_comes_back_as_another_life_says_what_it_holds_and_is_given
     let part = Holdings {
         incarnation: back.incarnation.clone(),
         lease_id: back.lease,
+        lives: vec![],
         targets: vec![holding(TARGET, had), holding("discord:guild:2", older)],
         more: false,
     };

@@ -212,6 +212,11 @@ pub enum What {
         /// How many processes the request passed: router, pod, and again.
         hops: u32,
     },
+    /// A pod that was failed over has registered in its next life: it counts among the others again.
+    Returned {
+        /// The pod.
+        pod: PodId,
+    },
     /// So many requests wait in one router.
     Parked {
         /// How many.

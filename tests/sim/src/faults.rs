@@ -133,8 +133,8 @@ impl World {
                 let done = self.kills(node, lasts * 3);
                 if let Node::Pod(n) = node {
                     self.pod_boots(n);
-                    self.pods[usize::from(n)].disk.lose();
                     self.operator_accepts_loss(n);
+                    self.pods[usize::from(n)].disk.lose();
                 }
                 done
             }

@@ -3,7 +3,6 @@
 
 use crate::network::{Node, PLANES, PODS};
 use crate::plane::Order;
-use crate::pod::pod_id;
 use crate::world::World;
 use config_service::domain::Marks;
 
@@ -60,9 +59,10 @@ impl World {
         }
     }
 
-    /// Says that what was on a pod's disk is lost.
+    /// Says that what was on a pod's disk is lost, in whichever life of that folder it came there.
     pub(crate) fn operator_accepts_loss(&mut self, n: u8) {
-        self.lost.insert(pod_id(n));
+        let data = &self.pods[usize::from(n)].disk.data;
+        self.lost.extend(data.past.iter().chain([&data.incarnation]).cloned());
     }
 
     /// Lets the leader give its term up.

@@ -95,8 +95,8 @@ pub(crate) struct World {
     pub(crate) platform: Platform,
     pub(crate) faults: Faults,
     pub(crate) operator: Operator,
-    /// Pods whose loss an operator has accepted.
-    pub(crate) lost: std::collections::BTreeSet<shared::PodId>,
+    /// Lives of folders whose loss an operator has accepted.
+    pub(crate) lost: std::collections::BTreeSet<shared::Incarnation>,
     /// The newest epoch of each target, as committed.
     pub(crate) newest: Vec<shared::Epoch>,
     paused: [Option<Pause>; NODES],
@@ -293,6 +293,11 @@ impl World {
             }
             if let Change::Move(Move { target, state: MoveState::Copying, .. }) = change {
                 self.history.note(self.now, &What::MoveBegan { target: target.clone(), forced: true });
+            }
+            if let Change::Pod(record) = change
+                && !record.buried
+            {
+                self.history.note(self.now, &What::Returned { pod: record.info.pod.clone() });
             }
             if let Change::Assignment { assignment, .. } = change {
                 let Assignment { target, pod, epoch, reason, .. } = assignment.clone();

@@ -94,6 +94,9 @@ impl Plane {
                 }
                 self.dead.insert(mark.pod.clone());
             }
+            What::Returned { pod } => {
+                self.dead.remove(pod);
+            }
             What::MoveBegan { target, forced: false } => self.moved(at, target, say),
             What::Answered { target, pod, epoch, hops } => {
                 if owners.issued_to(target, *epoch) != Some(pod) {

@@ -213,6 +213,15 @@ fn most_pods_silent_is_no_reason_to_fail_anybody_over() {
 }
 
 #[test]
+fn a_pod_that_is_back_is_heard_before_it_has_a_lease() {
+    let begin: Vec<_> = (0..4).map(|n| (0, well(n, n != 3))).collect();
+    let gone = [(1, buried(2, true)), (2, well(1, false))];
+    let end = |back: &[(u64, What)]| broken(&[&begin[..], &gone, back, &[(20_000, buried(3, false))]].concat());
+    assert_eq!(end(&[]), [Invariant::NoMassFailover], "one of two");
+    assert_eq!(end(&[(19_000, What::Returned { pod: pod(2) })]), [], "two of three");
+}
+
+#[test]
 fn unforced_moves_stay_within_their_budget() {
     let began = |n, forced| What::MoveBegan { target: target(n), forced };
     assert_eq!(broken(&[(0, began(1, false)), (59_000, began(1, false))]), [Invariant::MovesBounded]);

@@ -6,17 +6,17 @@ use crate::message::{Answer, Ask, Asker, Query};
 use crate::network::Node;
 use crate::pod::number;
 use crate::world::{LOSS, World};
-use config_service::domain::{Batch, Change, Fencing, Model, PodRecord, Snapshot, Write};
+use config_service::domain::{Batch, Change, FIRST_CONTACT, Fencing, Model, PodRecord, Snapshot, Write};
 use config_service::planner::{self, Candidate, Policy, Wanted};
 use config_service::simulation::{Estate, Handoffs};
 use config_service::store::{Committed, StoreError};
 use shared::lease::LeaseTerms;
 use shared::protocol::invariants::What;
-use shared::protocol::leader::{Input, Intent, Known, Leader, Why};
+use shared::protocol::leader::{Input, Intent, Known, Leader, Proof, Why};
 use shared::wire::control::{Assignment, AssignmentState, DataAt, Load, PodInfo, Register, Registered};
 use shared::wire::handoff::{Move, MoveState, Reported};
 use shared::wire::peers::Mark;
-use shared::{LeaseId, Mono, MoveId, PodId, Revision, TargetId, Term};
+use shared::{Epoch, Incarnation, LeaseId, Mono, MoveId, PodId, Revision, TargetId, Term};
 use std::collections::BTreeSet;
 
 /// What waits for the next transaction, and what the running one is of.
@@ -25,6 +25,8 @@ pub(super) struct Desk {
     registers: Vec<(Asker, Register)>,
     estate: Estate,
     pub(super) handoffs: Handoffs<Asker>,
+    /// Pods that have registered with this leader.
+    joined: BTreeSet<PodId>,
     places: Vec<(Asker, usize)>,
     pub(super) running: Option<Running>,
 }
@@ -42,6 +44,7 @@ impl Desk {
         Self {
             registers: Vec::new(),
             estate: Estate::default(),
+            joined: BTreeSet::new(),
             handoffs: Handoffs::new(model, local),
             places: Vec::new(),
             running: None,
@@ -75,9 +78,12 @@ impl World {
                 let answer = if counts { Answer::Taken } else { Answer::Refused(409, "superseded") };
                 self.answer(Node::Plane(n), asker, answer);
             }
-            // It has to say first what its database holds.
-            Ask::Heartbeat(..) if record.is_some_and(|record| record.report) => {
-                self.answer(Node::Plane(n), asker, Answer::Refused(503, "report-first"));
+            // What it told the leader before this one is forgotten: it registers, and is asked again.
+            Ask::Heartbeat(pod, _)
+                if record.is_some_and(|record| record.report && !record.buried)
+                    && !leading.desk.joined.contains(&pod) =>
+            {
+                self.answer(Node::Plane(n), asker, Answer::Refused(409, "lease-superseded"));
             }
             Ask::Heartbeat(pod, heartbeat) => self.leader_beats(n, asker, pod, heartbeat),
             Ask::Place(target) => match placed {
@@ -86,6 +92,17 @@ impl World {
             },
             Ask::Reports(reports) => leading.desk.handoffs.report(asker, reports),
             _ => self.answer(Node::Plane(n), asker, Answer::Elsewhere),
+        }
+    }
+
+    /// An operator declares lives dead whose folders are lost (Leases 9): nobody will come back as them.
+    pub(super) fn desk_hears_operators(&mut self, n: u8) {
+        let lost = self.lost.clone();
+        let plane = self.plane(n);
+        let dead = |record: &&PodRecord| !record.buried && lost.contains(&record.info.incarnation);
+        let dead: Vec<_> = plane.model.pods().filter(dead).map(|record| record.info.pod.clone()).collect();
+        for pod in dead {
+            self.leader_does(n, Input::Proof { pod, of: Proof::Declared });
         }
     }
 
@@ -104,10 +121,8 @@ impl World {
                 batch.writes.extend(write(&model, leading.term, &intent));
                 running.intents.push(intent);
             }
-            let begun = |entry: &Assignment| has_begun(&self.pods, &self.targets, entry);
-            let (lost, begun) = (&self.lost, |entry: &Assignment| stranded(&model, entry) || begun(entry));
+            accept_losses(&model, &self.lost, &mut batch);
             let home = |entry: &Assignment| empty_home(&fleet, &self.pods, &self.targets, entry);
-            accept_losses(&model, lost, begun, home, &mut batch);
             accept_stranded(&model, |entry| !has_begun(&self.pods, &self.targets, entry), home, &mut batch);
             for (asker, register) in std::mem::take(&mut leading.desk.registers) {
                 let twice = running.registers.iter().any(|(_, record)| record.info.pod == register.pod);
@@ -190,6 +205,7 @@ impl World {
             self.leader_does(n, registered_input(&record));
             if let Some(leading) = self.plane(n).leading() {
                 leading.desk.estate.registered(&record);
+                leading.desk.joined.insert(record.info.pod.clone());
             }
             self.answer(Node::Plane(n), asker, Answer::Registered(registered));
         }
@@ -334,27 +350,16 @@ fn assign(entry: &Assignment, pod: PodId, reason: &'static str, state: Assignmen
 }
 
 /// An operator has accepted that what a pod had is lost: its targets begin empty.
-fn accept_losses(
-    model: &Model,
-    lost: &BTreeSet<PodId>,
-    has_begun: impl Fn(&Assignment) -> bool,
-    home: impl Fn(&Assignment) -> Option<PodId>,
-    batch: &mut Batch,
-) {
+fn accept_losses(model: &Model, lost: &BTreeSet<Incarnation>, batch: &mut Batch) {
     for entry in model.quarantined(None) {
-        let reason = match &entry.data {
-            Some(data) if lost.contains(&data.pod) => LOSS,
-            _ if !has_begun(entry) => "never-begun",
-            _ => continue,
-        };
-        {
-            let touched = |write: &Write| matches!(write, Write::Assign { target, .. } if *target == entry.target);
-            if !batch.writes.iter().any(touched) {
-                // Not where older rows of the target lie: nothing is begun over those.
-                let Some(pod) = home(entry) else { continue };
-                batch.writes.push(assign(entry, pod, reason, AssignmentState::Serving, None));
-            }
+        let touched = |write: &Write| matches!(write, Write::Assign { target, .. } if *target == entry.target);
+        let accepted = entry.data.as_ref().is_some_and(|data| lost.contains(&data.incarnation));
+        if !accepted || batch.writes.iter().any(touched) {
+            continue;
         }
+        let Some(heir) = model.pod(&entry.pod).map(|record| &record.info) else { continue };
+        let empty = DataAt::new(heir.pod.clone(), heir.incarnation.clone(), Epoch(0));
+        batch.writes.push(assign(entry, heir.pod.clone(), LOSS, AssignmentState::Serving, Some(empty)));
     }
 }
 
@@ -400,6 +405,11 @@ fn admit(
     }
     let report = known.is_some_and(|record| record.report || record.info.incarnation != register.incarnation);
     let expected = known.map(|record| record.lease_id);
+    let goes_on = known.filter(|record| record.info.incarnation == register.incarnation);
+    let previous = match goes_on {
+        Some(record) => record.previous.clone(),
+        None => known.and_then(PodRecord::last_served).cloned(),
+    };
     let record = PodRecord {
         info: PodInfo {
             pod: register.pod.clone(),
@@ -414,7 +424,7 @@ fn admit(
         version: register.version.clone(),
         loss_accepted: false,
         buried: false,
-        previous: known.map(|record| record.info.incarnation.clone()),
+        previous,
         report,
         bot: None,
         marks: known.map(|record| record.marks).unwrap_or_default(),
@@ -443,7 +453,7 @@ fn board_places(
             parent,
             pod,
             expected: None,
-            reason: "first-contact",
+            reason: FIRST_CONTACT,
             state,
             data: None,
         });

@@ -77,6 +77,7 @@ impl World {
         if leading.renew_at <= now {
             self.leader_renews(n);
         }
+        self.desk_hears_operators(n);
         self.leader_does(n, Input::Tick);
         self.desk_goes_on(n);
     }
@@ -106,9 +107,19 @@ impl World {
         let now = self.now;
         let plane = self.plane(n);
         let revision = plane.model.revision();
+        let reports = match &output {
+            Output::Grant { pod, .. } => plane.model.pod(pod).is_some_and(|record| record.report),
+            _ => false,
+        };
         let Some(leading) = plane.leading() else { return };
         match output {
             Output::Check => self.leader_renews(n),
+            // It is heard, and has to say first what its database holds.
+            Output::Grant { pod, nonce, .. } if reports => {
+                for (asker, _) in leading.beats.remove(&(pod, nonce)).unwrap_or_default() {
+                    self.answer(Node::Plane(n), asker, Answer::Refused(503, "report-first"));
+                }
+            }
             Output::Grant { pod, nonce, witnesses: version } => {
                 leading.granted.insert(pod.clone(), now);
                 let term = leading.term;

@@ -10,6 +10,11 @@ use shared::protocol::invariants::What;
 use shared::wire::control::Watch;
 use shared::{Epoch, Mono, Revision, TargetId};
 
+/// Whether a target begins empty, whatever lies here of it.
+fn begins(acquired: &Acquired) -> bool {
+    acquired.kept == Some(Epoch(0))
+}
+
 impl World {
     /// A process starts: what its database says it owned counts once its lease does.
     pub(super) fn pod_takes_up(&mut self, n: u8) {
@@ -81,9 +86,14 @@ impl World {
         }
         let (fit, unfit): (Vec<_>, Vec<_>) =
             changes.acquired.into_iter().partition(|acquired| self.pod_can_serve(n, acquired));
-        for Acquired { target, epoch, .. } in &fit {
-            let target = self.index(target);
-            self.pod_acquired(n, target, *epoch);
+        for acquired in &fit {
+            let target = self.index(&acquired.target);
+            if begins(acquired) {
+                // Beside what lies here of it, which is nobody's from now on.
+                let rows = &mut self.pods[usize::from(n)].disk.data.rows;
+                rows.retain(|at, row| *at != target || matches!(row.held, Held::Owned | Held::Frozen(_)));
+            }
+            self.pod_acquired(n, target, acquired.epoch);
         }
         let unfit: Vec<_> = unfit.into_iter().map(|acquired| acquired.target).collect();
         if let Some(revision) = staged.completes() {
@@ -103,7 +113,7 @@ impl World {
                 None => true,
                 Some(row) => match row.held {
                     Held::Owned | Held::Frozen(_) => true,
-                    Held::Released(_) | Held::Quarantined => acquired.kept == Some(row.epoch),
+                    Held::Released(_) | Held::Quarantined => begins(acquired) || acquired.kept == Some(row.epoch),
                 },
             }
     }
