@@ -128,7 +128,8 @@ async fn what_waits_for_its_data_is_shown_everywhere_and_one_target_may_be_given
     let done: TargetLossAccepted = node.admin().post(&path, &word).await.expect("done");
     assert!(!done.dry_run && done.pod == heir.pod);
     let after = owner(&node, TARGET).await;
-    assert_eq!((after.state, after.data.clone()), (AssignmentState::Serving, None));
+    let begins = after.data.clone().map(|data| (data.pod, data.epoch));
+    assert_eq!((after.state, begins), (AssignmentState::Serving, Some((heir.pod.clone(), shared::Epoch(0)))));
     assert!(after.epoch > before.epoch && after.reason == "data-loss-accepted", "{after:?}");
     assert_eq!(status(&node, "gateway-1").await.quarantined, 1, "the other one waits still");
     assert_eq!(code(node.admin().post::<TargetLossAccepted>(&path, &word).await), "not-quarantined");

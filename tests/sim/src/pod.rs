@@ -84,6 +84,8 @@ pub(crate) struct Process {
     /// Config-service wants to know what the database holds, under this lease.
     report: Option<LeaseId>,
     watching: bool,
+    /// Whether this process has had a snapshot: without one it names no position in the log.
+    whole: bool,
     leaving: bool,
 }
 
@@ -139,6 +141,7 @@ impl World {
             fences: Vec::new(),
             report: None,
             watching: false,
+            whole: false,
             leaving: false,
         });
         self.pod_takes_up(n);

@@ -41,7 +41,8 @@ impl World {
         let pod = &mut self.pods[usize::from(n)];
         let Some(process) = &mut pod.process else { return };
         process.watching = true;
-        let after = Some(process.ownership.revision()).filter(|revision| *revision > Revision(0));
+        let position = Some(process.ownership.revision()).filter(|_| process.whole);
+        let after = position.filter(|revision| *revision > Revision(0));
         let ask = Ask::Watch(after, Some(pod.id.clone()));
         let plane = Node::Plane(process.plane);
         self.pod_asks(n, plane, Call::Watch, ask, WATCH);
@@ -79,6 +80,7 @@ impl World {
         let Some(process) = self.process(n) else { return };
         let ownership = process.ownership.clone();
         let staged = ownership.stage(message);
+        process.whole |= staged.completes().is_some();
         let changes = staged.changes().clone();
         for target in &changes.released {
             let target = self.index(target);
