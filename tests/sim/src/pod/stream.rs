@@ -56,6 +56,11 @@ impl World {
     }
 
     pub(super) fn pod_is_told(&mut self, n: u8, messages: Vec<Watch>) {
+        // What this pod has seen was committed; a replica without it knows less of who owns what.
+        let ours = self.process(n).map_or(Revision(0), |process| process.ownership.revision());
+        if messages.iter().any(|message| matches!(message, Watch::Snapshot { revision, .. } if *revision < ours)) {
+            return self.pod_loses_watch(n);
+        }
         for message in messages {
             self.pod_takes_in(n, message);
         }
