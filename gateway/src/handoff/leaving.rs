@@ -161,15 +161,7 @@ impl Leaving {
     /// Moves that are known here and do not run any more: their end was missed.
     pub(super) fn missing(&mut self, running: &[MoveId], waiting: &mut Waiting) {
         let gone: Vec<MoveId> = self.going.keys().filter(|id| !running.contains(id)).copied().collect();
-        for id in gone {
-            let Some(going) = self.going.get(&id) else { continue };
-            if going.machine.is_bound() {
-                // Only the leader's word counts: it is asked for it.
-                waiting.add(id, Said::Frozen { epoch: going.of.epoch });
-            } else {
-                self.handle(id, Input::Told(MoveState::Aborted), waiting);
-            }
-        }
+        gone.into_iter().for_each(|id| self.handle(id, Input::Missed, waiting));
     }
 
     /// Returns the targets whose rows are on their way out, or wait for it.

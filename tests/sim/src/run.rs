@@ -9,7 +9,7 @@ use crate::profile::{Day, Profile};
 use crate::world::World;
 use shared::plant::{self, Bug};
 use shared::protocol::invariants::{Bounds, Checker, Invariant, Owned, View, Violation, disagreements};
-use shared::wire::control::AssignmentState;
+use shared::wire::control::{Assignment, AssignmentState};
 use shared::wire::handoff::{Move, MoveState};
 use shared::{Mono, TargetId};
 use std::collections::BTreeSet;
@@ -109,9 +109,11 @@ impl World {
             say(format!("event {event} of target {target} was never acknowledged"));
         }
         // One that is committed, and whose target has gone on since, waits for a destination that will never serve it.
-        let owner =
-            |target: &TargetId| truth.assignments.iter().find(|entry| entry.target == *target).map(|entry| &entry.pod);
-        let stranded = |entry: &&Move| entry.state == MoveState::Committed && owner(&entry.target) != Some(&entry.to);
+        // It may have come back to that pod: the commit's own change of the owner is the one behind the move's.
+        let owner = |target: &TargetId| truth.assignments.iter().find(|entry| entry.target == *target);
+        let is_since = |owner: &Assignment, entry: &Move| owner.revision.0 > entry.revision.0 + 1;
+        let gone_on = |entry: &Move| owner(&entry.target).is_none_or(|owner| is_since(owner, entry));
+        let stranded = |entry: &&Move| entry.state == MoveState::Committed && gone_on(entry);
         let gone: BTreeSet<_> = truth.moves.iter().filter(stranded).map(|entry| self.index(&entry.target)).collect();
         for entry in truth.moves.iter().filter(|entry| !stranded(entry)) {
             say(format!("move {} of {} is {} still", entry.id, entry.target, entry.state.as_str()));

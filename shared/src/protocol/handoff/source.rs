@@ -62,6 +62,8 @@ pub enum Input {
     Unfrozen,
     /// Every row is gone.
     Dropped,
+    /// Of all the moves that run, this is none: its end was missed.
+    Missed,
     /// Time may have passed.
     Tick,
 }
@@ -149,7 +151,7 @@ impl Source {
     }
 
     /// Returns whether only the leader's word may end it: the target is frozen, or was given away.
-    pub fn is_bound(&self) -> bool {
+    fn is_bound(&self) -> bool {
         self.is_frozen() || matches!(self.stage, Stage::Released | Stage::Dropping)
     }
 
@@ -167,6 +169,7 @@ impl Source {
     pub fn handle(&mut self, now: Mono, input: Input) -> Vec<Output> {
         match (self.stage.clone(), input) {
             (_, Input::Told(state)) => self.told(state),
+            (_, Input::Missed) => self.missed(now),
             (Stage::Waiting, Input::Turn) => {
                 self.become_stage(Stage::Copying, None);
                 vec![Output::Copy { attempt: self.attempt }]
@@ -217,10 +220,7 @@ impl Source {
                 self.become_stage(Stage::Unfreezing, None);
                 vec![Output::Stop, Output::Unfreeze]
             }
-            (Stage::Frozen, Input::Tick) if self.is_due(now) => {
-                self.wake = Some(now.after(AGAIN));
-                vec![Output::Report(Said::Frozen { epoch: self.epoch })]
-            }
+            (Stage::Frozen | Stage::Released, Input::Tick) if self.is_due(now) => self.ask(now),
             (Stage::Failed(detail), Input::Tick) if self.is_due(now) => {
                 self.wake = Some(now.after(AGAIN));
                 vec![Output::Report(Said::Failed { detail })]
@@ -252,8 +252,30 @@ impl Source {
                 outputs
             }
             (Stage::Released, MoveState::Cleaned) => self.drop_rows(),
+            (Stage::Released, MoveState::Committed) => {
+                // It runs: its end will be told.
+                self.wake = None;
+                Vec::new()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// What is not bound ends as if it were aborted. Of the rest only the leader's word counts: it is asked for it, until it
+    /// has answered.
+    fn missed(&mut self, now: Mono) -> Vec<Output> {
+        match self.stage {
+            Stage::Frozen | Stage::Released => self.ask(now),
+            _ if !self.is_bound() => self.told(MoveState::Aborted),
+            // A freeze under way is told of once it is on disk; of the others the end is known.
+            _ => Vec::new(),
+        }
+    }
+
+    /// Tells the leader of the release; the answer says how the move stands.
+    fn ask(&mut self, now: Mono) -> Vec<Output> {
+        self.wake = Some(now.after(AGAIN));
+        vec![Output::Report(Said::Frozen { epoch: self.epoch })]
     }
 
     fn frozen(&mut self, now: Mono, rest: Rest) -> Vec<Output> {

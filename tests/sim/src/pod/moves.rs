@@ -153,14 +153,7 @@ impl World {
         let leaving: Vec<_> = moves.sources.keys().filter(gone).copied().collect();
         let coming: Vec<_> = moves.destinations.keys().filter(gone).copied().collect();
         for id in leaving {
-            let Some(leaving) = self.moves(n).and_then(|moves| moves.sources.get(&id)) else { continue };
-            if leaving.source.is_bound() {
-                // Only the leader's word counts: it is asked for it.
-                let epoch = leaving.epoch;
-                self.pod_says(n, id, Said::Frozen { epoch });
-            } else {
-                self.pod_source(n, id, from::Input::Told(MoveState::Aborted));
-            }
+            self.pod_source(n, id, from::Input::Missed);
         }
         for id in coming {
             let coming = self.moves(n).and_then(|moves| moves.destinations.get(&id));

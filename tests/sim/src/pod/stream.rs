@@ -40,6 +40,10 @@ impl World {
     pub(crate) fn pod_watches(&mut self, n: u8) {
         let pod = &mut self.pods[usize::from(n)];
         let Some(process) = &mut pod.process else { return };
+        // It was to watch again, and does since it has registered.
+        if process.calls.values().any(|call| matches!(call, Call::Watch)) {
+            return;
+        }
         process.watching = true;
         let position = Some(process.ownership.revision()).filter(|_| process.whole);
         let after = position.filter(|revision| *revision > Revision(0));
@@ -174,6 +178,9 @@ impl World {
         let clock = std::sync::Arc::new(pod.hardware.seen());
         process.ownership = gateway::ownership::Ownership::new(pod.id.clone(), clock, terms);
         process.told = None;
+        // What was asked for by a position in the log says too little to the new one: it begins with a snapshot.
+        process.calls.retain(|_, call| !matches!(call, Call::Watch));
+        (process.watching, process.whole) = (false, false);
         let id = pod.id.clone();
         self.history.note(self.now, &What::Stopped { pod: id.clone() });
         for (target, _) in owned {

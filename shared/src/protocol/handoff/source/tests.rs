@@ -107,3 +107,31 @@ fn nothing_is_let_go_of_that_was_not_frozen_here() {
     let outputs = source.handle(at(1), Input::Told(MoveState::Committed));
     assert_eq!(outputs, [Output::Stop, Output::Over]);
 }
+
+#[test]
+fn a_release_whose_end_was_missed_is_asked_for_until_the_leader_answers() {
+    let (mut source, _) = Source::resume(at(0), EPOCH, 9, Kept::Released);
+    let asks = [Output::Report(Said::Frozen { epoch: EPOCH })];
+    assert_eq!(source.wake_at(), None, "a move that may run is told of");
+    assert_eq!(source.handle(at(1), Input::Missed), asks);
+    // The first question is lost, and so is the second.
+    assert_eq!(source.handle(at(500), Input::Tick), []);
+    assert_eq!(source.handle(at(1_001), Input::Tick), asks);
+    assert_eq!(source.handle(at(2_001), Input::Tick), asks);
+    assert_eq!(source.handle(at(2_002), Input::Told(MoveState::Cleaned)), [Output::Drop]);
+    assert_eq!(source.wake_at(), None);
+    let (mut source, _) = Source::resume(at(0), EPOCH, 9, Kept::Released);
+    assert_eq!(source.handle(at(1), Input::Missed), asks);
+    assert_eq!(source.handle(at(2), Input::Told(MoveState::Committed)), []);
+    assert_eq!(source.wake_at(), None, "it runs still: nothing is asked any more");
+}
+
+#[test]
+fn a_missed_end_ends_only_what_is_not_frozen() {
+    let (mut source, _) = Source::begin(EPOCH, 1);
+    source.handle(at(0), Input::Turn);
+    assert_eq!(source.handle(at(1), Input::Missed), [Output::Stop, Output::Over]);
+    let mut source = frozen();
+    assert_eq!(source.handle(at(4), Input::Missed), [Output::Report(Said::Frozen { epoch: EPOCH })]);
+    assert!(source.is_frozen());
+}
