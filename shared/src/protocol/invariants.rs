@@ -182,6 +182,19 @@ pub enum What {
         /// Whether they do.
         yes: bool,
     },
+    /// The leader heard from a pod: a heartbeat that it grants, however it came, or an answer as a witness. A pod may be heard
+    /// that hears nothing itself.
+    Heard {
+        /// The pod.
+        pod: PodId,
+    },
+    /// The leader heard from a witness that it has fenced a lease.
+    Fenced {
+        /// The witness.
+        by: PodId,
+        /// The lease.
+        mark: Mark,
+    },
     /// The control plane works: a leader and its database reach each other and most pods.
     Plane {
         /// Whether it does.

@@ -33,7 +33,8 @@ impl Measures {
 
     /// The control plane is gone.
     pub(crate) fn control_plane_goes(&mut self) {
-        self.replaced = 0;
+        (self.replaced, self.longest) = (0, 0);
+        self.waiting.clear();
     }
 
     /// The database is back.
@@ -50,7 +51,8 @@ impl Measures {
         }
     }
 
-    /// Returns the longest that an event of a known target waited for its acknowledgement.
+    /// Returns the longest that an event of a known target, sent since the control plane last went, waited for its
+    /// acknowledgement.
     pub(crate) fn longest_wait(&self) -> Duration {
         Duration::from_nanos(self.longest)
     }

@@ -3,7 +3,8 @@
 
 use super::owners::Owners;
 use super::{Invariant, Say, What};
-use crate::{Mono, PodId, TargetId};
+use crate::wire::peers::Mark;
+use crate::{LeaseId, Mono, PodId, TargetId};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
@@ -53,6 +54,10 @@ pub(super) struct Plane {
     bounds: Bounds,
     pods: BTreeMap<PodId, Since>,
     reached: BTreeMap<PodId, Since>,
+    /// When the leader last heard from each.
+    heard: BTreeMap<PodId, Mono>,
+    /// Which lease of whom each witness said last that it has fenced.
+    fenced: BTreeMap<(PodId, PodId), LeaseId>,
     /// Failed over, and not back yet: nobody's witness.
     dead: BTreeSet<PodId>,
     works: Option<Since>,
@@ -78,6 +83,13 @@ impl Plane {
                 }
             }
             What::Reached { pod, yes } => turn(self.reached.entry(pod.clone()), at, *yes),
+            What::Heard { pod } => {
+                self.heard.insert(pod.clone(), at);
+            }
+            What::Fenced { by, mark } => {
+                self.heard.insert(by.clone(), at);
+                self.fenced.insert((by.clone(), mark.pod.clone()), mark.lease_id);
+            }
             What::Plane { yes } if self.works.is_none_or(|works| works.yes != *yes) => {
                 self.works = Some(Since { yes: *yes, since: at });
             }
@@ -90,7 +102,7 @@ impl Plane {
             }
             What::Buried { mark, proven } => {
                 if !proven {
-                    self.buried(at, &mark.pod, say);
+                    self.buried(at, mark, say);
                 }
                 self.dead.insert(mark.pod.clone());
             }
@@ -159,11 +171,18 @@ impl Plane {
         }
     }
 
-    /// I9: whoever concludes death from silence has heard from more than half of the others lately.
-    fn buried(&self, at: Mono, buried: &PodId, say: &mut Say<'_>) {
-        let others = || self.pods.iter().filter(|(pod, _)| *pod != buried && !self.dead.contains(*pod));
+    /// I9: whoever concludes death from silence has heard from more than half of the others lately. One that has fenced the
+    /// lease counts while it is heard, though nothing reaches it any more, or it was failed over itself since.
+    fn buried(&self, at: Mono, mark: &Mark, say: &mut Say<'_>) {
+        let Mark { pod: buried, lease_id } = mark;
         let lately = |pod: &Since| pod.yes || at.since(pod.since) <= self.bounds.settle;
-        let heard = others().filter(|(name, pod)| lately(pod) || self.reached.get(*name).is_some_and(lately)).count();
+        let spoke = |name: &PodId| self.heard.get(name).is_some_and(|heard| at.since(*heard) <= self.bounds.settle);
+        let fenced = |name: &PodId| self.fenced.get(&(name.clone(), buried.clone())).is_some_and(|to| to >= lease_id);
+        let agrees = |name: &PodId| fenced(name) && spoke(name);
+        let counts = |name: &PodId| name != buried && (!self.dead.contains(name) || agrees(name));
+        let others = || self.pods.iter().filter(|(name, _)| counts(name));
+        let reached = |name: &PodId, pod: &Since| lately(pod) || self.reached.get(name).is_some_and(lately);
+        let heard = others().filter(|(name, pod)| reached(name, pod) || agrees(name)).count();
         let quorum = others().count() / 2 + 1;
         if heard < quorum {
             say(

@@ -213,6 +213,21 @@ fn most_pods_silent_is_no_reason_to_fail_anybody_over() {
 }
 
 #[test]
+fn a_witness_that_has_fenced_the_lease_counts_while_it_is_heard() {
+    let begin: Vec<_> = (0..5).map(|n| (0, well(n, n > 2))).collect();
+    let What::Buried { mark, .. } = buried(0, false) else { unreachable!("it is one") };
+    let fenced = (1_000, What::Fenced { by: pod(1), mark });
+    let heard = |ms| (ms, What::Heard { pod: pod(1) });
+    let end = |more: &[(u64, What)]| broken(&[&begin[..], more, &[(20_000, buried(0, false))]].concat());
+    assert_eq!(end(&[fenced.clone(), heard(15_000)]), []);
+    assert_eq!(end(&[fenced.clone(), heard(9_000)]), [Invariant::NoMassFailover], "it has been silent since");
+    assert_eq!(end(&[heard(15_000)]), [Invariant::NoMassFailover], "it never agreed");
+    // Failed over itself, and back as far as answering goes: still a witness.
+    let dead = (2_000, buried(1, true));
+    assert_eq!(end(&[fenced, dead, heard(15_000)]), []);
+}
+
+#[test]
 fn a_pod_that_is_back_is_heard_before_it_has_a_lease() {
     let begin: Vec<_> = (0..4).map(|n| (0, well(n, n != 3))).collect();
     let gone = [(1, buried(2, true)), (2, well(1, false))];

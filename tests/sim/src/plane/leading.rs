@@ -11,9 +11,10 @@ use crate::pod::number;
 use crate::world::World;
 use config_service::domain::{Model, Snapshot};
 use shared::lease::LeaseTerms;
+use shared::protocol::invariants::What;
 use shared::protocol::leader::{Input, Intent, Leader, Output, Why};
 use shared::wire::control::{Grant, Heartbeat, Peer, Witnesses};
-use shared::wire::peers::Fenced;
+use shared::wire::peers::{Fenced, Mark};
 use shared::{Mono, PodId, Term};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -111,7 +112,10 @@ impl World {
             Output::Grant { pod, .. } => plane.model.pod(pod).is_some_and(|record| record.report),
             _ => false,
         };
-        let Some(leading) = plane.leading() else { return };
+        if let Output::Grant { pod, .. } = &output {
+            self.history.note(now, &What::Heard { pod: pod.clone() });
+        }
+        let Some(leading) = self.plane(n).leading() else { return };
         match output {
             Output::Check => self.leader_renews(n),
             // It is heard, and has to say first what its database holds.
@@ -174,6 +178,15 @@ impl World {
     }
 
     pub(super) fn leader_told_fenced(&mut self, n: u8, fenced: Fenced) {
+        if self.plane(n).leading().is_some() {
+            self.history.note(
+                self.now,
+                &What::Fenced {
+                    by: fenced.by.clone(),
+                    mark: Mark { pod: fenced.pod.clone(), lease_id: fenced.lease_id },
+                },
+            );
+        }
         self.leader_does(n, Input::Fenced(fenced));
     }
 }
