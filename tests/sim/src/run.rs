@@ -45,7 +45,7 @@ pub struct Report {
     pub events: (u64, u64),
     /// Owners that were replaced since the control plane was last gone altogether, or at all when it never was.
     pub replaced: u64,
-    /// The longest that an event of a known target waited for its acknowledgement.
+    /// The longest that an event of a known target waited for its acknowledgement, of those sent since the control plane last went.
     pub longest_wait: Duration,
     /// How long after the database last came back every pod had been granted its lease again.
     pub all_granted_after: Option<Duration>,
