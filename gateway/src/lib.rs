@@ -14,6 +14,7 @@ mod options;
 mod outbox;
 pub mod ownership;
 mod readiness;
+pub mod replica;
 mod retire;
 mod run;
 mod schema;

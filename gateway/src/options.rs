@@ -4,7 +4,7 @@ mod handler;
 
 pub use handler::HandlerArgs;
 
-use crate::web::Application;
+use crate::{replica::ReplicaArgs, web::Application};
 use clap::Args;
 use shared::{
     PodId,
@@ -207,6 +207,9 @@ pub struct Options {
     /// cut. 0 lets it be as slow as it likes
     #[arg(long, env = "BERTH_WEB_MIN_RATE", default_value_t = 512, value_name = "BYTES", help_heading = "Limits")]
     pub web_min_rate: u32,
+    /// The replica.
+    #[command(flatten)]
+    pub replica: ReplicaArgs,
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,

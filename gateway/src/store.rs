@@ -18,6 +18,7 @@ mod sweep;
 mod target;
 mod timer;
 pub(crate) mod transfer;
+mod verify;
 mod volatile;
 
 pub(crate) use dead::Revived;
@@ -27,6 +28,7 @@ pub(crate) use own::{SqlLimits, StatementError};
 pub(crate) use reader::{KeptRow, Reader};
 pub(crate) use sweep::Retention;
 pub(crate) use target::{Delta, LocalId, Opened, Remembered};
+pub(crate) use verify::verify;
 
 use crate::schema::{Map, SchemaError, Tables};
 use own::Scope;
@@ -90,6 +92,9 @@ pub enum StoreError {
     /// A row holds what Berth never writes.
     #[error("the database holds a broken {0}")]
     Broken(&'static str),
+    /// The file is damaged.
+    #[error("the database is corrupt: {0}")]
+    Corrupt(String),
     /// The file cannot be reached.
     #[error("cannot open {path}: {source}")]
     File {

@@ -59,6 +59,19 @@ pub(crate) const LAYERS: &[Rule] = &[
         why: "the store is called by the modules above it",
     },
     Rule {
+        subject: "gateway/src/replica",
+        but: &[],
+        words: &[
+            "crate::agent",
+            "crate::dispatch",
+            "crate::http",
+            "crate::engine",
+            "crate::ownership",
+            "crate::outbox",
+        ],
+        why: "the replica is told what to do by those who know when",
+    },
+    Rule {
         subject: "gateway/src/handlers",
         but: &[],
         words: &["crate::agent", "crate::dispatch", "crate::http", "crate::outbox"],
@@ -109,6 +122,12 @@ pub(crate) const OUTSIDE: &[Rule] = &[
         but: &["gateway/src/outbox", "tests"],
         words: &["reqwest"],
         why: "calls to the outside are the outbox's",
+    },
+    Rule {
+        subject: "",
+        but: &["gateway/src/replica", "tests"],
+        words: &["object_store"],
+        why: "the replicas' store is gateway/src/replica's",
     },
 ];
 

@@ -20,11 +20,16 @@ const fn alias(own: &'static str, other: &'static str) -> Alias {
 }
 
 /// All of them; of two for one setting the first that is set counts.
-const ALIASES: [Alias; 4] = [
+const ALIASES: [Alias; 9] = [
     alias("BERTH_CONFIG_STORE", "DATABASE_URL"),
     alias("BERTH_CONFIG_URL", "CONFIG_SERVICE_URL"),
     alias("BERTH_POD", "POD_NAME"),
     Alias { own: "BERTH_POD", other: "POD_ORDINAL", ordinal: true },
+    alias("BERTH_REPLICA_ACCESS_KEY_ID", "LITESTREAM_ACCESS_KEY_ID"),
+    alias("BERTH_REPLICA_SECRET_ACCESS_KEY", "LITESTREAM_SECRET_ACCESS_KEY"),
+    alias("BERTH_REPLICA_BUCKET", "LITESTREAM_BUCKET"),
+    alias("BERTH_REPLICA_ENDPOINT", "LITESTREAM_ENDPOINT"),
+    alias("BERTH_REPLICA_REGION", "LITESTREAM_REGION"),
 ];
 
 /// Lets a role's flags take the other names that are set in the environment.

@@ -1,0 +1,259 @@
+//! The replica's store, as Berth itself uses it: notes beside Litestream's files, and lists of them. Every call is bounded;
+//! nothing is kept in memory. The one place that knows the object store's library.
+
+mod list;
+mod open;
+
+pub use list::Listing;
+
+use super::{Begun, Lineage, ReplicaArgs, ReplicaError, Seal};
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, path::Path};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::{Incarnation, PodId};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// Most bytes of a note: what is longer was not written by Berth.
+const NOTE: u64 = 64 << 10;
+
+/// The store of all copies. Cheap to clone.
+#[derive(Clone)]
+pub struct ReplicaStore {
+    store: Arc<dyn ObjectStore>,
+    /// Where, in words without secrets.
+    base: Arc<str>,
+    prefix: Path,
+    timeout: Duration,
+}
+
+/// What [`ReplicaStore::remove`] took away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Debug for ReplicaStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReplicaStore({})", self.base)
+    }
+}
+
+impl ReplicaStore {
+    /// Opens the store that the settings name. A folder is made when there is none; a bucket is not asked anything yet.
+    ///
+    /// # Errors
+    /// When the settings name none, or one that cannot be.
+    pub fn open(args: &ReplicaArgs) -> Result<Self, ReplicaError> {
+        open::open(args)
+    }
+
+    /// Returns where the store is, in words without secrets.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Writes down that a lineage has begun, with the one before it. Once: what stands there already stays.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn begin(&self, lineage: &Lineage, previous: Option<&Lineage>, at_ms: u64) -> Result<(), ReplicaError> {
+        let begun = Begun { lineage: lineage.clone(), previous: previous.cloned(), at_ms };
+        self.put_once(&self.begun_path(lineage), &begun).await
+    }
+
+    /// Returns the note of a lineage's beginning.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the note is damaged.
+    pub async fn begun(&self, lineage: &Lineage) -> Result<Option<Begun>, ReplicaError> {
+        self.get(&self.begun_path(lineage)).await
+    }
+
+    /// Seals a lineage: from now on its owner acknowledges nothing. Returns the seal that stands, which is the first one.
+    ///
+    /// # Errors
+    /// When the store does not take it; the lineage may be sealed or not.
+    pub async fn seal(&self, lineage: &Lineage, seal: &Seal) -> Result<Seal, ReplicaError> {
+        let path = self.seal_path(lineage);
+        self.put_once(&path, seal).await?;
+        self.get(&path).await?.ok_or_else(|| damaged(&path, "it was written and is not there"))
+    }
+
+    /// Returns a lineage's seal. A seal that is damaged is an error, never none.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the seal is damaged.
+    pub async fn sealed(&self, lineage: &Lineage) -> Result<Option<Seal>, ReplicaError> {
+        self.get(&self.seal_path(lineage)).await
+    }
+
+    /// Finds the lineage of a life of a pod, in whatever generation it began.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn find(&self, pod: &PodId, incarnation: &Incarnation) -> Result<Option<Lineage>, ReplicaError> {
+        for generation in self.generations().await? {
+            let lineage = Lineage { generation, pod: pod.clone(), incarnation: incarnation.clone() };
+            if self.begun(&lineage).await?.is_some() {
+                return Ok(Some(lineage));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns every lineage of which there is any file, in order.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lineages(&self) -> Result<Vec<Lineage>, ReplicaError> {
+        let mut found = Vec::new();
+        for generation in self.generations().await? {
+            for pod in self.folders(&generation.to_string()).await? {
+                found.extend(self.lives(&format!("{generation}/{pod}")).await?);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Returns every lineage of a pod of which there is any file, in order.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lineages_of(&self, pod: &PodId) -> Result<Vec<Lineage>, ReplicaError> {
+        let mut found = Vec::new();
+        for generation in self.generations().await? {
+            found.extend(self.lives(&format!("{generation}/{pod}")).await?);
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Lists a lineage: what Litestream has written there.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn list(&self, lineage: &Lineage) -> Result<Listing, ReplicaError> {
+        let below = self.at(&lineage.path());
+        let mut files = self.store.list(Some(&below));
+        let mut listing = Listing::default();
+        while let Some(file) = self.bounded(files.next()).await? {
+            listing.add(&file?);
+        }
+        Ok(listing)
+    }
+
+    /// Takes a lineage away: Litestream's files first, the note of its beginning and its seal last, so that one that was
+    /// taken away in part is still found and still sealed.
+    ///
+    /// # Errors
+    /// When the store does not take it; what is left then is as before, and it can be tried again.
+    pub async fn remove(&self, lineage: &Lineage) -> Result<Removed, ReplicaError> {
+        let mut removed = Removed::default();
+        let (own, ours) = (self.at(&lineage.path()), self.at(&format!("{}/berth", lineage.path())));
+        let mut files: Vec<_> = self.all(&own).await?;
+        files.sort_by_key(|file| file.location.prefix_matches(&ours));
+        for file in files {
+            match self.bounded(self.store.delete(&file.location)).await? {
+                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Err(why) => return Err(why.into()),
+            }
+            removed.files += 1;
+            removed.bytes += file.size;
+        }
+        Ok(removed)
+    }
+
+    async fn all(&self, below: &Path) -> Result<Vec<object_store::ObjectMeta>, ReplicaError> {
+        let mut files = self.store.list(Some(below));
+        let mut all = Vec::new();
+        while let Some(file) = self.bounded(files.try_next()).await?? {
+            all.push(file);
+        }
+        Ok(all)
+    }
+
+    async fn generations(&self) -> Result<Vec<u32>, ReplicaError> {
+        let names = self.folders("").await?;
+        let mut numbers: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    async fn lives(&self, below: &str) -> Result<Vec<Lineage>, ReplicaError> {
+        let names = self.folders(below).await?;
+        Ok(names.iter().filter_map(|name| Lineage::parse(&format!("{below}/{name}"))).collect())
+    }
+
+    /// Returns the names of what looks like folders.
+    async fn folders(&self, below: &str) -> Result<Vec<String>, ReplicaError> {
+        let listed = self.bounded(self.store.list_with_delimiter(Some(&self.at(below)))).await?;
+        let prefixes = match listed {
+            Ok(listed) => listed.common_prefixes,
+            Err(Error::NotFound { .. }) => Vec::new(),
+            Err(why) => return Err(why.into()),
+        };
+        Ok(prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
+    }
+
+    /// Writes a note where there is none. Some stores cannot do that in one step: there, whoever comes second finds the
+    /// first one's, unless both come at the same instant, and then either is as good.
+    async fn put_once<T: Serialize + Sync>(&self, path: &Path, note: &T) -> Result<(), ReplicaError> {
+        let text = serde_json::to_vec_pretty(note).map_err(|why| damaged(path, &why.to_string()))?;
+        let payload = PutPayload::from(text);
+        let create = self.store.put_opts(path, payload.clone(), PutMode::Create.into());
+        match self.bounded(create).await? {
+            Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(()),
+            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+                if self.bounded(self.store.head(path)).await?.is_ok() {
+                    return Ok(());
+                }
+                self.bounded(self.store.put(path, payload)).await??;
+                Ok(())
+            }
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ReplicaError> {
+        let read = async {
+            let found = self.store.get(path).await?;
+            if found.meta.size > NOTE {
+                return Ok(Err(damaged(path, "it is too long for a note")));
+            }
+            found.bytes().await.map(Ok)
+        };
+        let bytes = match self.bounded(read).await? {
+            Ok(bytes) => bytes?,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(why) => return Err(why.into()),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|why| damaged(path, &why.to_string()))
+    }
+
+    async fn bounded<T>(&self, call: impl Future<Output = T>) -> Result<T, ReplicaError> {
+        tokio::time::timeout(self.timeout, call).await.map_err(|_| ReplicaError::Slow(self.timeout))
+    }
+
+    fn begun_path(&self, lineage: &Lineage) -> Path {
+        self.at(&format!("{}/berth/begun.json", lineage.path()))
+    }
+
+    fn seal_path(&self, lineage: &Lineage) -> Path {
+        self.at(&format!("{}/berth/SEALED", lineage.path()))
+    }
+
+    fn at(&self, below: &str) -> Path {
+        self.prefix.parts().chain(Path::from(below).parts()).collect()
+    }
+}
+
+fn damaged(path: &Path, detail: &str) -> ReplicaError {
+    ReplicaError::Damaged { path: path.to_string(), detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;
