@@ -19,6 +19,7 @@ mod pass_on;
 mod pods;
 mod problems;
 mod proposal;
+mod quarantine;
 mod settings;
 mod targets;
 mod tokens;
@@ -87,6 +88,7 @@ fn all() -> Routes {
         moves::routes,
         why::routes,
         data::routes,
+        quarantine::routes,
         events::routes,
         leader::routes,
         settings::routes,

@@ -97,7 +97,8 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);
     let peers = Peers::new(agent.witness().clone(), agent.courier().clone(), options.peer_requests);
-    let app = App { tokens: Arc::new(tokens), door, links: links.clone(), web: web.clone(), peers, handoffs };
+    let (tokens, aside_kept) = (Arc::new(tokens), options.quarantine_retention);
+    let app = App { tokens, door, links: links.clone(), web: web.clone(), peers, handoffs, aside_kept };
     let router = routes(app, &probes, metrics, readiness);
     let running = Running { agent, engine, engine_stop, links, web, probes, options };
     let ended = running.run(bound, router, attached, shutdown).await;

@@ -9,6 +9,7 @@
 
 pub(crate) mod admission;
 mod apply;
+pub(crate) mod aside;
 pub(crate) mod asking;
 pub(crate) mod decisions;
 pub(crate) mod erasure;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Erase { target: TargetId, done: erasure::Done },
     /// An asynchronous handler has answered.
     Returned(Box<asking::Returned>),
+    /// Something about rows that are aside.
+    Aside(aside::AsideCommand),
     /// A step of a move.
     Move(moving::MoveCommand),
     /// Time may have passed: look at everything once, then say so.

@@ -1,12 +1,13 @@
 //! The engine's handle: everything a pod does with a target's events goes through here. It decides nothing but how much
 //! may wait and until when; the writer thread behind it owns the database and the mailboxes.
 
+mod aside;
 mod data;
 mod load;
 mod moving;
 
 pub(crate) use crate::dispatch::erasure::Erasure;
-pub(crate) use data::{NotDone, Wanted};
+pub(crate) use data::{Export, NotDone, Wanted};
 pub(crate) use load::{Rate, Shared};
 
 use crate::{
@@ -280,6 +281,7 @@ impl Engine {
             targets: self.0.ownership.count() as u64,
             events_per_second: self.0.shared.rate(),
             bytes: self.0.reader.size(),
+            aside: self.0.meters.asides(),
         }
     }
 

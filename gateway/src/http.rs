@@ -1,6 +1,7 @@
 //! The pod's listener: probes, the local API and the routers' links on one port. Decides who may ask what; maps errors to
 //! problems. Knows no database.
 
+mod aside;
 mod data;
 mod door;
 mod handoff;
@@ -35,7 +36,7 @@ use shared::{
     telemetry::Metrics,
     wire::link::PATH,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What the routes work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub(crate) peers: Peers,
     /// Moves from and to this pod.
     pub(crate) handoffs: Handoffs,
+    /// How long rows that were put aside are kept at least.
+    pub(crate) aside_kept: Duration,
 }
 
 /// Another service of the cluster, by its token. A route that takes this cannot be called without one.
@@ -96,6 +99,9 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/local/targets/{target}/erase", post(data::erase))
         .route("/v1/local/targets/{target}/dead/{kind}/{seq}/{verb}", post(data::decide))
         .route("/v1/local/dead", get(data::dead))
+        .route("/v1/local/quarantine", get(aside::list))
+        .route("/v1/local/quarantine/{copy}/export", get(aside::export))
+        .route("/v1/local/quarantine/{copy}/drop", post(aside::drop))
         .route("/v1/local/owned", get(listing::owned))
         .with_state(app);
     traced(local, &tracer, Trust::Caller)

@@ -163,6 +163,11 @@ impl Meters {
         self.aside.set(i64::try_from(targets).unwrap_or(i64::MAX));
     }
 
+    /// Returns how many targets' rows are put aside.
+    pub(crate) fn asides(&self) -> u64 {
+        u64::try_from(self.aside.get()).unwrap_or(0)
+    }
+
     pub(crate) fn handler(&self, took: Duration) {
         self.handler.observe(took.as_secs_f64());
     }

@@ -131,6 +131,9 @@ pub struct Options {
     /// How long the payloads of applied events are kept
     #[arg(long, env = "BERTH_JOURNAL_RETENTION", default_value = "1day", value_parser = duration, value_name = "TIME")]
     pub journal_retention: Duration,
+    /// How long rows that were put aside are kept at least, when another pod was given their target
+    #[arg(long, env = "BERTH_QUARANTINE_RETENTION", default_value = "7days", value_parser = duration, value_name = "TIME")]
+    pub quarantine_retention: Duration,
     /// Largest database that is written anew after an erasure, so that not even traces of deleted rows stay in its file; it
     /// takes about a second for each 200 MB, during which nothing is committed
     #[arg(long, env = "BERTH_ERASE_COMPACT", default_value_t = 128 << 20, value_name = "BYTES", help_heading = "Limits")]

@@ -2,6 +2,7 @@
 //! it decides nothing about leases, order or retries. [`Store`] is the writer's connection and is owned by the writer
 //! thread; [`Reader`] reads beside it; [`checkpoint`] moves the WAL into the file on a thread of its own.
 
+pub(crate) mod aside;
 pub(crate) mod checkpoint;
 mod dead;
 mod erase;
@@ -21,6 +22,7 @@ pub(crate) mod transfer;
 mod verify;
 mod volatile;
 
+pub(crate) use aside::AsideRow;
 pub(crate) use dead::Revived;
 pub(crate) use journal::{Entry, Resumed, State};
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};

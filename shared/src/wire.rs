@@ -7,6 +7,7 @@ pub mod data;
 pub mod handoff;
 pub mod link;
 pub mod peers;
+pub mod quarantine;
 pub mod sse;
 
 use schemars::JsonSchema;

@@ -24,6 +24,7 @@ mod metrics;
 mod moves;
 mod outbox;
 mod page;
+mod quarantine;
 mod replicas;
 mod router_alone;
 mod store_contract;

@@ -1,6 +1,7 @@
 //! `berth pod`: which gateway pods there are, whether they hold a lease and what they carry.
 
 mod drain;
+mod quarantine;
 
 use super::Common;
 use crate::{
@@ -31,6 +32,9 @@ pub(crate) enum Verb {
     Cordon(drain::Mark),
     /// Give a pod new targets again
     Uncordon(drain::Mark),
+    /// Rows that a pod has put aside, since another pod was given their target
+    #[command(subcommand)]
+    Quarantine(quarantine::Verb),
     /// Give up what a pod's lost data folder held: its targets begin empty
     AcceptDataLoss(Accept),
     /// Say that a pod is dead for good: its targets get other owners
@@ -96,6 +100,7 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Undrain(args) => drain::mark(args, "undrain").await,
         Verb::Cordon(args) => drain::mark(args, "cordon").await,
         Verb::Uncordon(args) => drain::mark(args, "uncordon").await,
+        Verb::Quarantine(verb) => quarantine::run(verb).await,
         Verb::AcceptDataLoss(args) => accept_data_loss(args).await,
         Verb::DeclareDead(args) => declare_dead(args).await,
     }
@@ -163,6 +168,12 @@ fn sheet(pod: &PodStatus) -> String {
     fact("targets", format!("{} assigned, {} held", pod.targets, pod.load.targets));
     if pod.quarantined > 0 {
         fact("quarantined", format!("{} wait for data that is not here; nothing of them is served", pod.quarantined));
+    }
+    if pod.load.aside > 0 {
+        fact(
+            "put aside",
+            format!("rows of {} targets; see berth pod quarantine list {}", pod.load.aside, pod.info.pod),
+        );
     }
     fact("events/s", format!("{:.1}", pod.load.events_per_second));
     fact("database", format!("{} bytes, schema {}", pod.load.bytes, pod.schema));

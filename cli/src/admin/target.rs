@@ -1,7 +1,7 @@
 //! `berth target`: which targets there are, where each is, and what its owner holds of it.
 
 mod erase;
-mod export;
+pub(super) mod export;
 mod history;
 mod loss;
 

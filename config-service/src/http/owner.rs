@@ -16,6 +16,8 @@ use std::{fmt::Display, time::Duration};
 pub(super) struct Owner {
     pod: PodId,
     client: Client,
+    /// Whether it is asked as a target's owner.
+    owns: bool,
 }
 
 impl Owner {
@@ -35,6 +37,19 @@ impl Owner {
         Self::at(api, &owner)
     }
 
+    /// Finds a pod by its name.
+    ///
+    /// # Errors
+    /// When it is not known, or nobody can say.
+    pub(super) async fn named(api: &Api, pod: &PodId) -> Result<Self, Problem> {
+        let found = api.control.look({
+            let pod = pod.clone();
+            move |model| model.pod(&pod).map(|record| record.info.clone())
+        });
+        let info = found.await?.ok_or_else(|| Problem::not_found(format!("pod {pod} is not known")))?;
+        Self::at(api, &info).map(|found| Self { owns: false, ..found })
+    }
+
     /// Takes a pod that is known.
     ///
     /// # Errors
@@ -42,8 +57,8 @@ impl Owner {
     pub(super) fn at(api: &Api, info: &PodInfo) -> Result<Self, Problem> {
         let token = api.service.current().cloned();
         match Client::new(&format!("http://{}", info.address), token, api.patience) {
-            Ok(client) => Ok(Self { pod: info.pod.clone(), client }),
-            Err(why) => Err(silent(&info.pod, &why)),
+            Ok(client) => Ok(Self { pod: info.pod.clone(), client, owns: true }),
+            Err(why) => Err(silent(&info.pod, true, &why)),
         }
     }
 
@@ -80,13 +95,16 @@ impl Owner {
     fn said(&self, why: ClientError) -> Problem {
         match why {
             // A pod that has just lost the target, or not heard of it yet: who asks again is told right.
-            ClientError::Problem(problem) if problem.code == "not-owner" => silent(&self.pod, &problem.detail),
+            ClientError::Problem(problem) if problem.code == "not-owner" => {
+                silent(&self.pod, self.owns, &problem.detail)
+            }
             ClientError::Problem(problem) if !matches!(problem.status, 401 | 403) => problem,
-            other => silent(&self.pod, &other),
+            other => silent(&self.pod, self.owns, &other),
         }
     }
 }
 
-fn silent(pod: &PodId, why: &dyn Display) -> Problem {
-    Problem::unavailable("owner-unreachable", format!("{pod} owns the target and does not answer: {why}"))
+fn silent(pod: &PodId, owns: bool, why: &dyn Display) -> Problem {
+    let what = if owns { "owns the target and does not answer" } else { "does not answer" };
+    Problem::unavailable("owner-unreachable", format!("{pod} {what}: {why}"))
 }

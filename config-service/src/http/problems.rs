@@ -42,6 +42,11 @@ pub(super) const CODES: &[Code] = &[
     code(409, "not-quarantined", "The target's owner has its data; there is no loss to accept."),
     code(409, "pod-not-ready", "The target's pod is not ready, so it cannot give the target away."),
     code(409, "read-only", "An operator has made the cluster read-only."),
+    code(
+        409,
+        "still-needed",
+        "Something of these rows may be nowhere else, or it is too early; `i_know` passes over it.",
+    ),
     code(409, "target-quarantined", "Nobody reachable has the target's data."),
     code(409, "token-exists", "A token of this name is in force."),
     code(409, "too-many-tokens", "As many tokens are in force as there may be."),

@@ -114,6 +114,13 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
                 @if status.quarantined > 0 { ", of which " (count(status.quarantined)) " wait for data that is not here" }
             },
         ),
+        (
+            "Put aside",
+            html! {
+                @if status.load.aside == 0 { "nothing" }
+                @else { "rows of " (things(status.load.aside, "target")) ", see " code { "berth pod quarantine list " (name) } }
+            },
+        ),
         ("Lease", lease(status)),
         ("Load", load(status)),
         ("Zone", zone(status)),

@@ -36,8 +36,12 @@ async fn every_door_opens_for_the_roles_it_is_documented_for_and_for_nobody_else
     for (method, path, access) in doors() {
         let door =
             path.replace("{target}", "discord:guild:1").replace("{pod}", "gateway-0").replace("{name}", "read-only");
-        let door =
-            door.replace("{id}", "7").replace("{kind}", "events").replace("{seq}", "1").replace("{verb}", "retry");
+        let door = door
+            .replace("{id}", "7")
+            .replace("{kind}", "events")
+            .replace("{seq}", "1")
+            .replace("{verb}", "retry")
+            .replace("{copy}", "1");
         for (who, token, rank) in callers {
             let needed = match access {
                 "open" => 0,

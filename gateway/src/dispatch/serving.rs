@@ -133,7 +133,7 @@ impl Writer {
         begun
     }
 
-    fn count_aside(&self) {
+    pub(super) fn count_aside(&self) {
         match self.store.aside() {
             Ok(count) => self.meters.aside(count),
             Err(why) => tracing::error!(error = %why, "cannot count the targets that are put aside"),

@@ -3,6 +3,7 @@
 
 use super::{
     Command, Submitted,
+    aside::Asides,
     asking::Asking,
     erasure::Erasures,
     jobs::Job,
@@ -69,6 +70,7 @@ pub(crate) struct Writer {
     pub(super) timers: Timers,
     pub(super) erasures: Erasures,
     pub(super) moving: Moving,
+    pub(super) asides: Asides,
     commands: Receiver<Command>,
     pub(super) shared: Arc<Shared>,
     sweeper: Sweeper,
@@ -96,6 +98,10 @@ impl Writer {
     ) -> Self {
         let clock = Arc::clone(ownership.clock());
         let now = clock.now();
+        let asides = Asides::resumed(store.dropping().unwrap_or_else(|why| {
+            tracing::error!(error = %why, "cannot read which rows are being dropped; the next start goes on with them");
+            Vec::new()
+        }));
         Self {
             store,
             boxes: Mailboxes::default(),
@@ -115,6 +121,7 @@ impl Writer {
             timers: Timers::default(),
             erasures: Erasures::default(),
             moving: Moving::new(importer),
+            asides,
             commands,
             shared,
             sweeper: Sweeper::new(now, clock.wall_ms()),
@@ -148,6 +155,7 @@ impl Writer {
             self.fire_timers();
             self.commit_group();
             self.erase_on();
+            self.drop_on();
             self.move_on();
             self.housekeeping(now);
             for done in self.woken.drain(..) {
@@ -166,8 +174,16 @@ impl Writer {
         let timer = self.timers.next_ms().map(|due| Duration::from_millis(due.saturating_sub(wall_ms)));
         let erasure = self.erasures.next_at().map(|at| at.since(now));
         let moves = self.moving.next_at(now).map(|at| at.since(now));
+        let drops = self.asides.next_at(now).map(|at| at.since(now));
         let sweep = self.sweeper.next_at().since(now);
-        event.into_iter().chain(timer).chain(erasure).chain(moves).fold(sweep, Duration::min).clamp(SHORTEST, TICK)
+        event
+            .into_iter()
+            .chain(timer)
+            .chain(erasure)
+            .chain(moves)
+            .chain(drops)
+            .fold(sweep, Duration::min)
+            .clamp(SHORTEST, TICK)
     }
 
     fn take(&mut self, command: Command) {
@@ -192,6 +208,7 @@ impl Writer {
             Command::Decide { guard, decision } => self.decide(guard, decision),
             Command::Erase { target, done } => self.erase(&target, done),
             Command::Returned(returned) => self.returned(*returned),
+            Command::Aside(command) => self.aside(command),
             Command::Move(command) => self.moves(command),
             Command::Wake { done } => self.woken.push(done),
             Command::Stop { .. } | Command::Abandon { .. } => {}

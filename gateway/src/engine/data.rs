@@ -161,13 +161,18 @@ impl Engine {
 
     /// Begins an export of a target; `None` while too many are being written.
     pub(crate) fn export(&self, target: &TargetId, epoch: Epoch) -> Option<Export> {
+        self.export_rows(target.as_str().to_owned(), target.clone(), epoch)
+    }
+
+    /// The same of the rows that go by `name` in the database.
+    pub(super) fn export_rows(&self, name: String, target: TargetId, epoch: Epoch) -> Option<Export> {
         let exports = &self.0.exports;
         let slot = Arc::clone(&exports.slots).try_acquire_owned().ok()?;
         let (sender, parts) = mpsc::channel(PARTS);
         let whole = Arc::new(AtomicBool::new(false));
         let export = Export { parts, whole: Arc::clone(&whole) };
-        let head = head(target, epoch, self.0.ownership.pod(), self.0.ownership.clock().wall_ms());
-        let (folder, target) = (exports.folder.clone(), target.clone());
+        let head = head(&target, epoch, self.0.ownership.pod(), self.0.ownership.clock().wall_ms());
+        let folder = exports.folder.clone();
         let map = Arc::clone(self.0.reader.map());
         let (stall, deadline) = (exports.stall, tokio::time::Instant::now() + exports.timeout);
         let runtime = tokio::runtime::Handle::current();
@@ -178,7 +183,7 @@ impl Engine {
                 let sent = runtime.block_on(tokio::time::timeout_at(until, sender.send(part.into())));
                 if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Cut) }
             };
-            match export::export(&folder, &map, &target, head, &mut sink) {
+            match export::export(&folder, &map, &target, &name, head, &mut sink) {
                 Ok(()) => whole.store(true, Ordering::Release),
                 Err(why @ ExportError::Cut) => tracing::info!(%target, reason = %why, "an export was cut"),
                 Err(why) => tracing::error!(%target, error = %why, "an export failed"),

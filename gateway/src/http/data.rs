@@ -4,7 +4,7 @@
 use super::{App, Service, owned::Owned};
 use crate::{
     dispatch::{decisions::Undecided, erasure::EraseError},
-    engine::{EngineError, Erasure, NotDone, Wanted},
+    engine::{EngineError, Erasure, Export, NotDone, Wanted},
 };
 use axum::{
     Json,
@@ -123,7 +123,12 @@ pub(super) async fn events(
 
 /// `GET /v1/local/targets/{target}/export`: JSON lines, see docs/data.md.
 pub(super) async fn export(_service: Service, State(app): State<App>, owned: Owned) -> Result<Response, Problem> {
-    let Some(export) = app.door.engine().export(&owned.target, owned.epoch) else {
+    exported(app.door.engine().export(&owned.target, owned.epoch))
+}
+
+/// Answers with an export, if one could be begun.
+pub(super) fn exported(export: Option<Export>) -> Result<Response, Problem> {
+    let Some(export) = export else {
         let text = "as many exports as --exports allows are being written; try again later";
         return Err(Problem::unavailable("too-many-exports", text));
     };

@@ -81,11 +81,13 @@ impl Lines<'_> {
 }
 
 /// Writes everything of `target` to `sink`: first the head that `head` makes of the tables' names, then the rows, last the
-/// end. A target without a row has only these two lines.
+/// end. A target without a row has only these two lines. `name` is what its rows go by in the database: the target's name, or
+/// another when they are aside.
 pub(crate) fn export(
     folder: &Path,
     map: &crate::schema::Map,
     target: &TargetId,
+    name: &str,
     head: impl FnOnce(Vec<String>) -> ExportHead,
     sink: &mut dyn FnMut(Vec<u8>) -> Result<(), Cut>,
 ) -> Result<(), ExportError> {
@@ -97,7 +99,7 @@ pub(crate) fn export(
     names.extend(tables.iter().map(|table| table.name.clone()));
     let mut lines = Lines { sink, gathered: Vec::new(), hash: Sha256::new(), rows: 0 };
     lines.write(&json!(head(names)))?;
-    if let Some(local) = own_row(&conn, target, &mut lines)? {
+    if let Some(local) = own_row(&conn, target, name, &mut lines)? {
         for table in &tables {
             let (name, key) = (quoted(&table.name), table.columns());
             let mut find = conn.prepare(&format!("SELECT * FROM {name} WHERE target_id = ?1 ORDER BY {key}"))?;
@@ -110,10 +112,15 @@ pub(crate) fn export(
     lines.end()
 }
 
-fn own_row(conn: &Connection, target: &TargetId, lines: &mut Lines<'_>) -> Result<Option<i64>, ExportError> {
+fn own_row(
+    conn: &Connection,
+    target: &TargetId,
+    name: &str,
+    lines: &mut Lines<'_>,
+) -> Result<Option<i64>, ExportError> {
     let find =
         "SELECT id, epoch, applied, duplicates, last_event_id, journal_seq, outbox_seq FROM target WHERE name = ?1";
-    let found = conn.query_row(find, [target.as_str()], |row| {
+    let found = conn.query_row(find, [name], |row| {
         let (epoch, applied, duplicates): (u64, u64, u64) = (row.get(1)?, row.get(2)?, row.get(3)?);
         let (last, journal, outbox): (Option<String>, u64, u64) = (row.get(4)?, row.get(5)?, row.get(6)?);
         let cells = json!({"name": target, "epoch": Epoch(epoch), "applied": applied, "duplicates": duplicates,

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, signed};
 use rusqlite::{OptionalExtension, params};
-use shared::{Epoch, Incarnation, Revision, TargetId};
+use shared::{Epoch, Incarnation, Revision, TargetId, wire::quarantine::Why};
 
 /// A target's number in this database; it means nothing elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,12 +85,17 @@ impl Store {
                 erasing: row.get(3)?,
             })
         });
-        Ok(opened.optional()?)
+        let opened: Option<Opened> = opened.optional()?;
+        if let Some(opened) = &opened {
+            self.no_longer_aside(opened.local)?;
+        }
+        Ok(opened)
     }
 
     /// Puts a target's rows aside: it was taken away without this pod's release. They are kept and never served. What a
     /// move has released stays released.
     pub(crate) fn put_aside(&self, target: &TargetId) -> Result<(), StoreError> {
+        self.note_aside(Why::Taken, "state IN ('owned', 'frozen')", Some(target))?;
         let mut update = self.conn.prepare_cached(
             "UPDATE target SET state = 'quarantined' WHERE name = ?1 AND state IN ('owned', 'frozen')",
         )?;
@@ -100,6 +105,7 @@ impl Store {
 
     /// Takes its name from rows of a target that were given away or put aside: they stay, as nobody's.
     fn leave_behind(&self, target: &TargetId) -> Result<(), StoreError> {
+        self.note_aside(Why::Released, "state IN ('released', 'quarantined')", Some(target))?;
         let mut rename = self.conn.prepare_cached(
             "UPDATE target SET name = '~' || id || '~' || name WHERE name = ?1 AND state IN ('released', 'quarantined')",
         )?;
@@ -145,6 +151,7 @@ impl Store {
             .prepare_cached("INSERT OR IGNORE INTO berth_past_incarnation SELECT incarnation, ?1 FROM meta")?
             .execute([signed(now_ms)])?;
         self.conn.prepare_cached("UPDATE meta SET incarnation = ?1")?.execute([fresh.as_str()])?;
+        self.note_aside(Why::FailedOver, "state IN ('owned', 'frozen')", None)?;
         self.run("UPDATE target SET state = 'quarantined' WHERE state IN ('owned', 'frozen')")?;
         self.commit()?;
         Ok(fresh)

@@ -283,4 +283,5 @@ fn nothing_of_an_erased_target_stays_in_the_files_however_its_rows_lay_among_oth
     assert!(count("berth.db", "MARK1KRAM") > 1_000, "the others are there");
 }
 
+mod aside;
 mod kept;

@@ -122,6 +122,9 @@ pub struct Load {
     pub events_per_second: f64,
     /// Size of its database in bytes.
     pub bytes: u64,
+    /// Targets whose rows it has put aside: another pod was given them without this pod's release.
+    #[serde(default)]
+    pub aside: u64,
 }
 
 /// `POST /v1/pods/{pod}/heartbeat`.

@@ -37,9 +37,18 @@ pub(crate) struct Export {
 /// Does it.
 pub(super) async fn run(args: Export) -> Result<(), Failure> {
     let Export { target, into, common } = args;
-    let path = format!("/v1/targets/{target}/export");
+    fetch(&common, &format!("/v1/targets/{target}/export"), into, &target).await
+}
+
+/// Takes an export from `path` and writes it down.
+pub(crate) async fn fetch(
+    common: &Common,
+    path: &str,
+    into: Option<PathBuf>,
+    target: &TargetId,
+) -> Result<(), Failure> {
     let mut out = Destination::open(into.as_deref())?;
-    let mut body = common.api()?.stream(&path).await?;
+    let mut body = common.api()?.stream(path).await?;
     let mut whole = Whole::default();
     loop {
         let silence = || Failure::error("the export was cut: nothing came for too long; it is not whole");

@@ -3,7 +3,7 @@
 use super::{Entered, Mode};
 use crate::{
     schema::{Expiry, OwnTable, TARGET, TimeUnit},
-    store::{LocalId, Store, StoreError, erase::quoted, signed},
+    store::{LocalId, Store, StoreError, aside::plain_name, erase::quoted, signed},
 };
 use rusqlite::{OptionalExtension, params};
 use shared::TargetId;
@@ -13,7 +13,7 @@ impl Store {
     pub(in crate::store) fn as_target(&self, local: LocalId) -> Result<Entered<'_>, StoreError> {
         let mut find = self.conn.prepare_cached("SELECT name FROM target WHERE id = ?1")?;
         let name: Option<String> = find.query_row([local.0], |row| row.get(0)).optional()?;
-        let target: Option<TargetId> = name.and_then(|name| name.parse().ok());
+        let target: Option<TargetId> = name.and_then(|name| plain_name(&name)?.parse().ok());
         Ok(self.scope.enter(Mode::Berth, target.as_ref().map(|target| (local, target.id()))))
     }
 

@@ -506,7 +506,7 @@ fn an_export_holds_the_bots_rows_of_that_target_only() {
         text.extend_from_slice(&part);
         Ok(())
     };
-    export(two.folder.path(), two.store.map(), target, head, &mut sink).expect("exported");
+    export(two.folder.path(), two.store.map(), target, target.as_str(), head, &mut sink).expect("exported");
     let text = String::from_utf8(text).expect("UTF-8");
     assert!(!text.contains("theirs") && !text.contains("e20") && !text.contains("target_id"), "{text}");
     let lines: Vec<serde_json::Value> = text.lines().map(|line| line.parse().expect("JSON")).collect();

@@ -99,7 +99,7 @@ impl Pod {
             text.extend(part);
             Ok(())
         };
-        export(self.folder.path(), self.store.map(), target, head, &mut sink).expect("exported");
+        export(self.folder.path(), self.store.map(), target, target.as_str(), head, &mut sink).expect("exported");
         let text = String::from_utf8(text).expect("text");
         let mut lines: Vec<String> = text
             .lines()
