@@ -6,6 +6,8 @@
 //!              ↑  └─ failed: stays first, after a wait ─┘                                    └─→ outbox, timers
 //!              └─ not done when its time to answer comes: written down as accepted, answered deferred
 //! ```
+//!
+//! With a replica, what is acknowledged `replicated` waits behind COMMIT for the upload: [`gate`].
 
 pub(crate) mod admission;
 mod apply;
@@ -13,6 +15,8 @@ pub(crate) mod aside;
 pub(crate) mod asking;
 pub(crate) mod decisions;
 pub(crate) mod erasure;
+mod gate;
+mod gated;
 mod group;
 mod jobs;
 pub(crate) mod mailbox;
@@ -89,6 +93,8 @@ pub(crate) enum Command {
     Aside(aside::AsideCommand),
     /// A step of a move.
     Move(moving::MoveCommand),
+    /// Everything up to this commit is in the replica.
+    Replicated(u64),
     /// Time may have passed: look at everything once, then say so.
     Wake { done: oneshot::Sender<()> },
     /// End as a crash would, with nothing finished and nobody answered.

@@ -24,6 +24,7 @@ use crate::{
     meters::{Meters, Verdict},
     outbox::{Allowed, Note, Outbox},
     ownership::{Acquired, Changes, Guard, Ownership},
+    replication::{Replication, ReplicationMeters, Rules, agent, agent::Replica},
     schema::Tables,
     store::{
         KeptRow, Reader, Remembered, SqlLimits, Store, StoreError,
@@ -37,7 +38,7 @@ use shared::{
     platform,
     shutdown::Shutdown,
     telemetry::{Metrics, trace::Tracer},
-    wire::{control::BotInfo, control::Load, link::Outcome},
+    wire::{control::BotInfo, control::Load, link::Outcome, replication::ReplicationState},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -108,6 +109,8 @@ struct Inner {
     /// Who asks an asynchronous handler.
     asker: Option<Task>,
     tracer: Tracer,
+    replication: Replication,
+    replicated: ReplicationMeters,
     /// Taken by whoever stops the engine first.
     outbox: Mutex<Option<Outbox>>,
     /// Cancelled as soon as the writer has ended, however it ended.
@@ -126,7 +129,7 @@ impl Drop for Inner {
 
 impl Engine {
     /// Opens (or creates) `berth.db` in the data folder, whose lock the caller holds, and starts the writer. `shutdown`
-    /// ends the outbox; the writer goes on until [`Engine::stop`].
+    /// ends the outbox; the writer goes on until [`Engine::stop`]. Everything is acknowledged locally.
     ///
     /// # Errors
     /// When the database cannot be opened or migrated, or outgoing calls cannot be set up.
@@ -138,16 +141,33 @@ impl Engine {
         tracer: Tracer,
         shutdown: Shutdown,
     ) -> Result<Self, EngineError> {
+        Self::open_with(options, ownership, bot, metrics, tracer, shutdown, Replication::off()).await
+    }
+
+    /// The same with a replica; [`Engine::replicate`] says which.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub(crate) async fn open_with(
+        options: &Options,
+        ownership: Ownership,
+        bot: Bot,
+        metrics: &Metrics,
+        tracer: Tracer,
+        shutdown: Shutdown,
+        replication: Replication,
+    ) -> Result<Self, EngineError> {
         let (folder, clock) = (options.data.clone(), Arc::clone(ownership.clock()));
         let limits = sql_limits(options);
         let about = bot.clone();
+        let stand_by = replication.is_on().then_some(options.replication.replication_wal);
         let tables = Tables::load(options, bot.own_tables()).map_err(StoreError::from)?;
         let opened = tokio::task::spawn_blocking(move || {
             let store = Store::open(&folder, clock, &tables, limits)?;
             let kept = (store.incarnation()?, store.remembered()?);
             let readers = (Reader::open(&folder, &store)?, Reader::open(&folder, &store)?);
             let importer = Importer::open(&folder, Arc::clone(store.plan()))?;
-            Ok::<_, StoreError>((store, importer, kept, readers, Checkpointer::start(&folder)?))
+            Ok::<_, StoreError>((store, importer, kept, readers, Checkpointer::start(&folder, stand_by)?))
         });
         let (store, importer, (incarnation, remembered), (reader, handlers_reader), checkpoints) =
             opened.await.map_err(|_| EngineError::Stopped)??;
@@ -176,6 +196,8 @@ impl Engine {
             )),
         };
         let plan = Arc::clone(store.plan());
+        let (commits, clock) = (Arc::clone(store.commits()), Arc::clone(ownership.clock()));
+        let replicated = ReplicationMeters::register(metrics, replication.clone(), commits, clock);
         let writer = Writer::new(
             store,
             importer,
@@ -190,6 +212,8 @@ impl Engine {
             meters.clone(),
             tracer.clone(),
             Arc::clone(&shared),
+            replication.clone(),
+            replicated.clone(),
         );
         let ended = Shutdown::new();
         let writer_ends = ended.clone().drop_guard();
@@ -217,9 +241,43 @@ impl Engine {
             notes,
             asker,
             tracer,
+            replication,
+            replicated,
             outbox: Mutex::new(Some(outbox)),
             ended,
         })))
+    }
+
+    /// Has a replica followed, until `stop`: from now on what waits for it can be acknowledged. A lineage that turns out to be
+    /// sealed ends everything this pod does.
+    pub(crate) async fn replicate(&self, replica: Arc<dyn Replica>, rules: Rules, stop: Shutdown) {
+        let parts = agent::Parts {
+            replica,
+            ownership: self.0.ownership.clone(),
+            commands: self.0.commands.clone(),
+            meters: self.0.replicated.clone(),
+            rules,
+        };
+        agent::run(self.0.replication.clone(), parts, stop).await;
+    }
+
+    /// Returns what is known of the replica.
+    pub(crate) fn replication(&self) -> &Replication {
+        &self.0.replication
+    }
+
+    /// Returns how the replica stands, in numbers.
+    pub(crate) fn replication_state(&self) -> ReplicationState {
+        let (database, wal) = self.0.reader.sizes();
+        let pod = Some(self.0.ownership.pod().clone());
+        ReplicationState { pod, wal_bytes: wal, database_bytes: database + wal, ..self.0.replicated.state() }
+    }
+
+    /// Waits until everything is in the replica that is committed when this is polled first, at most for `most`; outlives the
+    /// engine. Returns whether it is.
+    pub(crate) fn flush(&self, most: Duration) -> impl Future<Output = bool> + use<> {
+        let (replication, commits) = (self.0.replication.clone(), Arc::clone(self.0.replicated.commits()));
+        async move { replication.reached(commits.seq(), most).await }
     }
 
     /// Returns what makes spans.
@@ -333,6 +391,10 @@ impl Engine {
     /// the span that is current here.
     pub async fn submit(&self, guard: Guard, event: Event, answer_by: Mono) -> Outcome {
         let (now, platform) = (self.0.ownership.clock().now(), event.platform);
+        if let Some(detail) = self.0.replication.refuses(&event) {
+            self.0.meters.event(platform, Verdict::NotServing);
+            return Outcome::NotServing { detail };
+        }
         let Some(permit) = self.0.admission.admit(size(&event)) else {
             self.0.meters.event(platform, Verdict::Busy);
             return Outcome::Busy { retry_after_ms: BUSY_MS };
@@ -431,6 +493,7 @@ impl Engine {
         // Without a writer or an outbox there is nobody to wake.
         let _ = self.0.commands.send(Command::Wake { done });
         let _ = looked.await;
+        self.0.replication.committed(None);
         let _ = self.0.notes.send(Note::Wake);
     }
 

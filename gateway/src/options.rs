@@ -1,8 +1,10 @@
 //! The flags of `berth gateway`, and of every bot that runs its handler with [`crate::run()`].
 
 mod handler;
+mod replication;
 
 pub use handler::HandlerArgs;
+pub use replication::ReplicationArgs;
 
 use crate::{replica::ReplicaArgs, web::Application};
 use clap::Args;
@@ -213,6 +215,9 @@ pub struct Options {
     /// The replica.
     #[command(flatten)]
     pub replica: ReplicaArgs,
+    /// Acknowledgements and the replica.
+    #[command(flatten)]
+    pub replication: ReplicationArgs,
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,

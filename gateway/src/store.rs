@@ -14,6 +14,7 @@ mod migrate;
 mod outbox;
 mod own;
 mod reader;
+mod seq;
 mod session;
 mod sweep;
 mod target;
@@ -32,9 +33,11 @@ pub(crate) use sweep::Retention;
 pub(crate) use target::{Delta, LocalId, Opened, Remembered};
 pub(crate) use verify::verify;
 
+use crate::replication::Commits;
 use crate::schema::{Map, SchemaError, Tables};
 use own::Scope;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use seq::Counted;
 use shared::{Clock, Incarnation, Mono};
 use std::{
     path::{Path, PathBuf},
@@ -163,6 +166,7 @@ pub(crate) struct Store {
     plan: Arc<Plan>,
     /// Notes what changes of targets that are copied.
     follower: Follower,
+    counted: Counted,
 }
 
 impl Store {
@@ -201,7 +205,8 @@ impl Store {
         let follower = Follower::new(&conn, Arc::clone(&plan), word)?;
         let limit = Arc::new(TimeLimit::new(clock));
         TimeLimit::watch(&limit, &conn)?;
-        Ok(Self { conn, limit, scope, map, limits, plan, follower })
+        let counted = Counted::begin(&conn)?;
+        Ok(Self { conn, limit, scope, map, limits, plan, follower, counted })
     }
 
     /// Returns the life of this database.
@@ -248,12 +253,21 @@ impl Store {
     /// Begins a group commit and counts it.
     pub(crate) fn begin(&self) -> Result<(), StoreError> {
         self.run("BEGIN IMMEDIATE")?;
-        self.run("UPDATE meta SET commit_seq = commit_seq + 1")
+        let mut count = self.conn.prepare_cached("UPDATE meta SET commit_seq = commit_seq + 1 RETURNING commit_seq")?;
+        self.counted.begins(count.query_row([], |row| row.get(0))?);
+        Ok(())
     }
 
     /// Makes the group durable.
     pub(crate) fn commit(&self) -> Result<(), StoreError> {
-        self.run("COMMIT")
+        self.run("COMMIT")?;
+        self.counted.ended();
+        Ok(())
+    }
+
+    /// Returns how far the commits are, for others to look at.
+    pub(crate) fn commits(&self) -> &Arc<Commits> {
+        self.counted.commits()
     }
 
     /// Undoes the group. Says nothing when SQLite has undone it already.

@@ -57,6 +57,9 @@ pub struct Bench {
     bot: Bot,
     metrics: Metrics,
     next: AtomicU64,
+    /// What its database is replicated to, when it is.
+    #[cfg(test)]
+    replica: Option<Arc<dyn crate::replication::agent::Replica>>,
 }
 
 /// An event that was sent and is waited for.
@@ -106,8 +109,26 @@ impl Bench {
             bot,
             metrics: Metrics::new(),
             next: AtomicU64::new(1),
+            #[cfg(test)]
+            replica: None,
         };
         bench.renew_lease();
+        bench.open();
+        bench
+    }
+
+    /// Makes a bench whose database has a replica.
+    #[cfg(test)]
+    pub(crate) fn replicating(
+        bot: impl Into<Bot>,
+        change: impl FnOnce(&mut Options),
+        replica: Arc<dyn crate::replication::agent::Replica>,
+    ) -> Self {
+        let mut bench = Self::with(bot, change);
+        if let Some(engine) = bench.engine.take() {
+            bench.runtime.block_on(engine.stop());
+        }
+        bench.replica = Some(replica);
         bench.open();
         bench
     }
@@ -120,9 +141,32 @@ impl Bench {
 
     fn open(&mut self) {
         let bot = self.bot.clone();
+        #[cfg(test)]
+        if let Some(replica) = self.replica.clone() {
+            return self.open_replicating(bot, replica);
+        }
         let opening =
             Engine::open(&self.options, self.ownership.clone(), bot, &self.metrics, Tracer::off(), Shutdown::new());
         self.engine = Some(self.runtime.block_on(opening).expect("the database opens"));
+    }
+
+    #[cfg(test)]
+    fn open_replicating(&mut self, bot: Bot, replica: Arc<dyn crate::replication::agent::Replica>) {
+        let replication = crate::replication::Replication::new(&self.options.replication);
+        // Each life of a database has its own count.
+        self.metrics = Metrics::new();
+        let (ownership, stop) = (self.ownership.clone(), Shutdown::new());
+        let opening =
+            Engine::open_with(&self.options, ownership, bot, &self.metrics, Tracer::off(), stop.clone(), replication);
+        let engine = self.runtime.block_on(opening).expect("the database opens");
+        let (agent, rules) = (engine.clone(), self.options.replication.rules());
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = agent.replicate(replica, rules, stop) => {}
+                () = agent.ended() => {}
+            }
+        });
+        self.engine = Some(engine);
     }
 
     /// Returns the engine.

@@ -236,7 +236,7 @@ impl Writer {
             delta.duplicates += waiting.joined();
         }
         if !calls.is_empty() {
-            group.calls.push((no, calls));
+            group.calls.push((no, self.replication.mode(&waiting.event), calls));
         }
         if timers {
             group.timers.push(no);
@@ -279,7 +279,7 @@ impl Writer {
                 let calls = self.late_reply(group, no, waiting, &guard, &answer, 0)?;
                 group.delta(no).outbox += calls.len() as u64;
                 if !calls.is_empty() {
-                    group.calls.push((no, calls));
+                    group.calls.push((no, self.replication.mode(&waiting.event), calls));
                 }
             }
         }

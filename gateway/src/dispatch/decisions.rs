@@ -7,7 +7,7 @@ use super::{
     mailbox::SlotNo,
     writer::Writer,
 };
-use crate::{outbox::Note, ownership::Guard, store::Revived};
+use crate::{ownership::Guard, store::Revived};
 use serde_json::json;
 use shared::wire::data::{Decided, LetterKind, OnBehalf, Verb};
 use tokio::sync::oneshot;
@@ -119,12 +119,10 @@ impl Writer {
                 self.resume(no, *resumed, now);
             }
             Some(Revived::Call(_, call)) => {
-                // The outbox ends before the writer only when the pod stops; the row stays.
-                let _ = self.notes.send(Note::Open { target: decided.target.clone(), calls: vec![call] });
+                self.let_calls_out(no, self.replication.mode_of_own(), vec![call]);
             }
             None => {}
         }
-        // Whoever asked may be gone.
-        let _ = done.send(Ok(decided));
+        self.let_decision_out(no, Box::new(decided), done);
     }
 }

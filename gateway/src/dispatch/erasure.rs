@@ -124,6 +124,7 @@ impl Writer {
         for waiting in self.boxes.close(no) {
             self.refuse(waiting, &outcome);
         }
+        self.gate.forget_calls(no);
         self.timers.set(no, None);
         self.left(target);
         let calls_end = now.after(self.settings.outbox_timeout * 2);
@@ -197,14 +198,15 @@ impl Writer {
                 }
             }
             Stage::Files { until, answer: None } => {
-                let scrub = Scrub { compact_up_to: self.settings.erase_compact };
+                let scrub = Scrub { compact_up_to: self.settings.erase_compact, truncate: !self.replication.is_on() };
                 erasing.next = now.after(LOOK);
                 erasing.stage = Stage::Files { until: *until, answer: self.checkpoints.scrub(scrub) };
             }
             Stage::Files { until, answer: Some(answer) } => match answer.try_recv() {
                 Ok(scrubbed) => {
                     (erasing.so_far.compacted, erasing.so_far.truncated) = (scrubbed.compacted, scrubbed.truncated);
-                    if scrubbed.truncated || *until <= now {
+                    // With a replica the WAL is Litestream's, which starts it over within its checkpoint interval.
+                    if scrubbed.truncated || self.replication.is_on() || *until <= now {
                         return Ok(true);
                     }
                     erasing.next = now.after(PAUSE);

@@ -1,16 +1,17 @@
 //! A group commit: what many targets' events write becomes durable with one flush. Nothing is acknowledged before COMMIT
-//! has returned and the lease has been looked at again; when the group fails, it is as if it had not been begun.
+//! has returned and the lease has been looked at again (by what lets it out, [`super::gated`]); when the group fails, it is as if it had not been begun.
 
 use super::{
     apply::Tried,
+    gate::Said,
     jobs::{Job, JobDone},
     mailbox::{SlotNo, Stage, Waiting},
     writer::Writer,
 };
 use crate::{
     meters::Verdict,
-    outbox::Note,
     ownership::{Act, Guard, What},
+    replication::Acknowledge,
     store::{Delta, OpenCall, Store, StoreError},
 };
 use shared::{
@@ -21,7 +22,10 @@ use shared::{
     telemetry::trace::TraceContext,
     wire::link::Outcome,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// How long a group takes events in. Those that come later wait for the next.
 const GROUP_TIME: Duration = Duration::from_millis(20);
@@ -64,7 +68,7 @@ pub(super) struct Group {
     /// Events that were written down as accepted, by ticket.
     pub(super) accepted: Vec<(SlotNo, u64, Guard)>,
     /// Calls to hand to the outbox.
-    pub(super) calls: Vec<(SlotNo, Vec<OpenCall>)>,
+    pub(super) calls: Vec<(SlotNo, Acknowledge, Vec<OpenCall>)>,
     /// Questions to an asynchronous handler, by ticket, under an epoch: asked once what was written before is committed.
     pub(super) asks: Vec<(SlotNo, u64, Epoch)>,
     /// Targets whose timers have changed.
@@ -243,20 +247,19 @@ impl Writer {
             slot.outbox_seq += delta.outbox;
             self.rate.add(delta.applied);
         }
-        for (no, calls) in group.calls {
-            let target = self.boxes.slot(no).target.clone();
-            // The outbox ends before the writer only when the pod stops; the rows stay.
-            let _ = self.notes.send(Note::Open { target, calls });
+        for (no, mode, calls) in group.calls {
+            self.let_calls_out(no, mode, calls);
         }
-        self.log_acknowledged(acts);
+        let waits = self.waits_of(&group.handled);
+        self.log_acknowledged(acts, &waits);
         for Handled { no, mut waiting, guard, answer, duplicate } in group.handled {
-            self.acknowledge(&mut waiting, &guard, answer, duplicate);
+            self.acknowledge(no, &mut waiting, guard, answer, duplicate);
             if waiting.event.kind == EventKind::Timer && waiting.stage == Stage::Fresh {
                 self.timer_over(no);
             }
         }
         for (no, ticket, guard) in group.accepted {
-            self.acknowledge_accepted(no, ticket, &guard);
+            self.acknowledge_accepted(no, ticket, guard);
         }
         for job in group.jobs {
             match job {
@@ -265,7 +268,9 @@ impl Writer {
                     // Whoever asked may be gone.
                     let _ = done.send(());
                 }
-                JobDone::Duplicate(guard, _, waiter, answer) => self.acknowledge_duplicate(&guard, waiter, answer),
+                JobDone::Duplicate(guard, no, waiter, answer, mode) => {
+                    self.acknowledge_duplicate(guard, no, waiter, answer, mode);
+                }
                 JobDone::Decided(no, decided, revived, done) => self.decided(no, *decided, revived, done),
             }
         }
@@ -273,10 +278,20 @@ impl Writer {
             self.arm(no);
         }
         self.checkpoints.committed();
+        self.tell_replication();
+    }
+
+    /// Returns the targets of which something in the group is acknowledged only once it is replicated.
+    fn waits_of(&self, handled: &[Handled]) -> HashSet<SlotNo> {
+        if !self.replication.is_on() || self.ownership.log().is_none() {
+            return HashSet::new();
+        }
+        let waits = |handled: &&Handled| self.replication.mode(&handled.waiting.event) == Acknowledge::Replicated;
+        handled.iter().filter(waits).map(|handled| handled.no).collect()
     }
 
     /// Writes down for which targets, and under which epochs, a group was committed; returns that.
-    fn log_applied(&self, group: &Group) -> Vec<(Guard, Act)> {
+    fn log_applied(&self, group: &Group) -> Vec<(SlotNo, Guard, Act)> {
         let Some(log) = self.ownership.log() else { return Vec::new() };
         let handled = group.handled.iter().map(|handled| (handled.no, &handled.guard));
         let accepted = group.accepted.iter().map(|(no, _, guard)| (*no, guard));
@@ -284,25 +299,23 @@ impl Writer {
         let act = |(no, guard): (SlotNo, &Guard)| {
             let (last, new) = (self.boxes.slot(no).journal_seq, group.deltas.get(&no).map_or(0, |delta| delta.journal));
             let act = Act::new(group.looked, guard.target(), guard.epoch(), What::Apply);
-            (guard.clone(), act.with(last + 1, last + new))
+            (no, guard.clone(), act.with(last + 1, last + new))
         };
         let acts: Vec<_> = acting.into_iter().map(act).collect();
-        acts.iter().for_each(|(_, act)| log.note(act.clone()));
+        acts.iter().for_each(|(_, _, act)| log.note(act.clone()));
         acts
     }
 
-    /// Writes down for which of them that may be said to whoever waits.
-    fn log_acknowledged(&self, acts: Vec<(Guard, Act)>) {
-        let (Some(log), looked) = (self.ownership.log(), self.clock.now()) else { return };
-        for (guard, act) in acts {
-            if self.ownership.check(&guard, Use::Act).is_ok() {
-                log.note(Act { at_ns: looked.as_nanos(), what: What::Ack, ..act });
-            }
+    /// Writes down for which of them that may be said to whoever waits; for some of them only once it is replicated.
+    fn log_acknowledged(&mut self, acts: Vec<(SlotNo, Guard, Act)>, waits: &HashSet<SlotNo>) {
+        for (no, guard, act) in acts {
+            let mode = if waits.contains(&no) { Acknowledge::Replicated } else { Acknowledge::Local };
+            self.let_line_out(no, mode, guard, act);
         }
     }
 
-    /// Answers those who wait for a committed event. Without a lease nothing is said to be done: they send it again.
-    fn acknowledge(&mut self, waiting: &mut Waiting, guard: &Guard, answer: Answer, duplicate: bool) {
+    /// Answers those who wait for a committed event.
+    fn acknowledge(&mut self, no: SlotNo, waiting: &mut Waiting, guard: Guard, answer: Answer, duplicate: bool) {
         let platform = waiting.event.platform;
         for _ in 0..waiting.joined() + u64::from(duplicate && waiting.event.kind != EventKind::Timer) {
             self.meters.duplicate(platform);
@@ -311,22 +324,23 @@ impl Writer {
         if waiting.waiters.is_empty() {
             return;
         }
-        let may = self.ownership.check(guard, Use::Act).is_ok();
-        let outcome = if may { Outcome::Committed { answer, duplicate } } else { Outcome::Late };
-        waiting.answer(&outcome);
+        let (mode, waiters) = (self.replication.mode(&waiting.event), std::mem::take(&mut waiting.waiters));
+        self.let_answer_out(no, mode, Said { guard, waiters, answer, duplicate, _permit: waiting._permit.take() });
     }
 
     /// Answers those who wait for an event that is written down as accepted. It keeps its place.
-    fn acknowledge_accepted(&mut self, no: SlotNo, ticket: u64, guard: &Guard) {
-        let may = self.ownership.check(guard, Use::Act).is_ok();
+    fn acknowledge_accepted(&mut self, no: SlotNo, ticket: u64, guard: Guard) {
         let queue = &mut self.boxes.slot_mut(no).queue;
         let Ok(i) = queue.binary_search_by_key(&ticket, |waiting| waiting.ticket) else { return };
         let waiting = &mut queue[i];
         // From now on it runs under whatever epoch the pod holds the target by.
         waiting.guard = None;
-        let answer = platform::deferred(waiting.event.kind);
-        waiting.answer(&if may { Outcome::Committed { answer, duplicate: false } } else { Outcome::Late });
+        let (answer, mode) = (platform::deferred(waiting.event.kind), self.replication.mode(&waiting.event));
+        let waiters = std::mem::take(&mut waiting.waiters);
         let (platform, timer) = (waiting.event.platform, waiting.event.kind == EventKind::Timer);
+        if !waiters.is_empty() {
+            self.let_answer_out(no, mode, Said { guard, waiters, answer, duplicate: false, _permit: None });
+        }
         self.meters.event(platform, Verdict::Deferred);
         if timer {
             self.timer_over(no);
@@ -373,10 +387,12 @@ impl Writer {
         for job in group.jobs {
             // Calls are claimed and settled, and dead letters decided, again by whoever asked; a duplicate is committed, only not counted yet.
             match job {
-                JobDone::Duplicate(guard, no, waiter, answer) if matches!(abort, Abort::Redo) => {
-                    self.jobs.push(Job::Duplicate { guard, no, waiter, answer });
+                JobDone::Duplicate(guard, no, waiter, answer, mode) if matches!(abort, Abort::Redo) => {
+                    self.jobs.push(Job::Duplicate { guard, no, waiter, answer, mode });
                 }
-                JobDone::Duplicate(guard, _, waiter, answer) => self.acknowledge_duplicate(&guard, waiter, answer),
+                JobDone::Duplicate(guard, no, waiter, answer, mode) => {
+                    self.acknowledge_duplicate(guard, no, waiter, answer, mode);
+                }
                 JobDone::Claimed(..) | JobDone::Settled(_) | JobDone::Decided(..) => {}
             }
         }
@@ -385,6 +401,7 @@ impl Writer {
                 self.boxes.put_back(handled.no, waiting);
             }
         }
+        self.tell_replication();
         if let Abort::Disk(why) = abort {
             self.is_writable(Some(why));
         }

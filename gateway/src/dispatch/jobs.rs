@@ -3,6 +3,7 @@
 
 use super::{
     decisions::{Decision, Undecided},
+    gate::Said,
     group::{Abort, Group},
     mailbox::{SlotNo, Waiter},
     writer::Writer,
@@ -10,9 +11,10 @@ use super::{
 use crate::{
     meters::Verdict,
     ownership::Guard,
+    replication::Acknowledge,
     store::{Claimed, Revived, Settled},
 };
-use shared::{event::Answer, lease::Use, wire::data::Decided, wire::link::Outcome};
+use shared::{event::Answer, lease::Use, wire::data::Decided};
 use tokio::sync::oneshot;
 
 /// What is to be written beside events.
@@ -20,7 +22,7 @@ use tokio::sync::oneshot;
 pub(super) enum Job {
     Claim { guard: Guard, no: SlotNo, seq: u64, done: oneshot::Sender<Option<Claimed>> },
     Settle { guard: Guard, no: SlotNo, seq: u64, settled: Settled, done: oneshot::Sender<()> },
-    Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer },
+    Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer, mode: Acknowledge },
     Decide { guard: Guard, no: SlotNo, decision: Box<Decision> },
 }
 
@@ -29,7 +31,7 @@ pub(super) enum Job {
 pub(super) enum JobDone {
     Claimed(oneshot::Sender<Option<Claimed>>, Option<Claimed>),
     Settled(oneshot::Sender<()>),
-    Duplicate(Guard, SlotNo, Waiter, Answer),
+    Duplicate(Guard, SlotNo, Waiter, Answer, Acknowledge),
     Decided(SlotNo, Box<Decided>, Option<Revived>, oneshot::Sender<Result<Decided, Undecided>>),
 }
 
@@ -72,9 +74,9 @@ impl Writer {
                 self.store.outbox_settle(local, seq, &settled)?;
                 group.jobs.push(JobDone::Settled(done));
             }
-            Job::Duplicate { guard, no, waiter, answer } => {
+            Job::Duplicate { guard, no, waiter, answer, mode } => {
                 group.delta(no).duplicates += 1;
-                group.jobs.push(JobDone::Duplicate(guard, no, waiter, answer));
+                group.jobs.push(JobDone::Duplicate(guard, no, waiter, answer, mode));
                 group.begin(&self.store)?;
             }
             Job::Decide { guard, no, decision } => self.write_decision(group, &guard, no, *decision)?,
@@ -82,14 +84,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Answers a duplicate of what was committed before.
-    pub(super) fn acknowledge_duplicate(&self, guard: &Guard, waiter: Waiter, answer: Answer) {
+    /// Answers a duplicate of what was committed before. Whether that is in the replica is not known here: its answer waits
+    /// for everything that is committed now.
+    pub(super) fn acknowledge_duplicate(
+        &mut self,
+        guard: Guard,
+        no: SlotNo,
+        waiter: Waiter,
+        answer: Answer,
+        mode: Acknowledge,
+    ) {
         let platform = guard.target().platform();
         self.meters.duplicate(platform);
         self.meters.event(platform, Verdict::Duplicate);
-        let may = self.ownership.check(guard, Use::Act).is_ok();
-        let outcome = if may { Outcome::Committed { answer, duplicate: true } } else { Outcome::Late };
-        // Whoever asked may be gone.
-        let _ = waiter.reply.send(outcome);
+        self.let_answer_out(no, mode, Said { guard, waiters: vec![waiter], answer, duplicate: true, _permit: None });
     }
 }

@@ -80,14 +80,19 @@ impl Waiting {
 
     /// Tells everybody who waits.
     pub(crate) fn answer(&mut self, outcome: &Outcome) {
-        for waiter in self.waiters.drain(..) {
-            let mut outcome = outcome.clone();
-            if let Outcome::Committed { duplicate, .. } = &mut outcome {
-                *duplicate |= waiter.joined;
-            }
-            // Nobody has to be there any more.
-            let _ = waiter.reply.send(outcome);
+        answer(&mut self.waiters, outcome);
+    }
+}
+
+/// Tells everybody who waits for an event.
+pub(crate) fn answer(waiters: &mut Vec<Waiter>, outcome: &Outcome) {
+    for waiter in waiters.drain(..) {
+        let mut outcome = outcome.clone();
+        if let Outcome::Committed { duplicate, .. } = &mut outcome {
+            *duplicate |= waiter.joined;
         }
+        // Nobody has to be there any more.
+        let _ = waiter.reply.send(outcome);
     }
 }
 

@@ -77,8 +77,9 @@ pub(crate) enum MoveCommand {
     Drop { id: MoveId, done: oneshot::Sender<()> },
     /// Take a parcel in.
     Take { id: MoveId, parcel: Box<Parcel>, done: oneshot::Sender<Result<Taken, NotTaken>> },
-    /// What came is the target's own as soon as that is acquired; then say so.
-    Settle { id: MoveId, target: TargetId, done: oneshot::Sender<()> },
+    /// What came is the target's own as soon as that is acquired; then say since when, with a replica once that is in it: only
+    /// then the source may drop its rows (OWNERSHIP.md, Moves).
+    Settle { id: MoveId, target: TargetId, done: oneshot::Sender<Mono> },
     /// Drop what came.
     DropImport { id: MoveId, done: oneshot::Sender<()> },
 }
@@ -121,7 +122,7 @@ pub(super) struct Moving {
     import_drops: HashMap<MoveId, oneshot::Sender<()>>,
     /// Whether an import that is not wanted may be there.
     leaving: bool,
-    settled: HashMap<TargetId, (MoveId, oneshot::Sender<()>)>,
+    settled: HashMap<TargetId, (MoveId, oneshot::Sender<Mono>)>,
     not_before: Mono,
 }
 
@@ -211,8 +212,7 @@ impl Writer {
     pub(super) fn switched(&mut self, target: &TargetId) {
         if let Some((id, done)) = self.moving.settled.remove(target) {
             self.moving.importer.forget(id);
-            // Whoever asked may be gone.
-            let _ = done.send(());
+            self.let_arrival_out(target, done);
         }
     }
 
@@ -263,6 +263,10 @@ impl Writer {
         };
         self.ownership.freeze(target);
         let _ = self.notes.send(Note::Held { target: target.clone() });
+        self.gate.forget_calls(no);
+        if self.gate.waits(no) {
+            self.replication.hurry();
+        }
         self.timers.set(no, None);
         let slot = self.boxes.slot_mut(no);
         slot.freezing = true;
@@ -286,7 +290,9 @@ impl Writer {
             let slot = self.boxes.slot(freezing.no);
             let runs = slot.queue.front().is_some_and(|first| !matches!(first.asked, Asked::No));
             let calls = || self.store.is_calling(slot.local).unwrap_or(true);
-            if freezing.until > now && slot.serving && (runs || calls()) {
+            // What waits for the replica may still be acknowledged here; later its sender hears it from the new owner.
+            let held = self.gate.waits(freezing.no);
+            if freezing.until > now && slot.serving && (runs || held || calls()) {
                 waiting.push(freezing);
             } else {
                 ready.push(freezing);
@@ -338,6 +344,7 @@ impl Writer {
         for waiting in self.boxes.close(no) {
             self.refuse(waiting, &outcome);
         }
+        self.give_back_held(no);
         self.boxes.slot_mut(no).freezing = false;
         let _ = self.notes.send(Note::Closed { target: target.clone() });
         self.left(target);
@@ -356,6 +363,7 @@ impl Writer {
         // What was accepted and put out of the way is in the database, and so is what it asked for.
         let epoch = slot.epoch;
         let queue = self.boxes.close(no);
+        self.gate.forget_calls(no);
         let _ = self.notes.send(Note::Closed { target: target.clone() });
         if let Err(why) = self.take_back(target, epoch) {
             tracing::error!(%target, error = %why, "a target cannot be served on");

@@ -50,6 +50,7 @@ impl Writer {
             }
         }
         self.count_aside();
+        self.tell_replication();
         Ok(unfit)
     }
 
@@ -107,8 +108,8 @@ impl Writer {
             self.resume(no, resumed, now);
         }
         if !calls.is_empty() {
-            // The outbox ends before the writer only when the pod stops.
-            let _ = self.notes.send(Note::Open { target: target.clone(), calls });
+            // Whether their commits are in the replica is not known: they wait for what is committed now.
+            self.let_calls_out(no, self.replication.mode_of_own(), calls);
         }
         self.arm(no);
         if catch_unwind(AssertUnwindSafe(|| self.bot.on_acquire(&target))).is_err() {
@@ -159,6 +160,7 @@ impl Writer {
         for waiting in self.boxes.close(no) {
             self.refuse(waiting, &outcome);
         }
+        self.give_back_held(no);
         self.timers.set(no, None);
         let _ = self.notes.send(Note::Closed { target: target.clone() });
         self.left(target);

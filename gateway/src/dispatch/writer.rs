@@ -6,6 +6,7 @@ use super::{
     aside::Asides,
     asking::Asking,
     erasure::Erasures,
+    gate::Gate,
     jobs::Job,
     mailbox::{Entered, Mailboxes, SlotNo, Waiter},
     moving::{MOVING, Moving},
@@ -19,6 +20,7 @@ use crate::{
     meters::{Meters, Verdict},
     outbox::{Allowed, Note},
     ownership::Ownership,
+    replication::{Replication, ReplicationMeters},
     store::{Store, StoreError, checkpoint::Checkpointer, transfer::Importer},
 };
 use shared::{
@@ -71,6 +73,9 @@ pub(crate) struct Writer {
     pub(super) erasures: Erasures,
     pub(super) moving: Moving,
     pub(super) asides: Asides,
+    pub(super) gate: Gate,
+    pub(super) replication: Replication,
+    pub(super) replicated: ReplicationMeters,
     commands: Receiver<Command>,
     pub(super) shared: Arc<Shared>,
     sweeper: Sweeper,
@@ -95,6 +100,8 @@ impl Writer {
         meters: Meters,
         tracer: Tracer,
         shared: Arc<Shared>,
+        replication: Replication,
+        replicated: ReplicationMeters,
     ) -> Self {
         let clock = Arc::clone(ownership.clock());
         let now = clock.now();
@@ -122,6 +129,9 @@ impl Writer {
             erasures: Erasures::default(),
             moving: Moving::new(importer),
             asides,
+            gate: Gate::default(),
+            replication,
+            replicated,
             commands,
             shared,
             sweeper: Sweeper::new(now, clock.wall_ms()),
@@ -210,6 +220,7 @@ impl Writer {
             Command::Returned(returned) => self.returned(*returned),
             Command::Aside(command) => self.aside(command),
             Command::Move(command) => self.moves(command),
+            Command::Replicated(seq) => self.replicated(seq),
             Command::Wake { done } => self.woken.push(done),
             Command::Stop { .. } | Command::Abandon { .. } => {}
             #[cfg(test)]
@@ -230,10 +241,11 @@ impl Writer {
             return drop(sent.reply.send(Outcome::NotServing { detail: MOVING.to_owned() }));
         }
         let (guard, now) = (sent.guard.clone(), self.clock.now());
+        let mode = self.replication.mode(&sent.event);
         if let Some(answer) = self.known_while_blocked(no, &sent, now) {
             let Submitted { reply, answer_by, permit, .. } = *sent;
             let waiter = Waiter { reply, answer_by, joined: true, _permit: Some(permit) };
-            return self.jobs.push(Job::Duplicate { guard, no, waiter, answer });
+            return self.jobs.push(Job::Duplicate { guard, no, waiter, answer, mode });
         }
         let (platform, kind) = (sent.event.platform, sent.event.kind);
         match self.boxes.enter(no, sent, now, self.settings.mailbox) {
@@ -243,7 +255,7 @@ impl Writer {
                 if !same {
                     self.meters.altered(platform);
                 }
-                self.jobs.push(Job::Duplicate { guard, no, waiter, answer: platform::deferred(kind) });
+                self.jobs.push(Job::Duplicate { guard, no, waiter, answer: platform::deferred(kind), mode });
             }
             Entered::Full(waiter) => {
                 self.meters.event(platform, Verdict::Busy);
@@ -289,6 +301,7 @@ impl Writer {
     }
 
     fn housekeeping(&mut self, now: Mono) {
+        self.let_go_of_late(now);
         if !self.shared.is_writable() && now >= self.next_probe {
             let probe = self.store.begin().and_then(|()| self.store.commit());
             self.store.rollback();

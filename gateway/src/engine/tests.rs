@@ -3,6 +3,7 @@
 mod asked;
 mod data;
 mod disk;
+mod gated;
 mod kept;
 mod timers;
 mod turns;

@@ -15,7 +15,6 @@ use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
 };
-use tokio::time::Instant;
 
 /// The destination's side of a move.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ struct Coming {
     of: Move,
     machine: Destination,
     /// When the end of it arrived, and for how long the target had been frozen then.
-    whole: Option<(Instant, Duration)>,
+    whole: Option<(Mono, Duration)>,
 }
 
 /// The moves to this pod.
@@ -126,6 +125,7 @@ impl Arriving {
 
     /// Everything of a move is here, verified and on disk.
     pub(super) fn whole(&mut self, Came { id, imported, at, frozen }: Came, waiting: &mut Waiting) {
+        let at = self.hands.now().before(at.elapsed());
         match self.coming.get_mut(&id) {
             Some(coming) => {
                 if coming.whole.replace((at, frozen)).is_none() {
@@ -155,8 +155,8 @@ impl Arriving {
                     let (target, whole) = (coming.of.target.clone(), coming.whole);
                     self.hands.step(
                         |done| MoveCommand::Settle { id, target, done },
-                        move |()| {
-                            let pause = whole.map_or(Duration::ZERO, |(at, frozen)| frozen + at.elapsed());
+                        move |served: Mono| {
+                            let pause = whole.map_or(Duration::ZERO, |(at, frozen)| frozen + served.since(at));
                             Event::Destination(id, Input::Switched { pause })
                         },
                     );

@@ -35,6 +35,8 @@ enum Work {
 pub(crate) struct Scrub {
     /// A database of at most so many bytes is written anew, without the unused parts of its pages.
     pub(crate) compact_up_to: u64,
+    /// Whether the WAL is emptied: not where Litestream reads it, which waits for nobody and is not waited for.
+    pub(crate) truncate: bool,
 }
 
 /// What a scrub has reached.
@@ -54,6 +56,10 @@ pub(crate) struct Checkpointer {
     through: Receiver<()>,
     thread: Option<JoinHandle<()>>,
     running: bool,
+    /// The WAL's size at which checkpoints begin.
+    from: u64,
+    /// Another process moves the WAL; this one only when that has grown larger than it lets it.
+    stands_by: bool,
     /// The WAL's size at which the next checkpoint begins.
     nudge_at: u64,
     /// The WAL's size at which the writer waits for one.
@@ -61,8 +67,9 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread on the database in `folder`.
-    pub(crate) fn start(folder: &Path) -> Result<Self, StoreError> {
+    /// Starts the thread on the database in `folder`. With `stand_by`, Litestream moves the WAL, and this thread only one that
+    /// has grown larger than that: then Litestream is gone (LITESTREAM.md, Traps 7).
+    pub(crate) fn start(folder: &Path, stand_by: Option<u64>) -> Result<Self, StoreError> {
         let file = folder.join(FILE);
         let conn = Connection::open(&file)?;
         conn.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL;")?;
@@ -85,18 +92,23 @@ impl Checkpointer {
                         return;
                     }
                 }
-                tell(checkpoint(&conn));
+                if stand_by.is_none() {
+                    tell(checkpoint(&conn));
+                }
             })
             .map_err(|source| StoreError::File { path: file, source })?;
         let wal = folder.join(format!("{FILE}-wal"));
+        let from = stand_by.unwrap_or(WAL_KEPT).max(WAL_KEPT);
         Ok(Self {
             wal,
             nudge: Some(nudge),
             through,
             thread: Some(thread),
             running: false,
-            nudge_at: WAL_KEPT,
-            pause_at: WAL_PAUSE,
+            from,
+            stands_by: stand_by.is_some(),
+            nudge_at: from,
+            pause_at: from + WAL_PAUSE,
         })
     }
 
@@ -106,14 +118,20 @@ impl Checkpointer {
             self.running = false;
         }
         let size = self.size();
-        if size <= WAL_KEPT {
+        if size <= self.from {
             // It has started over.
-            (self.nudge_at, self.pause_at) = (WAL_KEPT, WAL_PAUSE);
+            (self.nudge_at, self.pause_at) = (self.from, self.from + WAL_PAUSE);
         } else if size > self.pause_at {
             self.wait_for_one();
             // A reader may hold the WAL back; then waiting again at every commit would help nobody.
             self.pause_at = size + WAL_PAUSE / 2;
         } else if size > self.nudge_at && !self.running {
+            if self.stands_by && self.nudge_at == self.from {
+                tracing::warn!(
+                    bytes = size,
+                    "the WAL is larger than --replication-wal, Litestream does not move it; this pod does now"
+                );
+            }
             self.nudge();
             self.nudge_at = size + WAL_KEPT;
         }
@@ -191,6 +209,9 @@ fn scrub_files(conn: &Connection, scrub: Scrub, file: &Path) -> Scrubbed {
         }
         // What needs no lock first: the writer waits only for the rest.
         checkpoint(conn)?;
+        if !scrub.truncate {
+            return Ok(());
+        }
         let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         scrubbed.truncated = !busy;
         Ok(())

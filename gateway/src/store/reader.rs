@@ -128,6 +128,13 @@ impl Reader {
         std::fs::metadata(&self.file).map_or(0, |file| file.len())
     }
 
+    /// Returns the sizes of the database's file and of its WAL, in bytes.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        let mut wal = self.file.clone().into_os_string();
+        wal.push("-wal");
+        (self.size(), std::fs::metadata(wal).map_or(0, |wal| wal.len()))
+    }
+
     pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         read(&self.conn.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -216,7 +216,7 @@ fn a_statement_that_runs_too_long_is_interrupted_and_takes_its_transaction_along
 fn the_wal_is_moved_into_the_file_while_the_writer_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path()).expect("made");
-    let mut checkpoints = checkpoint::Checkpointer::start(folder.path()).expect("started");
+    let mut checkpoints = checkpoint::Checkpointer::start(folder.path(), None).expect("started");
     let local = store.open_target(&target(), Epoch(1), None).expect("opened").expect("fit").local;
     let value = format!("\"{}\"", "x".repeat(100_000));
     let wal = folder.path().join("berth.db-wal");
@@ -240,7 +240,7 @@ fn the_wal_is_moved_into_the_file_while_the_writer_goes_on() {
 fn nothing_of_an_erased_target_stays_in_the_files_however_its_rows_lay_among_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path()).expect("made");
-    let mut checkpoints = checkpoint::Checkpointer::start(folder.path()).expect("started");
+    let mut checkpoints = checkpoint::Checkpointer::start(folder.path(), None).expect("started");
     let locals: Vec<LocalId> = (0..5)
         .map(|n| {
             store
@@ -268,7 +268,7 @@ fn nothing_of_an_erased_target_stays_in_the_files_however_its_rows_lay_among_oth
     let mut rows = std::collections::BTreeMap::new();
     while store.erase_chunk(locals[2], 500, &mut rows).expect("erased") {}
     assert_eq!((rows["journal"], rows["inbox"]), (seqs[2], seqs[2]));
-    let wanted = checkpoint::Scrub { compact_up_to: u64::MAX };
+    let wanted = checkpoint::Scrub { compact_up_to: u64::MAX, truncate: true };
     let scrub = std::iter::repeat_with(|| {
         std::thread::yield_now();
         checkpoints.scrub(wanted)
