@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! start  folder lock ▸ listener bound ▸ database ▸ agent (register, lease, assignments) ▸ listener served
-//! stop   web traffic ends ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ goodbye ▸ listener closed
+//! stop   web traffic ends ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ all of it
+//!        replicated ▸ goodbye ▸ listener closed
 //! ```
 
 mod handler;
+mod replica;
 
 use crate::agent::{Agent, Parts, card::Card};
 use crate::handoff::{self, Handoffs};
@@ -60,14 +62,17 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
     let engine_stop = Shutdown::new();
     let tracing = Tracing::start(&options.traces, "berth-gateway", options.pod.as_str(), &metrics)?;
-    let engine = Engine::open(&options, ownership.clone(), bot, &metrics, tracing.tracer(), engine_stop.clone())
-        .await
-        .with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
+    let (tracer, replication) = (tracing.tracer(), replica::replication(&options));
+    let opening =
+        Engine::open_with(&options, ownership.clone(), bot, &metrics, tracer, engine_stop.clone(), replication);
+    let engine =
+        opening.await.with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
     if let Some(file) = &options.ownership_log {
         let log = OwnershipLog::open(file, options.pod.clone(), engine.incarnation());
         ownership.write_log(log.with_context(|| format!("cannot write --ownership-log {}", file.display()))?);
     }
     engine.take_up().await.context("cannot take up what the pod's database says it owned")?;
+    replica::follow(&options, &engine, engine_stop.clone())?;
     let registered = probes.latch("registered", "not registered with config-service yet");
     let readiness = Readiness::new(&probes, ownership.clone(), engine.clone(), attached.as_ref().map(Attached::remote));
     let client = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
@@ -192,6 +197,9 @@ impl Running {
                 Ok(())
             }
             () = self.agent.ended() => Err(anyhow::anyhow!("the agent has ended by itself; the log above has the cause")),
+            () = self.engine.replication().sealed() => {
+                Err(anyhow::anyhow!("another pod has taken over what this one replicates to"))
+            }
             () = self.engine.ended() => Err(anyhow::anyhow!("the database's writer has ended by itself; the log above has the cause")),
             served = &mut server => {
                 served.context("the listener's task failed")?.context("the listener failed")?;
@@ -219,7 +227,9 @@ impl Running {
             tracing::warn!("requests or calls of the handler were still running at the end of the stop timeout");
         }
         self.agent.stop_stream().await;
+        let (replication, flush) = (self.engine.replication().clone(), self.engine.flush(most));
         self.engine.stop().await;
+        replica::flushed(&replication, flush, most).await;
         self.engine_stop.cancel();
         self.agent.leave().await;
         drop(stopping);

@@ -10,6 +10,7 @@ mod listing;
 pub(crate) mod local;
 mod owned;
 mod peers;
+mod replication;
 mod state;
 mod web;
 
@@ -103,6 +104,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/local/quarantine/{copy}/export", get(aside::export))
         .route("/v1/local/quarantine/{copy}/drop", post(aside::drop))
         .route("/v1/local/owned", get(listing::owned))
+        .route("/v1/local/replication", get(replication::get))
         .with_state(app);
     traced(local, &tracer, Trust::Caller)
         .merge(traced_as(WEB_ROUTE, pages, &tracer, Trust::Caller))

@@ -20,6 +20,7 @@ pub(crate) struct Readiness {
     database: Latch,
     writer: Latch,
     handler: Option<(Remote, Latch)>,
+    probes: Probes,
 }
 
 impl Readiness {
@@ -29,7 +30,7 @@ impl Readiness {
         let database = probes.latch("database", "not opened yet");
         let writer = probes.latch("writer", "not started yet");
         let handler = remote.map(|remote| (remote, probes.latch("handler", "not asked yet")));
-        let readiness = Self { ownership, engine, lease, database, writer, handler };
+        let readiness = Self { ownership, engine, lease, database, writer, handler, probes: probes.clone() };
         readiness.refresh();
         readiness
     }
@@ -66,6 +67,8 @@ impl Readiness {
                 Health::Down(why) | Health::Incompatible(why) => latch.close(&why),
             }
         }
+        // Local sources are served on: the pod stays ready.
+        self.probes.remark("replication", self.engine.replication().remark());
         if self.engine.writable() {
             self.database.open();
         } else {

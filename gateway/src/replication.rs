@@ -32,7 +32,7 @@ use shared::{
 };
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -110,6 +110,8 @@ struct Inner {
     waits: Waits,
     /// Something was committed, or is asked for.
     news: Notify,
+    /// Where the replica is, below the base of all.
+    lineage: OnceLock<String>,
     status: watch::Sender<Status>,
     /// Cancelled when the lineage turns out to be sealed.
     sealed: Shutdown,
@@ -131,6 +133,7 @@ impl Replication {
             flush: AtomicU64::new(0),
             waits: Waits::default(),
             news: Notify::new(),
+            lineage: OnceLock::new(),
             status: watch::Sender::new(status),
             sealed: Shutdown::new(),
         })))
@@ -139,6 +142,11 @@ impl Replication {
     /// Returns whether the pod has a replica.
     pub(crate) const fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Returns where the replica is, below the base of all replicas, once that is known.
+    pub(crate) fn lineage(&self) -> Option<String> {
+        self.0.as_ref()?.lineage.get().cloned()
     }
 
     /// Returns where the replica stands.

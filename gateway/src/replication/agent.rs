@@ -28,6 +28,11 @@ pub(crate) trait Replica: fmt::Debug + Send + Sync + 'static {
 
     /// Reads whether the lineage is sealed.
     fn is_sealed(&self) -> BoxFuture<'_, Result<bool, String>>;
+
+    /// Returns where it is, below the base of all replicas, once that is known.
+    fn lineage(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What the agent works with.
@@ -117,6 +122,10 @@ impl Agent {
                     self.calls.spawn(async move { Input::Seal(replica.is_sealed().await) });
                 }
                 Output::Replicated(seq) => {
+                    if let Some(lineage) = self.parts.replica.lineage().filter(|_| self.inner.lineage.get().is_none()) {
+                        // Only this task sets it.
+                        let _ = self.inner.lineage.set(lineage);
+                    }
                     self.parts.meters.synced(now, self.clock.wall_ms());
                     (status.replicated_seq, status.replicated_bytes) = (seq, self.bytes_at_sync);
                     replicated = Some(seq);

@@ -20,6 +20,11 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) trait Seals: fmt::Debug + Send + Sync + 'static {
     /// Reads the seal, past every cache.
     fn is_sealed(&self) -> BoxFuture<'_, Result<bool, String>>;
+
+    /// Returns the lineage's path below the base, once it is known.
+    fn lineage(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A Litestream beside this process, and the store it writes to.
@@ -86,6 +91,10 @@ impl<S: Seals> Replica for ControlSocket<S> {
                 .await
                 .unwrap_or_else(|_| Err("the seal could not be read in time".to_owned()))
         })
+    }
+
+    fn lineage(&self) -> Option<String> {
+        self.seals.lineage()
     }
 }
 

@@ -133,6 +133,7 @@ impl ReplicationMeters {
         let on = self.replication.is_on();
         ReplicationState {
             state: status.stands,
+            lineage: self.replication.lineage(),
             committed_seq: self.commits.seq(),
             replicated_seq: status.replicated_seq,
             lag_ms: age(status.oldest),

@@ -22,11 +22,6 @@ impl SealOf {
         Self { store, pod, incarnation, lineage: OnceCell::new() }
     }
 
-    /// Returns the lineage, once it is known.
-    pub(crate) fn lineage(&self) -> Option<&Lineage> {
-        self.lineage.get()
-    }
-
     async fn find(&self) -> Result<&Lineage, String> {
         let find = || async {
             let found = self.store.find(&self.pod, &self.incarnation).await.map_err(|why| why.to_string())?;
@@ -42,5 +37,9 @@ impl Seals for SealOf {
             let lineage = self.find().await?;
             Ok(self.store.sealed(lineage).await.map_err(|why| why.to_string())?.is_some())
         })
+    }
+
+    fn lineage(&self) -> Option<String> {
+        self.lineage.get().map(Lineage::path)
     }
 }

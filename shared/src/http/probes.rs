@@ -1,4 +1,5 @@
-//! `/healthz`, `/readyz` and `/metrics`. Readiness is a set of named latches; a closed one says why.
+//! `/healthz`, `/readyz` and `/metrics`. Readiness is a set of named latches; a closed one says why. What is
+//! wrong and does not keep the service from its work is remarked beside it.
 
 use crate::telemetry::Metrics;
 use axum::{Router, extract::State, http::StatusCode, http::header, response::IntoResponse, routing::get};
@@ -11,6 +12,7 @@ use std::{
 #[derive(Debug, Clone, Default)]
 pub struct Probes {
     closed: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    remarks: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// One condition of readiness. Closed until it is opened.
@@ -31,6 +33,20 @@ impl Probes {
         let latch = Latch { name, probes: self.clone() };
         latch.close(reason);
         latch
+    }
+
+    /// Says beside the readiness what is not as it should be although the service does its work; none takes it back.
+    pub fn remark(&self, name: &'static str, what: Option<String>) {
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        match what {
+            Some(what) => remarks.insert(name, what),
+            None => remarks.remove(name),
+        };
+    }
+
+    /// Returns what is remarked.
+    pub fn remarks(&self) -> BTreeMap<&'static str, String> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the closed conditions with their reasons; none when ready.
@@ -65,12 +81,12 @@ impl Latch {
 }
 
 async fn ready(State(probes): State<Probes>) -> impl IntoResponse {
-    let closed = probes.closed();
+    let lines = |all: &BTreeMap<_, _>| all.iter().map(|(name, what)| format!("{name}: {what}\n")).collect::<String>();
+    let (closed, remarks) = (probes.closed(), probes.remarks());
     if closed.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return (StatusCode::OK, format!("ready\n{}", lines(&remarks)));
     }
-    let text = closed.iter().map(|(name, reason)| format!("{name}: {reason}\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, text)
+    (StatusCode::SERVICE_UNAVAILABLE, lines(&closed) + &lines(&remarks))
 }
 
 async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
