@@ -22,6 +22,7 @@ mod mirror;
 mod moves;
 mod mutations;
 mod queue;
+mod recover;
 mod registration;
 #[cfg(feature = "plant")]
 pub mod simulation;
@@ -52,9 +53,11 @@ use moves::{Stands, Wish};
 use shared::protocol::{handoff, leader};
 use shared::settings::Secret;
 use shared::wire::admin::{
-    DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, TargetLossAccepted,
+    DataLossAccepted, DeadDeclared, Event, GenerationBegun, Ownership, PodMarked, PodRecovery, TargetLossAccepted,
 };
-use shared::wire::control::{Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered};
+use shared::wire::control::{
+    Grant, Heartbeat, Holdings, HoldingsKept, Placed, Register, Registered, Restored, RestoredTaken,
+};
 use shared::wire::handoff::{Move, Reported, Reports};
 use shared::{MoveId, PodId, Revision, TargetId, Term, lease::LeaseTerms, shutdown::Shutdown};
 use std::{fmt, sync::Arc, time::Duration};
@@ -191,6 +194,8 @@ enum Command {
     AcceptLossOf(TargetId, By, Reply<TargetLossAccepted>),
     Bury(Burial),
     Holdings(PodId, Holdings, Reply<HoldingsKept>),
+    Restored(PodId, Restored, Reply<RestoredTaken>),
+    Recover(PodId, By, Reply<PodRecovery>),
     Generation(By, Reply<GenerationBegun>),
     Errand(Errand, Reply<Revision>),
     Report(Reports, Reply<Stands>),
@@ -210,6 +215,8 @@ impl fmt::Debug for Command {
             Self::AcceptLossOf(..) => "AcceptLossOf",
             Self::Bury(..) => "Bury",
             Self::Holdings(..) => "Holdings",
+            Self::Restored(..) => "Restored",
+            Self::Recover(..) => "Recover",
             Self::Generation(..) => "Generation",
             Self::Errand(..) => "Errand",
             Self::Report(..) => "Report",
@@ -255,6 +262,16 @@ impl Control {
     /// Takes a part of what a pod says it holds.
     pub(crate) async fn holdings(&self, pod: PodId, part: Holdings) -> Result<HoldingsKept, ControlError> {
         self.ask(|reply| Command::Holdings(pod, part, reply)).await
+    }
+
+    /// Takes what a pod has restored from a dead one's replica.
+    pub(crate) async fn restored(&self, pod: PodId, said: Restored) -> Result<RestoredTaken, ControlError> {
+        self.ask(|reply| Command::Restored(pod, said, reply)).await
+    }
+
+    /// Has restored what a dead pod had.
+    pub(crate) async fn recover(&self, pod: PodId, by: By) -> Result<PodRecovery, ControlError> {
+        self.ask(|reply| Command::Recover(pod, by, reply)).await
     }
 
     /// Begins a new generation of the cluster.

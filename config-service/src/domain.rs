@@ -16,5 +16,5 @@ pub use by::By;
 pub use fleet::{Base, Fencing};
 pub use model::{FIRST_CONTACT, Model, PodRecord, Snapshot};
 pub use moves::Marks;
-pub use settings::{SETTINGS, Setting, Values};
+pub use settings::{RestoreWhen, SETTINGS, Setting, Values};
 pub use shared::protocol::members::Members;

@@ -12,7 +12,7 @@ use crate::domain::{Batch, Change, Edit, SettingRecord, Snapshot, TokenRecord};
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use shared::wire::admin::{Event, Ownership};
-use shared::wire::control::{AssignmentState, DataAt};
+use shared::wire::control::{AssignmentState, DataAt, Life};
 use shared::wire::handoff::{Move, MoveState};
 use shared::{Epoch, MoveId, PodId, Revision, TargetId, Term};
 use std::{collections::BTreeSet, fmt, time::Duration};
@@ -340,16 +340,28 @@ fn state_of(text: &str) -> Result<AssignmentState, StoreError> {
     known.ok_or_else(|| StoreError::Unusable(format!("the database holds the state {text:?}, which there is not")))
 }
 
-/// Where data is: the first three columns, or none of them.
-fn data_of(
-    pod: Option<&str>,
-    incarnation: Option<&str>,
+/// The columns that say where data is, as they are read.
+#[derive(Debug)]
+struct DataColumns<'a> {
+    pod: Option<&'a str>,
+    incarnation: Option<&'a str>,
     epoch: Option<i64>,
     before: Option<i64>,
-) -> Result<Option<DataAt>, StoreError> {
+    restoring: bool,
+    from_pod: Option<&'a str>,
+    from_incarnation: Option<&'a str>,
+    trouble: Option<String>,
+}
+
+/// Where data is: the first three columns, or none of them.
+fn data_of(columns: DataColumns<'_>) -> Result<Option<DataAt>, StoreError> {
+    let DataColumns { pod, incarnation, epoch, before, restoring, from_pod, from_incarnation, trouble } = columns;
     let (Some(pod), Some(incarnation), Some(epoch)) = (pod, incarnation, epoch) else { return Ok(None) };
     let before = before.map(unsigned).transpose()?.map(Epoch);
-    Ok(Some(DataAt { before, ..DataAt::new(name(pod)?, name(incarnation)?, Epoch(unsigned(epoch)?)) }))
+    let origin = from_pod.zip(from_incarnation);
+    let origin = origin.map(|(pod, incarnation)| Ok(Life { pod: name(pod)?, incarnation: name(incarnation)? }));
+    let data = DataAt::new(name(pod)?, name(incarnation)?, Epoch(unsigned(epoch)?));
+    Ok(Some(DataAt { before, restoring, origin: origin.transpose()?, trouble, ..data }))
 }
 
 /// Reads a column that holds a name; a name that is none means a damaged database.

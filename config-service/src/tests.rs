@@ -8,6 +8,7 @@ mod leases;
 mod moving;
 mod pages;
 mod placing;
+mod restoring;
 mod stores;
 mod walls;
 mod watching;

@@ -2,6 +2,7 @@
 
 mod drain;
 mod quarantine;
+mod recover;
 
 use super::Common;
 use crate::{
@@ -39,6 +40,8 @@ pub(crate) enum Verb {
     AcceptDataLoss(Accept),
     /// Say that a pod is dead for good: its targets get other owners
     DeclareDead(Declare),
+    /// Restore what a dead pod had from its replica
+    Recover(recover::Recover),
 }
 
 /// Flags of `berth pod list`.
@@ -103,6 +106,7 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Quarantine(verb) => quarantine::run(verb).await,
         Verb::AcceptDataLoss(args) => accept_data_loss(args).await,
         Verb::DeclareDead(args) => declare_dead(args).await,
+        Verb::Recover(args) => recover::run(args).await,
     }
 }
 
@@ -174,6 +178,12 @@ fn sheet(pod: &PodStatus) -> String {
             "put aside",
             format!("rows of {} targets; see berth pod quarantine list {}", pod.load.aside, pod.info.pod),
         );
+    }
+    if pod.restoring > 0 {
+        fact("restoring", format!("{} of them from replicas", pod.restoring));
+    }
+    if let Some(replica) = &pod.replica {
+        fact("replica", output::plain(replica));
     }
     fact("events/s", format!("{:.1}", pod.load.events_per_second));
     fact("database", format!("{} bytes, schema {}", pod.load.bytes, pod.schema));

@@ -106,7 +106,13 @@ fn screen(status: &Status) -> String {
 fn problems(status: &Status) -> Vec<String> {
     let mut found = Vec::new();
     found.extend(status.health.stopped.as_deref().map(output::plain));
-    match status.health.quarantined {
+    let restoring: u64 = status.pods.pods.iter().map(|pod| pod.restoring).sum();
+    match restoring {
+        0 => {}
+        1 => found.push("1 target is being restored from a replica".to_owned()),
+        some => found.push(format!("{some} targets are being restored from replicas")),
+    }
+    match status.health.quarantined.saturating_sub(restoring) {
         0 => {}
         1 => found.push("1 target is quarantined: nobody reachable has its data".to_owned()),
         some => found.push(format!("{some} targets are quarantined: nobody reachable has their data")),

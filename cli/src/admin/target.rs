@@ -136,7 +136,7 @@ fn cells(found: &Assignment, now: u64) -> Vec<String> {
     vec![
         found.target.to_string(),
         found.pod.to_string(),
-        found.state.as_str().to_owned(),
+        found.word().to_owned(),
         found.epoch.to_string(),
         found.revision.to_string(),
         found.reason.clone(),
@@ -186,11 +186,17 @@ fn sheet(shown: &Shown, now: u64) -> String {
     fact("revision", found.revision.to_string());
     fact("reason", found.reason.clone());
     if found.state == AssignmentState::Quarantined {
-        let place = found.data.as_ref().map_or_else(
-            || "nobody knows where its data is".to_owned(),
-            |data| format!("its data is in the folder of {}, incarnation {}", data.pod, data.incarnation),
-        );
-        fact("quarantined", format!("{place}; nothing is served"));
+        let place = match &found.data {
+            None => "nobody knows where its data is".to_owned(),
+            Some(data) if data.restoring => {
+                format!("its data is being restored from the replica of {}, incarnation {}", data.pod, data.incarnation)
+            }
+            Some(data) => format!("its data is in the folder of {}, incarnation {}", data.pod, data.incarnation),
+        };
+        fact(found.word(), format!("{place}; nothing is served"));
+        if let Some(why) = found.data.as_ref().and_then(|data| data.trouble.as_deref()) {
+            fact("not restored", output::plain(why));
+        }
     }
     fact("since", format!("{} ago", ago(now.saturating_sub(found.since_ms))));
     if let Some(parent) = &found.parent {

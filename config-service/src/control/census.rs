@@ -31,6 +31,12 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Makes the report of what stands in the replica of one life of a folder.
+    pub(super) fn of_life(life: Incarnation, holdings: &[Holding]) -> Self {
+        let holdings = holdings.iter().map(|held| (held.target.clone(), held.clone())).collect();
+        Self { lease: LeaseId(0), complete: true, lives: vec![life], holdings }
+    }
+
     /// Returns what the pod holds of a target.
     pub(super) fn of(&self, target: &TargetId) -> Option<&Holding> {
         self.holdings.get(target)

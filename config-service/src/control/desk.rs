@@ -257,6 +257,8 @@ impl Desk {
                 // Whoever asked may be gone; so it is with every reply here.
                 let _ = reply.send(kept.map(|kept| HoldingsKept { kept }));
             }
+            Command::Restored(pod, said, reply) => self.heirs.restored(&self.model, pod, said, reply),
+            Command::Recover(pod, by, reply) => self.mutations.recover(pod, by, reply),
             Command::Register(register, reply) => self.mutations.register(register, reply),
             Command::AcceptLoss(pod, by, reply) => self.mutations.accept_loss(pod, by, reply),
             Command::AcceptLossOf(target, by, reply) => self.mutations.accept_loss_of(target, by, reply),
@@ -292,6 +294,7 @@ impl Desk {
             self.mutations.turn_away(why);
             self.places.fail(why);
             self.moves.turn_away(why);
+            self.heirs.turn_away(why);
             return None;
         }
         if self.deposed.is_some() {
@@ -305,7 +308,8 @@ impl Desk {
         let room = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
         let candidates = self.fleet.candidates(&self.model, now);
         let fleet = || heirs::Fleet { candidates: candidates.clone(), policy: &self.settings.policy };
-        self.heirs.board(&self.model, &self.census, fleet, room, &mut batch);
+        let terms = heirs::Terms { when: self.standing.borrow().values.restore, now };
+        self.heirs.board(&self.model, &self.census, terms, fleet, room, &mut batch);
         let world = moves::World { model: &self.model, fleet: &candidates, policy: &self.settings.policy, now };
         self.moves.board(&world, &mut batch);
         let left = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
@@ -317,6 +321,7 @@ impl Desk {
         if batch.is_empty() {
             self.places.settle(&self.model);
             self.moves.settle(&self.model);
+            self.heirs.settled(&self.model);
             return None;
         }
         let (store, term) = (Arc::clone(&self.store), self.term);
@@ -349,6 +354,7 @@ impl Desk {
         self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
         self.moves.committed(&self.model, moved, self.clock.now());
         self.places.settle(&self.model);
+        self.heirs.settled(&self.model);
         let written = self.intents.committed(committed.revision);
         registered.extend(written.into_iter().map(Input::Written));
         registered.into_iter().for_each(|input| self.tell(input));
@@ -363,6 +369,7 @@ impl Desk {
         self.mutations.failed();
         self.generation.failed();
         self.moves.failed();
+        self.heirs.failed(&ControlError::Store);
         self.places.fail(&ControlError::Store);
         match why {
             StoreError::Fenced => Err(Ended::Fenced),

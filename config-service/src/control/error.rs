@@ -124,6 +124,9 @@ pub(crate) enum ControlError {
     /// The target's owner has its data: there is no loss to accept.
     #[error("{0} is not quarantined: its data is not missing")]
     TargetNotQuarantined(TargetId),
+    /// No target waits for what the pod had.
+    #[error("no target waits for data of pod {0}")]
+    NothingToRecover(PodId),
     /// The pod cannot do its part.
     #[error("pod {0} is not ready")]
     PodNotReady(PodId),

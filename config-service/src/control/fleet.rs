@@ -174,6 +174,8 @@ impl Fleet {
             lease_remaining_ms: millis(self.may_act_for(&record.info.pod, now)),
             targets: model.targets_of(&record.info.pod),
             quarantined: model.quarantined_at(&record.info.pod),
+            restoring: model.restoring_at(&record.info.pod),
+            replica: record.replica.clone(),
             load: live.load,
             seen_revision: live.seen,
             version: record.version.clone(),

@@ -4,6 +4,7 @@
 //! decided in [`copies`]. Pure.
 
 mod copies;
+mod restores;
 mod settle;
 
 use super::census::{Census, Report};
@@ -13,7 +14,9 @@ use crate::{
 };
 pub(super) use copies::begins;
 use copies::{data_of, names, newest};
-use shared::wire::control::{Assignment, AssignmentState, DataAt};
+use restores::{Restores, handed_on};
+pub(super) use restores::{Terms, can_restore, to_restore};
+use shared::wire::control::{Assignment, AssignmentState, DataAt, Life};
 use shared::{Epoch, PodId, TargetId};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -31,11 +34,13 @@ pub(super) struct Heirs {
     returning: BTreeMap<PodId, VecDeque<Due>>,
     /// What everybody gets in a new generation; none before every report is in.
     settling: Option<VecDeque<Due>>,
+    /// What is restored from replicas.
+    restores: Restores,
 }
 
 /// A target that is to change hands.
 #[derive(Debug, Clone, PartialEq)]
-struct Due {
+pub(super) struct Due {
     target: TargetId,
     parent: Option<TargetId>,
     pod: PodId,
@@ -59,7 +64,8 @@ impl Due {
         Self { pod: pod.clone(), state: AssignmentState::Quarantined, data, ..self }
     }
 
-    fn write(self, model: &Model) -> Write {
+    /// Returns it as it is written.
+    pub(super) fn write(self, model: &Model) -> Write {
         let Self { target, parent, pod, state, data, reason } = self;
         let expected = model.assignment(&target).map(|assignment| (assignment.pod.clone(), assignment.epoch));
         Write::Assign { target, parent, pod, expected, reason, state, data }
@@ -80,6 +86,7 @@ impl Heirs {
         &mut self,
         model: &Model,
         census: &Census,
+        terms: Terms,
         fleet: impl FnOnce() -> Fleet<'a>,
         room: usize,
         batch: &mut Batch,
@@ -100,8 +107,9 @@ impl Heirs {
         let reporting = model.pods().filter(|record| record.report && !record.buried);
         for record in reporting.filter(|record| !turning.contains(&record.info.pod)) {
             let Some(report) = census.report(record) else { continue };
-            self.give_back(model, record, report, &taken, end, batch);
+            self.give_back(model, record, report, &mut taken, end, batch);
         }
+        self.restores.board(model, terms, &mut taken, end, batch);
         let dead: Vec<_> =
             model.pods().filter(|record| record.buried && model.targets_of(&record.info.pod) > 0).collect();
         if dead.is_empty() || batch.writes.len() >= end {
@@ -110,7 +118,7 @@ impl Heirs {
         let fleet = fleet();
         for record in dead {
             let room = end.saturating_sub(batch.writes.len());
-            bequeath(model, record, &fleet, &mut taken, room, batch);
+            bequeath(model, record, (&fleet, terms), &mut taken, room, batch);
         }
     }
 
@@ -126,7 +134,7 @@ impl Heirs {
         model: &Model,
         record: &PodRecord,
         report: &Report,
-        taken: &HashSet<TargetId>,
+        taken: &mut HashSet<TargetId>,
         end: usize,
         batch: &mut Batch,
     ) {
@@ -135,7 +143,10 @@ impl Heirs {
         for _ in 0..left.len().min(end.saturating_sub(batch.writes.len())) {
             match left.pop_front() {
                 Some(due) if taken.contains(&due.target) => left.push_back(due),
-                Some(due) => batch.writes.push(due.write(model)),
+                Some(due) => {
+                    taken.insert(due.target.clone());
+                    batch.writes.push(due.write(model));
+                }
                 None => break,
             }
         }
@@ -173,6 +184,7 @@ fn inheritance(model: &Model, record: &PodRecord, report: &Report) -> VecDeque<D
     let pod = &record.info.pod;
     let goes_on = |assignment: &Assignment, epoch: Epoch| {
         let copy = DataAt::new(pod.clone(), record.info.incarnation.clone(), epoch);
+        let copy = assignment.data.as_ref().map_or(copy.clone(), |data| restores::returned(data, copy));
         let reason = if epoch == Epoch(0) { UNHEARD } else { RETURNED };
         Due::of(assignment, reason).serving(pod, Some(copy))
     };
@@ -200,7 +212,7 @@ fn inheritance(model: &Model, record: &PodRecord, report: &Report) -> VecDeque<D
 fn bequeath(
     model: &Model,
     dead: &PodRecord,
-    fleet: &Fleet<'_>,
+    (fleet, terms): (&Fleet<'_>, Terms),
     taken: &mut HashSet<TargetId>,
     room: usize,
     batch: &mut Batch,
@@ -226,21 +238,22 @@ fn bequeath(
         // The parent of a target may have been another dead pod's.
         let Some(dead) = model.pod(&assignment.pod) else { continue };
         if taken.insert(want.target) {
-            batch.writes.push(inherited(model, assignment, dead, &heir).write(model));
+            batch.writes.push(inherited(model, terms, assignment, dead, &heir).write(model));
         }
     }
 }
 
 /// A dead pod's target at its heir.
-fn inherited(model: &Model, assignment: &Assignment, dead: &PodRecord, heir: &PodId) -> Due {
+fn inherited(model: &Model, terms: Terms, assignment: &Assignment, dead: &PodRecord, heir: &PodId) -> Due {
     let due = Due::of(assignment, FAILOVER);
+    let waits = |data| handed_on(model, terms, heir, data);
     match assignment.state {
         AssignmentState::Serving if dead.loss_accepted => {
             Due { reason: LOSS, ..due }.serving(heir, begins(model, heir))
         }
-        AssignmentState::Serving => due.quarantined(heir, Some(data_of(model, assignment, dead))),
+        AssignmentState::Serving => due.quarantined(heir, Some(waits(data_of(model, assignment, dead)))),
         // The heir before never had it either.
-        AssignmentState::Quarantined => due.quarantined(heir, assignment.data.clone()),
+        AssignmentState::Quarantined => due.quarantined(heir, assignment.data.clone().map(waits)),
     }
 }
 

@@ -27,8 +27,9 @@ use reports::Reports;
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
 use shared::protocol::handoff::{Decision, Event, Handoff, Patience};
+use shared::wire::admin::PodStatus;
+use shared::wire::control::{Assignment, AssignmentState};
 use shared::wire::handoff::{Move, MoveState};
-use shared::wire::{admin::PodStatus, control::AssignmentState};
 use shared::{Mono, MoveId, PodId, TargetId};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -196,6 +197,9 @@ impl Moves {
             if entry.state == MoveState::Copying {
                 happened.extend(called_off(model, entry).map(|why| Event::Cancel(why.to_owned())));
             }
+            if entry.state == MoveState::Committed && given_back(model, entry) {
+                happened.push(Event::GivenBack);
+            }
             for event in happened {
                 live.take(now, &self.patience, &event);
             }
@@ -330,6 +334,15 @@ fn still_owns(model: &Model, entry: &Move) -> bool {
     owner.is_some_and(|owner| {
         owner.pod == entry.from && owner.epoch == entry.epoch && owner.state == AssignmentState::Serving
     })
+}
+
+/// Returns whether the source owns the target again, with the very rows that it has released by this move.
+fn given_back(model: &Model, entry: &Move) -> bool {
+    let goes_on = |owner: &Assignment| {
+        let copy = owner.data.as_ref().filter(|data| data.pod == entry.from && data.epoch == entry.epoch);
+        owner.pod == entry.from && owner.state == AssignmentState::Serving && copy.is_some()
+    };
+    model.assignment(&entry.target).is_some_and(goes_on)
 }
 
 /// Says why nobody wants a move any more that is being copied.

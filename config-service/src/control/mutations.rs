@@ -8,6 +8,7 @@ use super::{
     errand,
     fleet::Fleet,
     loss::{CHUNK, Loss, LossOf},
+    recover::Recovery,
     registration::admit,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     metrics::Metrics,
 };
 use shared::wire::Hello;
-use shared::wire::admin::{DataLossAccepted, TargetLossAccepted};
+use shared::wire::admin::{DataLossAccepted, PodRecovery, TargetLossAccepted};
 use shared::wire::control::{Register, Registered};
 use shared::{Epoch, Mono, PodId, Revision, TargetId, lease::LeaseTerms};
 use std::collections::{HashSet, VecDeque};
@@ -35,6 +36,7 @@ enum Mutation {
     Register(Register, Reply<Registered>),
     AcceptLoss(Loss),
     AcceptLossOf(LossOf),
+    Recover(Recovery),
     GiveUp(Burial),
     Errand(Errand, Reply<Revision>),
 }
@@ -46,6 +48,7 @@ impl Mutation {
             Self::Register(register, _) => register.pod.as_str(),
             Self::AcceptLoss(loss) => loss.pod.as_str(),
             Self::AcceptLossOf(loss) => loss.target.as_str(),
+            Self::Recover(recovery) => recovery.pod.as_str(),
             Self::GiveUp(burial) => burial.pod.as_str(),
             Self::Errand(errand, _) => &errand.subject,
         }
@@ -57,6 +60,7 @@ impl Mutation {
             Self::Register(_, reply) => drop(reply.send(Err(why))),
             Self::AcceptLoss(loss) => drop(loss.reply.send(Err(why))),
             Self::AcceptLossOf(loss) => drop(loss.reply.send(Err(why))),
+            Self::Recover(recovery) => drop(recovery.reply.send(Err(why))),
             Self::GiveUp(burial) => burial.refuse(why),
             Self::Errand(_, reply) => drop(reply.send(Err(why))),
         }
@@ -82,6 +86,11 @@ impl Mutations {
     /// Takes an operator's word on one target.
     pub(super) fn accept_loss_of(&mut self, target: TargetId, by: By, reply: Reply<TargetLossAccepted>) {
         self.waiting.push_back(Mutation::AcceptLossOf(LossOf { target, by, reply }));
+    }
+
+    /// Takes an operator's word that a dead pod's replica is restored.
+    pub(super) fn recover(&mut self, pod: PodId, by: By, reply: Reply<PodRecovery>) {
+        self.waiting.push_back(Mutation::Recover(Recovery::new(pod, by, reply)));
     }
 
     /// Takes somebody's word that a buried pod will not say any more what it holds.
@@ -118,6 +127,10 @@ impl Mutations {
                 Mutation::AcceptLossOf(loss) => match loss.board(model, batch) {
                     Ok(()) => Ok(Mutation::AcceptLossOf(loss)),
                     Err(why) => Err((Mutation::AcceptLossOf(loss), why)),
+                },
+                Mutation::Recover(mut recovery) => match recovery.board(model, batch) {
+                    Ok(()) => Ok(Mutation::Recover(recovery)),
+                    Err(why) => Err((Mutation::Recover(recovery), why)),
                 },
                 Mutation::GiveUp(burial) => {
                     if let Some(record) = model.pod(&burial.pod) {
@@ -157,6 +170,10 @@ impl Mutations {
                 Mutation::AcceptLoss(loss) if loss.goes_on() => self.waiting.push_front(Mutation::AcceptLoss(loss)),
                 Mutation::AcceptLoss(loss) => loss.done(revision),
                 Mutation::AcceptLossOf(loss) => loss.done(model, revision),
+                Mutation::Recover(recovery) if recovery.goes_on() => {
+                    self.waiting.push_front(Mutation::Recover(recovery));
+                }
+                Mutation::Recover(recovery) => recovery.done(model, revision),
                 Mutation::GiveUp(burial) => burial.done(revision),
                 Mutation::Errand(Errand { action, subject, by, .. }, reply) => {
                     let By { actor, request_id, .. } = &by;

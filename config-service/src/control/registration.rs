@@ -59,6 +59,7 @@ pub(super) fn admit(model: &Model, fleet: &Fleet, register: &Register, now: Mono
         previous,
         report,
         bot: register.bot.clone(),
+        replica: register.replica.clone(),
         marks: known.map(|record| record.marks).unwrap_or_default(),
     };
     Ok(Write::Pod { record, expected, floor: register.highest_epoch })
@@ -106,6 +107,9 @@ fn check(register: &Register) -> Result<(), ControlError> {
     let printable = |text: &str| text.len() <= MAX_TEXT && text.bytes().all(|b| b.is_ascii_graphic());
     if !printable(&register.address) || register.address.parse::<http::uri::Authority>().is_err() {
         return invalid("address is host:port");
+    }
+    if !register.replica.as_deref().is_none_or(printable) {
+        return invalid("replica has at most 255 printable characters");
     }
     if !printable(&register.version) || !register.zone.as_deref().is_none_or(printable) {
         return invalid("zone and version have at most 255 printable characters");

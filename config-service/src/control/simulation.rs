@@ -5,7 +5,7 @@ mod handoffs;
 
 pub use handoffs::{Handoffs, Heard};
 
-use super::{census::Census, heirs::Fleet, heirs::Heirs};
+use super::{census::Census, heirs::Fleet, heirs::Heirs, heirs::Terms};
 use crate::domain::{Batch, Model, PodRecord};
 use crate::planner::{Candidate, Policy};
 use shared::PodId;
@@ -46,6 +46,7 @@ impl Estate {
     /// Adds what is due to a transaction.
     pub fn board(&mut self, model: &Model, candidates: Vec<Candidate>, room: usize, batch: &mut Batch) {
         let policy = Policy::default();
-        self.heirs.board(model, &self.census, || Fleet { candidates, policy: &policy }, room, batch);
+        // No pod has a replica here.
+        self.heirs.board(model, &self.census, Terms::default(), || Fleet { candidates, policy: &policy }, room, batch);
     }
 }

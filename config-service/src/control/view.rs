@@ -6,12 +6,15 @@ use super::{
     fleet::Fleet,
     generation, loss, moves,
     moves::{Moves, World},
+    recover,
 };
 use crate::{
     domain::{Batch, Model, PodRecord},
     planner,
 };
-use shared::wire::admin::{DataLossAccepted, DeadDeclared, GenerationBegun, PodMarked, PodStatus, TargetLossAccepted};
+use shared::wire::admin::{
+    DataLossAccepted, DeadDeclared, GenerationBegun, PodMarked, PodRecovery, PodStatus, TargetLossAccepted,
+};
 use shared::wire::handoff::Move;
 use shared::{Mono, MoveId, PodId, TargetId, Term};
 use std::time::Duration;
@@ -75,6 +78,11 @@ impl View<'_> {
     /// Says what the loss of a pod's data would mean.
     pub(crate) fn would_lose(&self, pod: &PodId) -> Result<DataLossAccepted, ControlError> {
         loss::would_lose(pod, self.model, self.fleet, self.now)
+    }
+
+    /// Says what restoring a dead pod's replica would mean.
+    pub(crate) fn would_recover(&self, pod: &PodId) -> Result<PodRecovery, ControlError> {
+        recover::would_recover(pod, self.model)
     }
 
     /// Says what the loss of one target's data would mean.

@@ -45,6 +45,9 @@ pub struct PodRecord {
     /// The bot it runs, as it said when it registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<BotInfo>,
+    /// Where its database is replicated to, as it said when it registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
     /// What operators have said of it. Only [`Change::Marked`] changes that: a registration keeps what stands.
     #[serde(skip)]
     pub marks: Marks,
@@ -349,6 +352,11 @@ impl Model {
     /// Returns how many targets of a pod wait there for their data.
     pub fn quarantined_at(&self, pod: &PodId) -> u64 {
         self.quarantined.per_pod.get(pod).copied().unwrap_or_default()
+    }
+
+    /// Returns how many targets of a pod it is to restore.
+    pub fn restoring_at(&self, pod: &PodId) -> u64 {
+        self.quarantined.restoring.get(pod).copied().unwrap_or_default()
     }
 
     /// Returns how many targets of a platform wait for their data.

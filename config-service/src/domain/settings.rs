@@ -17,7 +17,35 @@ enum Form {
     Switch,
     /// A time like `90days`, at least this.
     Time(Duration),
+    /// `at-once`, `by-hand`, or a time.
+    When,
 }
+
+/// When what a dead pod had is restored from its replica (OWNERSHIP.md, Data 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RestoreWhen {
+    /// As soon as it has other owners.
+    #[default]
+    AtOnce,
+    /// So long after that.
+    After(Duration),
+    /// When an operator says so.
+    ByHand,
+}
+
+impl RestoreWhen {
+    /// Reads the setting's value.
+    fn of(text: &str) -> Result<Self, String> {
+        match text {
+            AT_ONCE => Ok(Self::AtOnce),
+            BY_HAND => Ok(Self::ByHand),
+            text => duration(text).map(Self::After),
+        }
+    }
+}
+
+const AT_ONCE: &str = "at-once";
+const BY_HAND: &str = "by-hand";
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +95,15 @@ const READ_ONLY: Setting = Setting {
     default: "false",
 };
 
+const RESTORE: Setting = Setting {
+    name: "restore",
+    help: "When targets of a dead pod are restored from its replica: at-once, by-hand, or a time after they got other owners",
+    form: Form::When,
+    default: AT_ONCE,
+};
+
 /// All settings, by name.
-pub const SETTINGS: [Setting; 6] = [AUDIT, HISTORY, ANSWERS, MOVES, PAUSED, READ_ONLY];
+pub const SETTINGS: [Setting; 7] = [AUDIT, HISTORY, ANSWERS, MOVES, PAUSED, READ_ONLY, RESTORE];
 
 impl Setting {
     /// Returns the setting of that name.
@@ -96,7 +131,12 @@ impl Setting {
                 }
                 Err(format!("{} is a time from {} s to 100 years", self.name, least.as_secs()))
             }
-            (Form::Time(_), _) => Err(format!("{} is a text like {:?}", self.name, self.default)),
+            (Form::When, Value::String(text)) => match RestoreWhen::of(text) {
+                Ok(RestoreWhen::After(time)) if time > CENTURY => Err(format!("{} is at most 100 years", self.name)),
+                Ok(_) => Ok(text.clone()),
+                Err(why) => Err(format!("{} is {AT_ONCE}, {BY_HAND} or a time: {why}", self.name)),
+            },
+            (Form::Time(_) | Form::When, _) => Err(format!("{} is a text like {:?}", self.name, self.default)),
         }
     }
 
@@ -104,7 +144,7 @@ impl Setting {
     pub fn shown(&self, text: &str) -> Value {
         match self.form {
             Form::Switch => Value::Bool(text == "true"),
-            Form::Time(_) => Value::String(text.to_owned()),
+            Form::Time(_) | Form::When => Value::String(text.to_owned()),
         }
     }
 
@@ -147,6 +187,8 @@ pub struct Values {
     pub paused: bool,
     /// Who forbade changes and why; none when they are allowed.
     pub read_only: Option<(String, String)>,
+    /// When replicas are restored.
+    pub restore: RestoreWhen,
 }
 
 impl Values {
@@ -168,6 +210,7 @@ impl Values {
             moves: time(&MOVES),
             paused: on(&PAUSED),
             read_only: forbade.filter(|_| on(&READ_ONLY)),
+            restore: RestoreWhen::of(text(&RESTORE)).unwrap_or_default(),
         }
     }
 }
@@ -194,5 +237,8 @@ mod tests {
         assert_eq!(refused(AUDIT, json!("1s")), "audit-retention is a time from 86400 s to 100 years");
         assert!(refused(AUDIT, json!("soon")).contains("6s or 250ms"));
         assert!(refused(AUDIT, json!(7)).contains("365days"));
+        assert!(refused(RESTORE, json!("later")).starts_with("restore is at-once, by-hand or a time"));
+        assert_eq!(RESTORE.check(&json!("30s")).as_deref(), Ok("30s"));
+        assert_eq!(RestoreWhen::of("30s"), Ok(RestoreWhen::After(Duration::from_secs(30))));
     }
 }

@@ -12,8 +12,8 @@ use super::{
 use crate::control::Proof;
 use axum::{Json, extract::State};
 use serde_json::json;
-use shared::wire::admin::{DeadDeclared, DeclareDead, GenerationBegun, NewGeneration, Reaped};
-use shared::wire::control::{Holdings, HoldingsKept};
+use shared::wire::admin::{DeadDeclared, DeclareDead, GenerationBegun, NewGeneration, PodRecovery, Reaped, RecoverPod};
+use shared::wire::control::{Holdings, HoldingsKept, Restored, RestoredTaken};
 use shared::{PodId, Problem};
 
 /// Adds the routes.
@@ -40,6 +40,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .answers::<HoldingsKept>()
         .fails(&["unknown-pod", "incarnation-mismatch", "lease-superseded", "invalid"])
         .asks_leader();
+    let restored_doc = Doc::new("Say what was restored from a dead pod's replica")
+        .text("Pods do this themselves, for the targets whose data says `restoring`.")
+        .answers::<RestoredTaken>()
+        .fails(&["unknown-pod", "incarnation-mismatch", "lease-superseded", "invalid"])
+        .asks_leader();
+    let recover_doc = Doc::new("Restore what a dead pod had from its replica")
+        .text(
+            "What the setting `restore` does by itself, now: also when it is `by-hand`, and after an attempt that came to \
+             nothing.",
+        )
+        .answers::<PodRecovery>()
+        .fails(&["unknown-pod", "nothing-to-recover"])
+        .example(json!({ "reason": "the disk is gone for good" }))
+        .asks_leader();
     let generation_doc = Doc::new("Begin a new generation of the cluster")
         .text(
             "After the database was restored from a backup, or promoted without the newest changes. All pods register \
@@ -53,6 +67,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/v1/pods/{pod}/declare-dead", declare_dead, dead_doc)
         .post("/v1/pods/{pod}/reaped", reaped, reaped_doc)
         .post("/v1/pods/{pod}/holdings", holdings, holdings_doc)
+        .post("/v1/pods/{pod}/restored", restored, restored_doc)
+        .post("/v1/pods/{pod}/recover", recover, recover_doc)
         .post("/v1/generation", generation, generation_doc)
 }
 
@@ -89,6 +105,26 @@ async fn holdings(
     Body(part): Body<Holdings>,
 ) -> Result<Json<HoldingsKept>, Problem> {
     Ok(Json(api.control.holdings(pod, part).await?))
+}
+
+async fn restored(
+    State(api): State<Api>,
+    _: Service,
+    Name(pod): Name<PodId>,
+    Body(said): Body<Restored>,
+) -> Result<Json<RestoredTaken>, Problem> {
+    Ok(Json(api.control.restored(pod, said).await?))
+}
+
+async fn recover(
+    State(api): State<Api>,
+    Name(pod): Name<PodId>,
+    change: Change<Admin, RecoverPod>,
+) -> Result<Json<PodRecovery>, Problem> {
+    if change.dry_run {
+        return Ok(Json(api.control.read(move |view| view.would_recover(&pod)).await??));
+    }
+    Ok(Json(api.control.recover(pod, change.by.clone()).await?))
 }
 
 async fn generation(

@@ -40,6 +40,7 @@ pub(super) const CODES: &[Code] = &[
     code(409, "move-running", "A move of the target is under way."),
     code(409, "no-destination", "The target cannot go to that pod, or to none."),
     code(409, "not-quarantined", "The target's owner has its data; there is no loss to accept."),
+    code(409, "nothing-to-recover", "No target waits for data of the pod."),
     code(409, "pod-not-ready", "The target's pod is not ready, so it cannot give the target away."),
     code(409, "read-only", "An operator has made the cluster read-only."),
     code(
@@ -127,6 +128,10 @@ impl From<ControlError> for Problem {
             E::TargetQuarantined(_) => {
                 Self::conflict("target-quarantined", format!("{text}; bring that back, or accept its loss, first"))
             }
+            E::NothingToRecover(_) => Self::conflict(
+                "nothing-to-recover",
+                format!("{text}: what a dead pod had is restored once it was failed over"),
+            ),
             E::PodNotReady(_) => Self::conflict(
                 "pod-not-ready",
                 format!("{text}: only its owner gives a target away; try again when it is"),

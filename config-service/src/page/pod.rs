@@ -112,6 +112,7 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
             html! {
                 (count(status.targets))
                 @if status.quarantined > 0 { ", of which " (count(status.quarantined)) " wait for data that is not here" }
+                @if status.restoring > 0 { "; it restores " (count(status.restoring)) " from replicas" }
             },
         ),
         (

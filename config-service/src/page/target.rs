@@ -41,7 +41,7 @@ pub(super) fn link(target: &shared::TargetId) -> Markup {
 
 /// Returns the mark of a target whose owner does not have its data; nothing for any other.
 fn mark(assignment: &Assignment) -> Markup {
-    html! { @if assignment.state == AssignmentState::Quarantined { " " span.badge.bad { "quarantined" } } }
+    html! { @if assignment.state == AssignmentState::Quarantined { " " span.badge.bad { (assignment.word()) } } }
 }
 
 /// Returns where the data of a quarantined target is.
@@ -51,11 +51,18 @@ fn whereabouts(assignment: &Assignment) -> Markup {
             p {
                 "It is not served: its owner does not have its data. "
                 @match &assignment.data {
+                    Some(data) if data.restoring => {
+                        "That is being restored from the replica of " (pod_link(&data.pod)) ", incarnation " (data.incarnation)
+                        ", epoch " (data.epoch) "."
+                    }
                     Some(data) => {
                         "That is in the folder of " (pod_link(&data.pod)) ", incarnation " (data.incarnation) ", epoch " (data.epoch)
                         ". Start that pod with its own folder, and the target is given back."
                     }
                     None => "Nobody knows where that is.",
+                }
+                @if let Some(why) = assignment.data.as_ref().and_then(|data| data.trouble.as_deref()) {
+                    " It could not be restored from the replica: " (super::words::Foreign(why)) "."
                 }
             }
         }

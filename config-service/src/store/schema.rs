@@ -35,6 +35,11 @@ pub(super) const POSTGRES: &[Migration] = &[
         sql: include_str!("../../../migrations/config/postgres/0005_replicas.sql"),
     },
     Migration { version: 6, name: "heard", sql: include_str!("../../../migrations/config/postgres/0006_heard.sql") },
+    Migration {
+        version: 7,
+        name: "restore",
+        sql: include_str!("../../../migrations/config/postgres/0007_restore.sql"),
+    },
 ];
 
 /// The steps for SQLite.
@@ -57,6 +62,7 @@ pub(super) const SQLITE: &[Migration] = &[
         sql: include_str!("../../../migrations/config/sqlite/0005_replicas.sql"),
     },
     Migration { version: 6, name: "heard", sql: include_str!("../../../migrations/config/sqlite/0006_heard.sql") },
+    Migration { version: 7, name: "restore", sql: include_str!("../../../migrations/config/sqlite/0007_restore.sql") },
 ];
 
 impl Migration {

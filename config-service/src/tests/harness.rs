@@ -123,6 +123,15 @@ impl Node {
         Ok(Pod { pod: register.pod, incarnation: register.incarnation, lease: answer.lease_id })
     }
 
+    /// A pod with a lease whose database is replicated.
+    pub(super) async fn replicated(&self, pod: &str, incarnation: u8) -> Pod {
+        let register = Register { replica: Some("s3://replicas/berth".into()), ..register(pod, incarnation) };
+        let answer: Registered = self.service().post("/v1/pods/register", &register).await.expect("registers");
+        let pod = Pod { pod: register.pod, incarnation: register.incarnation, lease: answer.lease_id };
+        pod.beat(self).await.expect("granted");
+        pod
+    }
+
     pub(super) async fn place(&self, targets: &[&str]) -> Result<Placed, ClientError> {
         let wanted = |target: &&str| PlaceTarget { target: target.parse().expect("valid"), parent: None };
         let place = Place { targets: targets.iter().map(wanted).collect() };
@@ -168,6 +177,7 @@ pub(super) fn register(pod: &str, n: u8) -> Register {
         highest_epoch: Epoch(0),
         term: Term(0),
         bot: None,
+        replica: None,
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Card {
     pub(crate) zone: Option<String>,
     /// Its relative capacity.
     pub(crate) capacity: f64,
+    /// Where its database is replicated to; none without a replica.
+    pub(crate) replica: Option<String>,
 }
 
 /// The pod does not know where others reach it.
@@ -32,6 +34,6 @@ impl Card {
             None if bound.ip().is_unspecified() => return Err(NoAddress),
             None => bound.to_string(),
         };
-        Ok(Self { address, zone: options.zone.clone(), capacity: options.capacity })
+        Ok(Self { address, zone: options.zone.clone(), capacity: options.capacity, replica: None })
     }
 }

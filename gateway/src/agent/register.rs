@@ -53,6 +53,7 @@ async fn try_register(
         highest_epoch,
         term: ownership.term(),
         bot: Some(engine.bot()),
+        replica: card.replica,
     };
     let registered: Registered = client.post("/v1/pods/register", &request).await.map_err(failure)?;
     ownership.begin_generation(registered.generation);

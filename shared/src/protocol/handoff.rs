@@ -6,6 +6,8 @@
 //! copying ──frozen (source)──► frozen ──┐                             ┌──serving (destination)──┐
 //!    │ └──────imported (destination)────┴──► imported ──► committed ──┴── closed by somebody ────┴──► cleaned
 //!    └──failed, cancelled, buried, reassigned, too slow ──► aborted   (from every state before committed)
+//!                                                             ▲ committed, and the destination lost with what it had: the
+//!                                                               target is the source's again, with the rows it has kept
 //! ```
 //!
 //! The source's own release stands behind every commit (Leases 8): a destination says that it has imported a target only
@@ -70,6 +72,9 @@ pub enum Event {
     Cancel(String),
     /// The target has begun anew elsewhere after the commit, and somebody says that the source's rows are not needed.
     Closed(String),
+    /// The target was given back to the source after the commit, with the rows that it has kept: the destination is dead and
+    /// what it left does not have them. Only the leader's own assignment of the target says so.
+    GivenBack,
     /// Time has passed, or a new leader has read the move from the database.
     Tick,
 }
@@ -140,7 +145,7 @@ impl Handoff {
         match event {
             Event::Said { by, said } => self.said(by, said),
             Event::Buried(_) | Event::Reassigned | Event::Cancel(_) => self.broken(event),
-            Event::Closed(_) => Vec::new(),
+            Event::Closed(_) | Event::GivenBack => Vec::new(),
             Event::Tick if self.wake_at(patience).is_none_or(|at| now < at) => Vec::new(),
             #[cfg(feature = "plant")]
             Event::Tick if self.state == MoveState::Frozen && plant::on(Bug::CommitsByTimeout) => {
@@ -178,16 +183,19 @@ impl Handoff {
         match event {
             Event::Buried(_) | Event::Reassigned | Event::Cancel(_) => self.broken(event),
             Event::Said { .. } | Event::Tick => vec![turn(MoveState::Committed)],
-            Event::Closed(_) => Vec::new(),
+            Event::Closed(_) | Event::GivenBack => Vec::new(),
         }
     }
 
     /// The destination is the owner, and stays it: its own word that it serves ends the move, for until then the source's
-    /// rows may be needed. Or somebody's word that nobody needs them any more.
+    /// rows may be needed. Or somebody's word that nobody needs them any more. When they were needed, the move has failed.
     fn committed(&self, event: &Event) -> Vec<Decision> {
         match event {
             Event::Said { by, said: Said::Serving { pause_ms } } if *by == self.to => {
                 vec![Decision::Paused(*pause_ms), turn(MoveState::Cleaned)]
+            }
+            Event::GivenBack => {
+                abort(format!("{} was lost with what it had; the target is at its source again", self.to))
             }
             Event::Closed(why) => vec![Decision::Become { state: MoveState::Cleaned, detail: Some(why.clone()) }],
             _ => Vec::new(),

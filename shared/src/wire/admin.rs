@@ -13,7 +13,9 @@ pub use access::{
     TokenRevoked,
 };
 pub use events::{Candidate, Event, EventList, Explanation, History, Ownership};
-pub use fleet::{DeadDeclared, DeclareDead, GenerationBegun, NewGeneration, Reaped};
+pub use fleet::{
+    DeadDeclared, DeclareDead, GenerationBegun, HeirShare, NewGeneration, PodRecovery, Reaped, RecoverPod,
+};
 pub use leader::{LeaderStatus, StepDown, SteppedDown};
 pub use moves::{Drain, MoveList, MoveTarget, PodMarked, Reason};
 pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
@@ -67,6 +69,12 @@ pub struct PodStatus {
     /// Those of them whose data it does not have: nobody serves them.
     #[serde(default)]
     pub quarantined: u64,
+    /// Those of these that it is restoring from a replica.
+    #[serde(default)]
+    pub restoring: u64,
+    /// Where its database is replicated to, as it said when it registered; none without a replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
     /// What it said it carries, in its last heartbeat.
     pub load: Load,
     /// Up to which revision it has seen its assignments, by its last heartbeat.

@@ -38,6 +38,10 @@ pub struct Register {
     /// The bot it runs; none from a pod that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<BotInfo>,
+    /// Where its database is replicated to, without secrets: pods that name the same place can restore each other's. None
+    /// from a pod without a replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
 }
 
 /// A bot, as its pod knows it.
@@ -278,6 +282,18 @@ pub struct Assignment {
     pub data: Option<DataAt>,
 }
 
+impl Assignment {
+    /// Returns the copy that the owner is to restore from its replica; none when there is nothing to restore.
+    pub fn restoring(&self) -> Option<&DataAt> {
+        self.data.as_ref().filter(|data| data.restoring && self.state == AssignmentState::Quarantined)
+    }
+
+    /// Returns the word for its state: whose data is being restored is `restoring`.
+    pub fn word(&self) -> &'static str {
+        if self.restoring().is_some() { "restoring" } else { self.state.as_str() }
+    }
+}
+
 /// Whether the owner of a target may serve it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -314,13 +330,68 @@ pub struct DataAt {
     /// which nobody has changed since; for 0 nothing, since the target never began. None when that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Epoch>,
+    /// True while the owner is to restore that copy from its replica (OWNERSHIP.md, Data 4).
+    #[serde(default)]
+    pub restoring: bool,
+    /// Where the copy was restored from, at an owner that has it from a replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Life>,
+    /// Why the last attempt to restore that copy came to nothing, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 impl DataAt {
     /// Names the copy that was last owned under `epoch` in this life of a pod's folder.
     pub fn new(pod: PodId, incarnation: Incarnation, epoch: Epoch) -> Self {
-        Self { pod, incarnation, epoch, before: None }
+        Self { pod, incarnation, epoch, before: None, restoring: false, origin: None, trouble: None }
     }
+
+    /// Returns whose copy it is.
+    pub fn life(&self) -> Life {
+        Life { pod: self.pod.clone(), incarnation: self.incarnation.clone() }
+    }
+}
+
+/// A pod in one life of its data folder: what has one replica.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Life {
+    /// The pod.
+    pub pod: PodId,
+    /// The life of its data folder.
+    pub incarnation: Incarnation,
+}
+
+/// `POST /v1/pods/{pod}/restored`: what a pod has restored from the replica of a dead one, verified and on disk, in parts of at
+/// most [`MAX_RESTORED`] targets (OWNERSHIP.md, Data 4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Restored {
+    /// The life of the reporting pod's folder.
+    pub incarnation: Incarnation,
+    /// The lease it registered for.
+    pub lease_id: LeaseId,
+    /// Whose replica it was.
+    pub from: Life,
+    /// Targets that were in it, with the epoch they were last owned under there.
+    #[serde(default)]
+    pub targets: Vec<Holding>,
+    /// Targets of which it has nothing.
+    #[serde(default)]
+    pub absent: Vec<TargetId>,
+    /// Why none of the others can be had from there, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// The most targets of one [`Restored`].
+pub const MAX_RESTORED: usize = 2_000;
+
+/// The answer to [`Restored`]: committed before the pod hears of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoredTaken {
+    /// Of the targets in the report, those that the pod serves now with what it has restored. The rows of all others are to
+    /// be dropped.
+    pub serving: Vec<TargetId>,
 }
 
 /// What becomes of a pod.

@@ -3,7 +3,7 @@
 use berth_tests::postgres::Postgres;
 use config_service::domain::{Audit, Batch, Fencing, Marks, PodRecord, Write};
 use config_service::store::{self, Bid, Store};
-use shared::wire::control::{AssignmentState, BotInfo, DataAt, PodInfo};
+use shared::wire::control::{AssignmentState, BotInfo, DataAt, Life, PodInfo};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -86,6 +86,7 @@ pub(super) fn record(n: u64, lease: u64) -> PodRecord {
         report: lease > 3,
         bot: (n == 1)
             .then(|| BotInfo { name: "modération".into(), version: None, schema: Some(4), schema_hash: None }),
+        replica: (n == 2).then(|| "s3://berth/replicas".to_owned()),
         loss_accepted: n == 2,
         marks: Marks::default(),
     }
@@ -121,7 +122,13 @@ pub(super) fn other_life(mut record: PodRecord) -> PodRecord {
 }
 
 pub(super) fn data_at(pod: u64, life: u64, epoch: Epoch) -> DataAt {
-    DataAt { before: Some(Epoch(epoch.0 / 2)), ..DataAt::new(name(pod), incarnation(life), epoch) }
+    DataAt {
+        before: Some(Epoch(epoch.0 / 2)),
+        restoring: pod.is_multiple_of(2),
+        origin: Some(Life { pod: name(pod + 1), incarnation: incarnation(life + 1) }),
+        trouble: Some("the replica's list is not there, \"s3\" says".to_owned()),
+        ..DataAt::new(name(pod), incarnation(life), epoch)
+    }
 }
 
 pub(super) fn fencing(pod: u64, lease: u64, round: u64) -> Fencing {

@@ -25,6 +25,8 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
         lease_remaining_ms: 5_000,
         targets: 4,
         quarantined: 0,
+        restoring: 0,
+        replica: None,
         load: Load::default(),
         seen_revision: Revision(2),
         version: "0.1.0".into(),

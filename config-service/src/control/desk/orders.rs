@@ -160,6 +160,8 @@ impl Desk {
             Command::AcceptLossOf(_, _, reply) => drop(reply.send(Err(why))),
             Command::Bury(burial) => burial.refuse(why),
             Command::Holdings(_, _, reply) => drop(reply.send(Err(why))),
+            Command::Restored(_, _, reply) => drop(reply.send(Err(why))),
+            Command::Recover(_, _, reply) => drop(reply.send(Err(why))),
             Command::Report(_, reply) => drop(reply.send(Err(why))),
             Command::Errand(_, reply) => drop(reply.send(Err(why))),
             Command::Wish(wish) => wish.refuse(why),

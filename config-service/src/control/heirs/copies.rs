@@ -44,7 +44,9 @@ pub(super) fn data_of(model: &Model, assignment: &Assignment, had: &PodRecord) -
     };
     let same = assignment.epoch.generation() == model.epoch().generation();
     let life = had.last_served();
+    let origin = assignment.data.as_ref().filter(|data| data.pod == pod).and_then(|data| data.origin.clone());
     DataAt {
+        origin,
         before: before.filter(|_| same && life.is_some()),
         ..DataAt::new(pod, life.unwrap_or(&had.info.incarnation).clone(), assignment.epoch)
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{Members, Snapshot};
 use shared::wire::control::{BotInfo, Holding, Holdings, Load};
-use shared::{Incarnation, LeaseId, Revision};
+use shared::{Incarnation, LeaseId, MoveId, Revision};
 
 fn name(pod: u64) -> PodId {
     format!("gateway-{pod}").parse().expect("valid")
@@ -119,7 +119,7 @@ fn play(model: &mut Model, census: &Census, ready: &[u64], room: usize) -> usize
     for transactions in 0..100 {
         let mut batch = Batch::default();
         let fleet = || Fleet { candidates: candidates(ready), policy: &policy };
-        heirs.board(model, census, fleet, room, &mut batch);
+        heirs.board(model, census, Terms::default(), fleet, room, &mut batch);
         assert!(batch.writes.len() <= room, "{} rows", batch.writes.len());
         if batch.is_empty() {
             return transactions;
@@ -270,7 +270,14 @@ fn a_report_that_a_new_leader_hears_again_gives_nothing_twice() {
     told(&mut census, &returning, vec![held(target(1), 1, true), held(target(2), 2, true)]);
     let mut batch = Batch::default();
     let policy = Policy::default();
-    Heirs::default().board(&model, &census, || Fleet { candidates: vec![], policy: &policy }, 1, &mut batch);
+    Heirs::default().board(
+        &model,
+        &census,
+        Terms::default(),
+        || Fleet { candidates: vec![], policy: &policy },
+        1,
+        &mut batch,
+    );
     commit(&mut model, &batch);
     let epoch = model.assignment(&target(1)).expect("known").epoch;
     play(&mut model, &census, &[1], 10);
@@ -289,7 +296,14 @@ fn what_a_report_means_waits_while_its_pod_registers_or_is_buried() {
     let registers = Write::Pod { record: again, expected: Some(LeaseId(2)), floor: Epoch(0) };
     for first in [registers, Write::Bury(returning)] {
         let (mut batch, policy) = (Batch { writes: vec![first], ..Batch::default() }, Policy::default());
-        Heirs::default().board(&model, &census, || Fleet { candidates: vec![], policy: &policy }, 10, &mut batch);
+        Heirs::default().board(
+            &model,
+            &census,
+            Terms::default(),
+            || Fleet { candidates: vec![], policy: &policy },
+            10,
+            &mut batch,
+        );
         assert_eq!(batch.writes.len(), 1, "{batch:?}");
     }
 }
@@ -328,4 +342,5 @@ fn in_a_new_generation_everything_goes_on_where_it_was_owned_last() {
     assert_eq!(found(&model, &target(5)), ("gateway-0".into(), Quarantined, data(2, 5)));
 }
 
+mod restoring;
 mod unheard;

@@ -25,6 +25,7 @@ impl PodRecord {
             previous: None,
             report: false,
             bot: None,
+            replica: None,
             marks: Default::default(),
         }
     }

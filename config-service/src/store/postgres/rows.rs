@@ -1,7 +1,7 @@
 //! The rows of PostgreSQL's tables: writing a batch, with what each write expects, and reading everything. Whole columns
 //! travel as arrays, so that a batch of thousands is a handful of statements.
 
-use super::super::{Log, Reign, bound, covers, data_of, decode, encode, json, json_of, name, state_of};
+use super::super::{DataColumns, Log, Reign, bound, covers, data_of, decode, encode, json, json_of, name, state_of};
 use super::{
     StoreError, fleet, moves,
     session::{Failure, READ_ONLY},
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(super) async fn pods(db: &mut PgConnection) -> Result<Vec<PodRecord>, Failure> {
     let rows = sqlx::query(
         "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                buried, previous, report, bot, cordoned, draining
+                buried, previous, report, bot, cordoned, draining, replica
          FROM pod ORDER BY name",
     )
     .fetch_all(db)
@@ -45,19 +45,30 @@ fn pod(row: &PgRow) -> Result<PodRecord, Failure> {
         report: row.try_get(12)?,
         bot: row.try_get::<Option<&str>, _>(13)?.map(json_of).transpose()?,
         marks: Marks { cordoned: row.try_get(14)?, draining: row.try_get(15)? },
+        replica: row.try_get(16)?,
     })
 }
 
 pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>, Failure> {
     let mut rows = sqlx::query(
         "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
-                data_before
+                data_before, data_restoring, data_from_pod, data_from_incarnation, data_trouble
          FROM assignment ORDER BY target",
     )
     .fetch(db);
     let mut all = Vec::new();
     while let Some(row) = rows.try_next().await? {
         let parent: Option<&str> = row.try_get(4)?;
+        let data = DataColumns {
+            pod: row.try_get(8)?,
+            incarnation: row.try_get(9)?,
+            epoch: row.try_get(10)?,
+            before: row.try_get(11)?,
+            restoring: row.try_get(12)?,
+            from_pod: row.try_get(13)?,
+            from_incarnation: row.try_get(14)?,
+            trouble: row.try_get(15)?,
+        };
         all.push(Assignment {
             target: name(row.try_get(0)?)?,
             pod: name(row.try_get(1)?)?,
@@ -67,7 +78,7 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>
             reason: row.try_get(5)?,
             since_ms: unsigned(row.try_get(6)?)?,
             state: state_of(row.try_get(7)?)?,
-            data: data_of(row.try_get(8)?, row.try_get(9)?, row.try_get(10)?, row.try_get(11)?)?,
+            data: data_of(data)?,
         });
     }
     Ok(all)
@@ -88,6 +99,10 @@ struct Columns {
     data_incarnation: Vec<Option<String>>,
     data_epoch: Vec<Option<i64>>,
     data_before: Vec<Option<i64>>,
+    data_restoring: Vec<bool>,
+    data_from_pod: Vec<Option<String>>,
+    data_from_incarnation: Vec<Option<String>>,
+    data_trouble: Vec<Option<String>>,
     expected_pod: Vec<String>,
     expected_epoch: Vec<i64>,
 }
@@ -107,6 +122,11 @@ impl Columns {
         self.data_incarnation.push(data.map(|data| data.incarnation.to_string()));
         self.data_epoch.push(data.map(|data| signed(data.epoch.0)).transpose()?);
         self.data_before.push(data.and_then(|data| data.before).map(|before| signed(before.0)).transpose()?);
+        self.data_restoring.push(data.is_some_and(|data| data.restoring));
+        let origin = data.and_then(|data| data.origin.as_ref());
+        self.data_from_pod.push(origin.map(|life| life.pod.to_string()));
+        self.data_from_incarnation.push(origin.map(|life| life.incarnation.to_string()));
+        self.data_trouble.push(data.and_then(|data| data.trouble.clone()));
         Ok(())
     }
 }
@@ -143,12 +163,13 @@ async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<L
     let statement = match expected {
         None => {
             "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                              buried, previous, report, bot)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $15 WHERE $11 = 0 ON CONFLICT (name) DO NOTHING"
+                              buried, previous, report, bot, replica)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $15, $16 WHERE $11 = 0 ON CONFLICT (name) DO NOTHING"
         }
         Some(_) => {
             "UPDATE pod SET incarnation = $2, address = $3, zone = $4, capacity = $5, lease_id = $6, schema_version = $7,
-                    version = $8, loss_accepted = $9, revision = $10, buried = $12, previous = $13, report = $14, bot = $15
+                    version = $8, loss_accepted = $9, revision = $10, buried = $12, previous = $13, report = $14, bot = $15,
+                    replica = $16
              WHERE name = $1 AND lease_id = $11"
         }
     };
@@ -168,6 +189,7 @@ async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<L
         .bind(record.previous.as_ref().map(Incarnation::as_str))
         .bind(record.report)
         .bind(record.bot.as_ref().map(json).transpose()?)
+        .bind(record.replica.as_deref())
         .execute(db)
         .await?;
     if written.rows_affected() == 1 {
@@ -184,9 +206,10 @@ async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     let written = sqlx::query(
         "INSERT INTO assignment
                 (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
-                 data_before)
+                 data_before, data_restoring, data_from_pod, data_from_incarnation, data_trouble)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
-                              $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[])
+                              $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::boolean[],
+                              $14::text[], $15::text[], $16::text[])
          ON CONFLICT (target) DO NOTHING",
     )
     .bind(columns.target)
@@ -201,6 +224,10 @@ async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     .bind(columns.data_incarnation)
     .bind(columns.data_epoch)
     .bind(columns.data_before)
+    .bind(columns.data_restoring)
+    .bind(columns.data_from_pod)
+    .bind(columns.data_from_incarnation)
+    .bind(columns.data_trouble)
     .execute(db)
     .await?;
     if written.rows_affected() == count {
@@ -217,11 +244,15 @@ async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     let written = sqlx::query(
         "UPDATE assignment a SET pod = n.pod, epoch = n.epoch, revision = n.revision, parent = n.parent,
                 reason = n.reason, since_ms = n.since_ms, state = n.state, data_pod = n.data_pod,
-                data_incarnation = n.data_incarnation, data_epoch = n.data_epoch, data_before = n.data_before
+                data_incarnation = n.data_incarnation, data_epoch = n.data_epoch, data_before = n.data_before,
+                data_restoring = n.data_restoring, data_from_pod = n.data_from_pod,
+                data_from_incarnation = n.data_from_incarnation, data_trouble = n.data_trouble
          FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[],
-                     $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::bigint[])
+                     $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::boolean[], $14::text[],
+                     $15::text[], $16::text[], $17::text[], $18::bigint[])
               AS n (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation,
-                    data_epoch, data_before, expected_pod, expected_epoch)
+                    data_epoch, data_before, data_restoring, data_from_pod, data_from_incarnation, data_trouble,
+                    expected_pod, expected_epoch)
          WHERE a.target = n.target AND a.pod = n.expected_pod AND a.epoch = n.expected_epoch AND n.epoch > a.epoch",
     )
     .bind(columns.target)
@@ -236,6 +267,10 @@ async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     .bind(columns.data_incarnation)
     .bind(columns.data_epoch)
     .bind(columns.data_before)
+    .bind(columns.data_restoring)
+    .bind(columns.data_from_pod)
+    .bind(columns.data_from_incarnation)
+    .bind(columns.data_trouble)
     .bind(columns.expected_pod)
     .bind(columns.expected_epoch)
     .execute(db)

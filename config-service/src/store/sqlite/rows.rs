@@ -1,6 +1,6 @@
 //! The rows of SQLite's tables: writing a batch, with what each write expects, and reading everything.
 
-use super::super::{data_of, encode, json, json_of, name, state_of};
+use super::super::{DataColumns, data_of, encode, json, json_of, name, state_of};
 use super::{StoreError, fleet, moves, rejected, signed, unsigned};
 use crate::domain::{Batch, Change, Marks, PodRecord, Write};
 use rusqlite::{Row, Transaction, params};
@@ -11,7 +11,7 @@ pub(super) fn pods(db: &Transaction<'_>) -> Result<Vec<PodRecord>, StoreError> {
     let mut statement = db
         .prepare(
             "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                    buried, previous, report, bot, cordoned, draining
+                    buried, previous, report, bot, cordoned, draining, replica
              FROM pod ORDER BY name",
         )
         .map_err(rejected)?;
@@ -45,6 +45,7 @@ fn pod(row: &Row<'_>) -> Result<PodRecord, StoreError> {
         report: row.get(12).map_err(rejected)?,
         bot: maybe_text(row, 13)?.as_deref().map(json_of).transpose()?,
         marks: Marks { cordoned: row.get(14).map_err(rejected)?, draining: row.get(15).map_err(rejected)? },
+        replica: maybe_text(row, 16)?,
     })
 }
 
@@ -56,7 +57,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
     let mut statement = db
         .prepare(
             "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
-                    data_before
+                    data_before, data_restoring, data_from_pod, data_from_incarnation, data_trouble
              FROM assignment ORDER BY target",
         )
         .map_err(rejected)?;
@@ -66,7 +67,17 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
         let text = |at: usize| row.get::<_, String>(at).map_err(rejected);
         let number = |at: usize| row.get::<_, i64>(at).map_err(rejected).and_then(unsigned);
         let (parent, data_pod, data_incarnation) = (maybe_text(row, 4)?, maybe_text(row, 8)?, maybe_text(row, 9)?);
-        let (data_epoch, before) = (row.get(10).map_err(rejected)?, row.get(11).map_err(rejected)?);
+        let (from_pod, from_incarnation) = (maybe_text(row, 13)?, maybe_text(row, 14)?);
+        let data = DataColumns {
+            pod: data_pod.as_deref(),
+            incarnation: data_incarnation.as_deref(),
+            epoch: row.get(10).map_err(rejected)?,
+            before: row.get(11).map_err(rejected)?,
+            restoring: row.get(12).map_err(rejected)?,
+            from_pod: from_pod.as_deref(),
+            from_incarnation: from_incarnation.as_deref(),
+            trouble: maybe_text(row, 15)?,
+        };
         all.push(Assignment {
             target: name(&text(0)?)?,
             pod: name(&text(1)?)?,
@@ -76,7 +87,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
             reason: text(5)?,
             since_ms: number(6)?,
             state: state_of(&text(7)?)?,
-            data: data_of(data_pod.as_deref(), data_incarnation.as_deref(), data_epoch, before)?,
+            data: data_of(data)?,
         });
     }
     Ok(all)
@@ -107,12 +118,13 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
     let statement = match expected {
         None => {
             "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                              buried, previous, report, bot)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?12, ?13, ?14, ?15 WHERE ?11 = 0 ON CONFLICT (name) DO NOTHING"
+                              buried, previous, report, bot, replica)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?12, ?13, ?14, ?15, ?16 WHERE ?11 = 0 ON CONFLICT (name) DO NOTHING"
         }
         Some(_) => {
             "UPDATE pod SET incarnation = ?2, address = ?3, zone = ?4, capacity = ?5, lease_id = ?6, schema_version = ?7,
-                    version = ?8, loss_accepted = ?9, revision = ?10, buried = ?12, previous = ?13, report = ?14, bot = ?15
+                    version = ?8, loss_accepted = ?9, revision = ?10, buried = ?12, previous = ?13, report = ?14, bot = ?15,
+                    replica = ?16
              WHERE name = ?1 AND lease_id = ?11"
         }
     };
@@ -136,6 +148,7 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
                 record.previous.as_ref().map(Incarnation::as_str),
                 record.report,
                 bot,
+                record.replica,
             ])
         })
         .map_err(rejected)?;
@@ -147,6 +160,7 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
 
 fn assign(db: &Transaction<'_>, assignment: &Assignment, expected: Option<&(PodId, Epoch)>) -> Result<(), StoreError> {
     let data = assignment.data.as_ref();
+    let origin = data.and_then(|data| data.origin.as_ref());
     let (from, was) = expected.map_or((None, None), |(from, was)| (Some(from.as_str()), Some(was.0.cast_signed())));
     let params = params![
         assignment.target.as_str(),
@@ -163,16 +177,21 @@ fn assign(db: &Transaction<'_>, assignment: &Assignment, expected: Option<&(PodI
         data.and_then(|data| data.before).map(|before| signed(before.0)).transpose()?,
         from,
         was,
+        data.is_some_and(|data| data.restoring),
+        origin.map(|life| life.pod.as_str()),
+        origin.map(|life| life.incarnation.as_str()),
+        data.and_then(|data| data.trouble.as_deref()),
     ];
     let statement = if expected.is_none() {
         "INSERT INTO assignment
                 (target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
-                 data_before)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 WHERE ?13 IS NULL AND ?14 IS NULL
+                 data_before, data_restoring, data_from_pod, data_from_incarnation, data_trouble)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?15, ?16, ?17, ?18 WHERE ?13 IS NULL AND ?14 IS NULL
          ON CONFLICT (target) DO NOTHING"
     } else {
         "UPDATE assignment SET pod = ?2, epoch = ?3, revision = ?4, parent = ?5, reason = ?6, since_ms = ?7, state = ?8,
-                data_pod = ?9, data_incarnation = ?10, data_epoch = ?11, data_before = ?12
+                data_pod = ?9, data_incarnation = ?10, data_epoch = ?11, data_before = ?12,
+                data_restoring = ?15, data_from_pod = ?16, data_from_incarnation = ?17, data_trouble = ?18
          WHERE target = ?1 AND pod = ?13 AND epoch = ?14 AND ?3 > epoch"
     };
     let written = db.prepare_cached(statement).and_then(|mut statement| statement.execute(params)).map_err(rejected)?;

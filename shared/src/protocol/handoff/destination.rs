@@ -213,12 +213,12 @@ impl Destination {
                 self.become_stage(Stage::Switching, None);
                 vec![Output::Switch]
             }
-            (Stage::Serving { .. }, MoveState::Cleaned) | (Stage::Waiting, MoveState::Aborted | MoveState::Cleaned) => {
-                self.over()
-            }
+            // Aborted after its commit: this pod was dead, and the target went back to its source.
+            (Stage::Serving { .. }, MoveState::Cleaned | MoveState::Aborted)
+            | (Stage::Waiting, MoveState::Aborted | MoveState::Cleaned) => self.over(),
             // Cleaned before this pod has said that it serves: the move was closed, its target has begun anew elsewhere.
             (Stage::Coming | Stage::Whole(_) | Stage::Failed(_), MoveState::Aborted | MoveState::Cleaned)
-            | (Stage::Switching, MoveState::Cleaned) => {
+            | (Stage::Switching, MoveState::Cleaned | MoveState::Aborted) => {
                 self.become_stage(Stage::Dropping, None);
                 vec![Output::Drop]
             }

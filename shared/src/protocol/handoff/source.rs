@@ -252,6 +252,8 @@ impl Source {
                 outputs
             }
             (Stage::Released, MoveState::Cleaned) => self.drop_rows(),
+            // Aborted after its commit: the target was given back, and the rows that were kept are its own again.
+            (Stage::Released, MoveState::Aborted) => self.over(),
             (Stage::Released, MoveState::Committed) => {
                 // It runs: its end will be told.
                 self.wake = None;

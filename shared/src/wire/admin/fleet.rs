@@ -66,6 +66,48 @@ pub struct GenerationBegun {
     pub dry_run: bool,
 }
 
+/// `POST /v1/pods/{pod}/recover`: what a dead pod had is restored from its replica now (OWNERSHIP.md, Data 4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecoverPod {
+    /// Why, for the audit: 1 to 1000 characters.
+    #[schemars(regex(pattern = REASON), length(max = 1000))]
+    pub reason: String,
+}
+
+/// The answer to [`RecoverPod`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PodRecovery {
+    /// The pod.
+    pub pod: PodId,
+    /// Targets that wait for what it had and are being restored from its replica.
+    pub targets: u64,
+    /// Targets whose owners have no replica, or another place for theirs, and cannot restore them.
+    pub unable: u64,
+    /// Who restores how many.
+    pub heirs: Vec<HeirShare>,
+    /// The revision that made it so.
+    pub revision: Revision,
+    /// True when nothing was changed, because only what would happen was asked for.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A pod's part of a recovery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeirShare {
+    /// The pod.
+    pub pod: PodId,
+    /// The targets that it restores.
+    pub targets: u64,
+}
+
+impl Because for RecoverPod {
+    fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 impl Because for DeclareDead {
     fn reason(&self) -> &str {
         &self.reason

@@ -427,6 +427,7 @@ fn admit(
         previous,
         report,
         bot: None,
+        replica: None,
         marks: known.map(|record| record.marks).unwrap_or_default(),
     };
     Ok((record, expected))

@@ -60,6 +60,7 @@ impl World {
                     highest_epoch: data.highest,
                     term: process.ownership.term(),
                     bot: None,
+                    replica: None,
                 };
                 self.pod_asks(n, plane, Call::Register, Ask::Register(register), PLANE);
             }

@@ -99,6 +99,14 @@ fn an_abort_drops_whatever_came() {
 }
 
 #[test]
+fn a_pod_that_is_back_lets_go_of_a_move_whose_target_went_back_to_its_source() {
+    let (mut serving, _) = Destination::resume_serving(at(0), EPOCH, Duration::ZERO);
+    assert_eq!(serving.handle(at(1), Input::Told(MoveState::Aborted)), [Output::Over]);
+    let (mut whole, _) = Destination::resume(at(0), ALL);
+    assert_eq!(whole.handle(at(1), Input::Told(MoveState::Aborted)), [Output::Drop]);
+}
+
+#[test]
 fn a_move_that_was_closed_after_its_commit_leaves_nothing_behind() {
     let mut told_late = whole();
     assert_eq!(told_late.handle(at(2), Input::Told(MoveState::Cleaned)), [Output::Drop]);

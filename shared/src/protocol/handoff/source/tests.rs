@@ -127,6 +127,13 @@ fn a_release_whose_end_was_missed_is_asked_for_until_the_leader_answers() {
 }
 
 #[test]
+fn rows_that_were_released_are_kept_when_the_target_is_given_back() {
+    let (mut source, _) = Source::resume(at(0), EPOCH, 9, Kept::Released);
+    assert_eq!(source.handle(at(1), Input::Told(MoveState::Aborted)), [Output::Over], "nothing is dropped");
+    assert_eq!(source.handle(at(2), Input::Told(MoveState::Cleaned)), []);
+}
+
+#[test]
 fn a_missed_end_ends_only_what_is_not_frozen() {
     let (mut source, _) = Source::begin(EPOCH, 1);
     source.handle(at(0), Input::Turn);
