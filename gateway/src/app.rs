@@ -12,6 +12,7 @@ mod replica;
 use crate::agent::{Agent, Parts, card::Card};
 use crate::handoff::{self, Handoffs};
 use crate::http::{App, Bounds, Door, Links, Peers, routes};
+use crate::reconcile::{self, Reconciler};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
     Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, ownership::OwnershipLog,
@@ -28,9 +29,13 @@ use shared::shutdown::Shutdown;
 use shared::telemetry::{Metrics, trace::Tracing};
 use shared::wire::link::Window;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// How long a connection to the bot's application may take to open.
 const APPLICATION_CONNECT: Duration = Duration::from_secs(3);
+
+/// Batches of late events taken at once: each event waits for its commit.
+const LATE: usize = 4;
 
 /// How long a call about moves may take.
 const HANDOFF_CALL: Duration = Duration::from_secs(3);
@@ -94,6 +99,15 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         moves: Arc::new(handoffs.clone()),
         kept: folder.kept().clone(),
     };
+    let config = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
+    let reconciler = Reconciler::new(
+        engine.clone(),
+        ownership.clone(),
+        (config, token.clone()),
+        reconcile::Bounds::new(&options),
+        engine_stop.clone(),
+    );
+    shared::shutdown::spawn(reconciler.run());
     let agent = Agent::start(&options, token, card, parts)?;
 
     let home = Home { set: options.web.clone(), handler: attached.as_ref().map(Attached::remote) };
@@ -103,7 +117,8 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let links = Links::new(bounds(&options), options.links);
     let peers = Peers::new(agent.witness().clone(), agent.courier().clone(), options.peer_requests);
     let (tokens, aside_kept) = (Arc::new(tokens), options.quarantine_retention);
-    let app = App { tokens, door, links: links.clone(), web: web.clone(), peers, handoffs, aside_kept };
+    let late = Arc::new(Semaphore::new(LATE));
+    let app = App { tokens, door, links: links.clone(), web: web.clone(), peers, handoffs, late, aside_kept };
     let router = routes(app, &probes, metrics, readiness);
     let running = Running { agent, engine, engine_stop, links, web, probes, options };
     let ended = running.run(bound, router, attached, shutdown).await;

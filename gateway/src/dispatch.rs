@@ -18,7 +18,7 @@ pub(crate) mod erasure;
 mod gate;
 mod gated;
 mod group;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod mailbox;
 pub(crate) mod moving;
 mod serving;
@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Settle { guard: Guard, seq: u64, settled: Settled, done: oneshot::Sender<()> },
     /// Carry out what an operator decided about a dead letter.
     Decide { guard: Guard, decision: Box<decisions::Decision> },
+    /// Write down what another pod has called for a target.
+    Told { guard: Guard, told: Box<jobs::Told>, done: oneshot::Sender<()> },
     /// Take everything of a target away.
     Erase { target: TargetId, done: erasure::Done },
     /// An asynchronous handler has answered.

@@ -5,6 +5,7 @@ mod aside;
 mod data;
 mod door;
 mod handoff;
+mod late;
 mod link;
 mod listing;
 pub(crate) mod local;
@@ -38,6 +39,7 @@ use shared::{
     wire::link::PATH,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// What the routes work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ pub(crate) struct App {
     pub(crate) peers: Peers,
     /// Moves from and to this pod.
     pub(crate) handoffs: Handoffs,
+    /// One pod's late events at a time.
+    pub(crate) late: Arc<Semaphore>,
     /// How long rows that were put aside are kept at least.
     pub(crate) aside_kept: Duration,
 }
@@ -85,6 +89,10 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/handoff/{move}/parcels", post(handoff::parcels))
         .layer(DefaultBodyLimit::max(handoff::LARGEST))
         .with_state(app.clone());
+    let late = Router::new()
+        .route("/v1/late/{target}", post(late::take))
+        .layer(DefaultBodyLimit::max(late::LARGEST))
+        .with_state(app.clone());
     let pages = Router::new().route("/g/{*rest}", any(web::pass)).with_state(app.clone());
     // Several times a second, like heartbeats: not worth a span each.
     let among_pods = Router::new()
@@ -111,6 +119,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .merge(links)
         .merge(among_pods)
         .merge(parcels)
+        .merge(late)
         .merge(probes)
         .fallback(|| async { Problem::not_found("there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

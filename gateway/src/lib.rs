@@ -14,6 +14,7 @@ mod options;
 mod outbox;
 pub mod ownership;
 mod readiness;
+mod reconcile;
 pub mod replica;
 mod replication;
 mod retire;

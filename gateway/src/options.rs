@@ -136,6 +136,15 @@ pub struct Options {
     /// How long rows that were put aside are kept at least, when another pod was given their target
     #[arg(long, env = "BERTH_QUARANTINE_RETENTION", default_value = "7days", value_parser = duration, value_name = "TIME")]
     pub quarantine_retention: Duration,
+    /// How often a pod that was failed over looks who serves the targets that it lost, and sends what it had acknowledged
+    #[arg(long, env = "BERTH_RECONCILE_EVERY", default_value = "10s", value_parser = duration, value_name = "TIME")]
+    pub reconcile_every: Duration,
+    /// Most events that it sends at once
+    #[arg(long, env = "BERTH_RECONCILE_BATCH", default_value_t = 100, value_name = "N", help_heading = "Limits")]
+    pub reconcile_batch: usize,
+    /// Most bytes of payload that it sends at once; a larger event goes alone
+    #[arg(long, env = "BERTH_RECONCILE_BYTES", default_value_t = 1 << 20, value_name = "BYTES", help_heading = "Limits")]
+    pub reconcile_bytes: usize,
     /// Largest database that is written anew after an erasure, so that not even traces of deleted rows stay in its file; it
     /// takes about a second for each 200 MB, during which nothing is committed
     #[arg(long, env = "BERTH_ERASE_COMPACT", default_value_t = 128 << 20, value_name = "BYTES", help_heading = "Limits")]

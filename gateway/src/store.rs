@@ -17,19 +17,21 @@ mod reader;
 mod seq;
 mod session;
 mod sweep;
+mod tail;
 mod target;
 mod timer;
 pub(crate) mod transfer;
 mod verify;
 mod volatile;
 
-pub(crate) use aside::AsideRow;
+pub(crate) use aside::{AsideRow, Reconciled};
 pub(crate) use dead::Revived;
 pub(crate) use journal::{Entry, Resumed, State};
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
 pub(crate) use own::{SqlLimits, StatementError};
 pub(crate) use reader::{KeptRow, Reader};
 pub(crate) use sweep::Retention;
+pub(crate) use tail::TailEvent;
 pub(crate) use target::{Delta, LocalId, Opened, Remembered};
 pub(crate) use verify::verify;
 

@@ -1,6 +1,6 @@
 //! Events: what a verified sender said, for one target, under an id that makes it count once.
 
-use crate::{Platform, TargetId};
+use crate::{Platform, PodId, TargetId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -116,7 +116,23 @@ pub struct Event {
     pub body: Bytes,
 }
 
+/// The header that marks an event as late; its value is the pod that had acknowledged it. Senders cannot set it: the ingress hands on
+/// none of their headers by this name.
+const LATE: &str = "berth-late";
+
 impl Event {
+    /// Marks the event as late: another pod had acknowledged it and was failed over before this one had it (OWNERSHIP.md, Data 5).
+    pub fn mark_late(&mut self, from: &PodId) {
+        self.headers.retain(|(name, _)| name != LATE);
+        self.headers.push((LATE.to_owned(), from.as_str().to_owned()));
+    }
+
+    /// Returns whether the event is late: its sender was answered long ago, by another pod. It is applied all the same; its
+    /// answer goes to nobody.
+    pub fn is_late(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name == LATE)
+    }
+
     /// Returns the key under which the inbox knows the event.
     pub fn key(&self) -> EventKey {
         EventKey::new(&self.source, &self.id)

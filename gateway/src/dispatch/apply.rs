@@ -332,6 +332,10 @@ impl Writer {
         answer: &Answer,
         before: usize,
     ) -> Result<Vec<OpenCall>, Abort> {
+        // Whoever asked was answered by another pod, or has given up.
+        if waiting.event.is_late() {
+            return Ok(Vec::new());
+        }
         let Some(call) = platform::late_reply(&waiting.event, answer, &self.settings.discord_api) else {
             return Ok(Vec::new());
         };

@@ -1,8 +1,9 @@
-//! What the writer does with rows that are aside: it takes them away a chunk at a time between groups. That they are to go is in the database: a restart goes on. Decides nothing about whether
+//! What the writer does with rows that are aside: it writes down how far the end of their journal is, and takes them away a
+//! chunk at a time between groups. That they are to go is in the database: a restart goes on. Decides nothing about whether
 //! they may.
 
 use super::writer::Writer;
-use crate::store::{LocalId, StoreError};
+use crate::store::{LocalId, Reconciled, StoreError};
 use serde_json::json;
 use shared::{Mono, TargetId, wire::data::OnBehalf};
 use std::{collections::BTreeMap, time::Duration};
@@ -22,6 +23,8 @@ pub(crate) type DropDone = oneshot::Sender<Option<Dropped>>;
 /// What the writer is asked to do. A dropped answer channel means: it was not committed.
 #[derive(Debug)]
 pub(crate) enum AsideCommand {
+    /// Write down how far the end of a journal is.
+    Note { local: LocalId, reconciled: Box<Reconciled>, done: oneshot::Sender<()> },
     /// Take rows away.
     Drop { copy: u64, by: Box<OnBehalf>, done: DropDone },
 }
@@ -58,12 +61,22 @@ impl Writer {
     /// Takes a command about rows that are aside in.
     pub(super) fn aside(&mut self, command: AsideCommand) {
         let done = match command {
+            AsideCommand::Note { local, reconciled, done } => self.note(local, &reconciled).map(|()| {
+                // Whoever asked may be gone.
+                let _ = done.send(());
+            }),
             AsideCommand::Drop { copy, by, done } => self.begin_to_drop(copy, &by, done),
         };
         if let Err(why) = done {
             self.store.rollback();
             self.is_writable(Some(why));
         }
+    }
+
+    fn note(&self, local: LocalId, reconciled: &Reconciled) -> Result<(), StoreError> {
+        self.store.begin()?;
+        self.store.note_reconciled(local, reconciled)?;
+        self.store.commit()
     }
 
     fn begin_to_drop(&mut self, copy: u64, by: &OnBehalf, done: DropDone) -> Result<(), StoreError> {

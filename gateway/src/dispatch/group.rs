@@ -264,7 +264,7 @@ impl Writer {
         for job in group.jobs {
             match job {
                 JobDone::Claimed(done, claimed) => drop(done.send(claimed)),
-                JobDone::Settled(done) => {
+                JobDone::Settled(done) | JobDone::Told(done) => {
                     // Whoever asked may be gone.
                     let _ = done.send(());
                 }
@@ -385,7 +385,7 @@ impl Writer {
             self.boxes.turn_over(no);
         }
         for job in group.jobs {
-            // Calls are claimed and settled, and dead letters decided, again by whoever asked; a duplicate is committed, only not counted yet.
+            // Calls are claimed and settled, dead letters decided, and late calls told, again by whoever asked; a duplicate is committed, only not counted yet.
             match job {
                 JobDone::Duplicate(guard, no, waiter, answer, mode) if matches!(abort, Abort::Redo) => {
                     self.jobs.push(Job::Duplicate { guard, no, waiter, answer, mode });
@@ -393,7 +393,7 @@ impl Writer {
                 JobDone::Duplicate(guard, no, waiter, answer, mode) => {
                     self.acknowledge_duplicate(guard, no, waiter, answer, mode);
                 }
-                JobDone::Claimed(..) | JobDone::Settled(_) | JobDone::Decided(..) => {}
+                JobDone::Claimed(..) | JobDone::Settled(_) | JobDone::Decided(..) | JobDone::Told(_) => {}
             }
         }
         for handled in group.handled.into_iter().rev() {

@@ -14,7 +14,7 @@ use crate::{
     replication::Acknowledge,
     store::{Claimed, Revived, Settled},
 };
-use shared::{event::Answer, lease::Use, wire::data::Decided};
+use shared::{PodId, event::Answer, lease::Use, wire::data::Decided, wire::quarantine::LateCall};
 use tokio::sync::oneshot;
 
 /// What is to be written beside events.
@@ -24,6 +24,16 @@ pub(super) enum Job {
     Settle { guard: Guard, no: SlotNo, seq: u64, settled: Settled, done: oneshot::Sender<()> },
     Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer, mode: Acknowledge },
     Decide { guard: Guard, no: SlotNo, decision: Box<Decision> },
+    Told { guard: Guard, no: SlotNo, told: Box<Told>, done: oneshot::Sender<()> },
+}
+
+/// Calls that another pod has made, or may have made.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Which pod.
+    pub(crate) from: PodId,
+    /// The calls.
+    pub(crate) calls: Vec<LateCall>,
 }
 
 /// A job that is written and not committed yet.
@@ -33,6 +43,7 @@ pub(super) enum JobDone {
     Settled(oneshot::Sender<()>),
     Duplicate(Guard, SlotNo, Waiter, Answer, Acknowledge),
     Decided(SlotNo, Box<Decided>, Option<Revived>, oneshot::Sender<Result<Decided, Undecided>>),
+    Told(oneshot::Sender<()>),
 }
 
 impl Writer {
@@ -52,7 +63,8 @@ impl Writer {
         let (Job::Claim { guard, no, .. }
         | Job::Settle { guard, no, .. }
         | Job::Duplicate { guard, no, .. }
-        | Job::Decide { guard, no, .. }) = &job;
+        | Job::Decide { guard, no, .. }
+        | Job::Told { guard, no, .. }) = &job;
         if let Err(denied) = self.ownership.check(guard, Use::Act) {
             let outcome = self.denied(guard, &denied);
             if let Job::Duplicate { waiter, .. } = job {
@@ -80,7 +92,36 @@ impl Writer {
                 group.begin(&self.store)?;
             }
             Job::Decide { guard, no, decision } => self.write_decision(group, &guard, no, *decision)?,
+            Job::Told { guard, no, told, done } => self.write_told(group, &guard, no, &told, done)?,
         }
+        Ok(())
+    }
+
+    /// Writes down what another pod has called already; who asks is told once that is committed.
+    fn write_told(
+        &self,
+        group: &mut Group,
+        guard: &Guard,
+        no: SlotNo,
+        told: &Told,
+        done: oneshot::Sender<()>,
+    ) -> Result<(), Abort> {
+        let slot = self.boxes.slot(no);
+        // Nobody is told: it comes again.
+        if !slot.serving || slot.freezing {
+            return Ok(());
+        }
+        group.begin(&self.store)?;
+        let now_ms = self.clock.wall_ms();
+        for call in &told.calls {
+            let may = if call.uncertain { "may have been made" } else { "was made" };
+            let reason = format!("it {may} by {} before that pod was failed over", told.from);
+            let seq = slot.outbox_seq + group.delta(no).outbox + 1;
+            if self.store.outbox_told(slot.local, (seq, guard.epoch()), call, &reason, now_ms)? {
+                group.delta(no).outbox += 1;
+            }
+        }
+        group.jobs.push(JobDone::Told(done));
         Ok(())
     }
 

@@ -216,6 +216,11 @@ impl Writer {
                 }
             }
             Command::Decide { guard, decision } => self.decide(guard, decision),
+            Command::Told { guard, told, done } => {
+                if let Some(no) = self.boxes.find(guard.target()) {
+                    self.jobs.push(Job::Told { guard, no, told, done });
+                }
+            }
             Command::Erase { target, done } => self.erase(&target, done),
             Command::Returned(returned) => self.returned(*returned),
             Command::Aside(command) => self.aside(command),

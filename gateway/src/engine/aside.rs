@@ -1,15 +1,19 @@
-//! Rows that are aside, as the engine offers them: list, export, drop. Decides nothing about whether they may be dropped.
+//! Rows that are aside, as the engine offers them: list, export, drop, and write down how far the end of their journal is.
+//! Decides nothing about whether they may be dropped.
 
 use super::{Engine, EngineError, data::Export};
 use crate::{
     dispatch::{
         Command,
         aside::{AsideCommand, Dropped},
+        jobs::Told,
     },
-    store::{AsideRow, LocalId, aside::measured},
+    ownership::Guard,
+    store::{AsideRow, LocalId, Reconciled, TailEvent, aside::measured},
 };
-use shared::wire::{data::OnBehalf, quarantine::Aside};
-use std::sync::Arc;
+use shared::wire::{data::OnBehalf, quarantine::Aside, quarantine::LateCall};
+use shared::{Mono, PodId};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 impl Engine {
@@ -54,5 +58,65 @@ impl Engine {
         let (done, dropped) = oneshot::channel();
         self.0.commands.send(Command::Aside(AsideCommand::Drop { copy, by: Box::new(by), done }))?;
         dropped.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Writes down how far the end of a copy's journal is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) async fn note_reconciled(&self, local: LocalId, reconciled: Reconciled) -> Result<(), EngineError> {
+        let (done, noted) = oneshot::channel();
+        let note = AsideCommand::Note { local, reconciled: Box::new(reconciled), done };
+        self.0.commands.send(Command::Aside(note))?;
+        noted.await.map_err(|_| EngineError::Stopped)
+    }
+}
+
+impl Engine {
+    /// Returns the time by the pod's clock.
+    pub(crate) fn now(&self) -> Mono {
+        self.0.ownership.clock().now()
+    }
+
+    /// Writes down calls that another pod has made, or may have made, for a target of this pod.
+    ///
+    /// # Errors
+    /// When it was not committed: the pod may not act for the target now, or its disk failed.
+    pub(crate) async fn told(&self, guard: Guard, from: PodId, calls: Vec<LateCall>) -> Result<(), EngineError> {
+        let (done, told) = oneshot::channel();
+        self.0.commands.send(Command::Told { guard, told: Box::new(Told { from, calls }), done })?;
+        told.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Returns events at the end of a journal, behind `after`, at most `most` and about `bytes` of payload.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) async fn tail(
+        &self,
+        local: LocalId,
+        after: u64,
+        bounds: (usize, usize),
+    ) -> Result<Vec<TailEvent>, EngineError> {
+        self.read(move |reader| reader.tail(local, after, bounds)).await
+    }
+
+    /// Returns calls behind `after` that were made, or may have been, and are not much older than the event at `had`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) async fn called(
+        &self,
+        local: LocalId,
+        (after, had): (u64, u64),
+        margin: Duration,
+        most: usize,
+    ) -> Result<Vec<(u64, LateCall)>, EngineError> {
+        let margin = u64::try_from(margin.as_millis()).unwrap_or(u64::MAX);
+        self.read(move |reader| {
+            let since = reader.committed_at(local, had)?.map_or(0, |at_ms| at_ms.saturating_sub(margin));
+            reader.called(local, after, since, most)
+        })
+        .await
     }
 }

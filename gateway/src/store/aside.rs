@@ -146,10 +146,7 @@ pub(crate) fn measured(
 }
 
 fn size_of(conn: &Connection, table: &Ranged) -> Result<String, StoreError> {
-    let mut find = conn.prepare_cached("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
-    let columns: Vec<String> = find.query_map([&table.name], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let length = |column: &String| format!("coalesce(octet_length({}), 0)", quoted(column));
-    let sum = columns.iter().map(length).collect::<Vec<_>>().join(" + ");
+    let sum = table.bytes(conn)?;
     Ok(format!("SELECT count(*), coalesce(sum({sum}), 0) FROM {} WHERE target_id = ?1", quoted(&table.name)))
 }
 
@@ -168,6 +165,16 @@ impl Store {
     /// Forgets what was written down of rows that are a target's own again.
     pub(super) fn no_longer_aside(&self, local: LocalId) -> Result<(), StoreError> {
         self.conn.prepare_cached("DELETE FROM berth_aside WHERE local = ?1")?.execute([local.0])?;
+        Ok(())
+    }
+
+    /// Writes down how far the end of a copy's journal is. Says nothing when the rows are aside no longer.
+    pub(crate) fn note_reconciled(&self, local: LocalId, done: &Reconciled) -> Result<(), StoreError> {
+        let report = serde_json::to_string(&done.report).map_err(|_| StoreError::Broken("report"))?;
+        let mut update = self
+            .conn
+            .prepare_cached("UPDATE berth_aside SET sent_seq = ?2, call_seq = ?3, report = ?4 WHERE local = ?1")?;
+        update.execute(params![local.0, signed(done.sent_seq), signed(done.call_seq), report])?;
         Ok(())
     }
 

@@ -47,6 +47,14 @@ impl Ranged {
         Ok(all)
     }
 
+    /// Returns what adds up the bytes of a row.
+    pub(super) fn bytes(&self, conn: &Connection) -> Result<String, StoreError> {
+        let mut find = conn.prepare_cached("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
+        let columns: Vec<String> = find.query_map([&self.name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let length = |column: &String| format!("coalesce(octet_length({}), 0)", quoted(column));
+        Ok(columns.iter().map(length).collect::<Vec<_>>().join(" + "))
+    }
+
     /// Returns its key's columns, quoted and separated by commas.
     pub(super) fn columns(&self) -> String {
         self.key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ")

@@ -3,7 +3,7 @@
 
 use super::{LocalId, Store, StoreError, headers_from, signed};
 use rusqlite::{OptionalExtension, params};
-use shared::{Epoch, event::OutboxCall, telemetry::trace::TraceContext};
+use shared::{Epoch, event::OutboxCall, telemetry::trace::TraceContext, wire::quarantine::LateCall};
 
 /// A call to be written.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +99,49 @@ impl Store {
             new.trace.map(TraceContext::to_bytes),
         ])?;
         Ok(added > 0)
+    }
+
+    /// Writes down a call that another pod has made, or may have made, for the target: under its id it is not made again
+    /// (OWNERSHIP.md, Data 5). A call of this pod's that waits is taken back; what is on its way, or was decided here, stays.
+    /// Returns whether `seq` is used now.
+    pub(crate) fn outbox_told(
+        &self,
+        target: LocalId,
+        (seq, epoch): (u64, Epoch),
+        told: &LateCall,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let state = if told.uncertain { "uncertain" } else { "sent" };
+        let call = told.call.as_ref().filter(|_| told.uncertain);
+        let headers = call.map_or(Ok("[]".to_owned()), |call| serde_json::to_string(&call.headers));
+        let headers = headers.map_err(|_| StoreError::Broken("header row"))?;
+        let mut insert = self.conn.prepare_cached(
+            "INSERT INTO outbox (target_id, seq, id, state, epoch, method, url, headers, body, idempotent, created_ms, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (target_id, id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+               body = iif(excluded.state = 'sent', '', body), headers = iif(excluded.state = 'sent', '[]', headers)
+             WHERE outbox.state = 'pending' AND (excluded.state = 'sent' OR NOT outbox.idempotent)
+             RETURNING seq = ?2",
+        )?;
+        let used = insert.query_row(
+            params![
+                target.0,
+                signed(seq),
+                told.id,
+                state,
+                signed(epoch.0),
+                call.map_or("POST", |call| &call.method),
+                call.map_or("", |call| &call.url),
+                headers,
+                call.map_or("", |call| &call.body),
+                told.idempotent,
+                signed(now_ms),
+                reason,
+            ],
+            |row| row.get(0),
+        );
+        Ok(used.optional()?.unwrap_or(false))
     }
 
     /// Returns the target's calls that have not come to their end, in order.

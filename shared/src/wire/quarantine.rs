@@ -72,8 +72,6 @@ pub enum Skipped {
     TooOld,
     /// Its payload has left with the journal's retention.
     NoPayload,
-    /// The owner refuses it for good.
-    Refused,
 }
 
 /// What became of the end of a copy's journal.

@@ -42,6 +42,8 @@ struct Sent<'a> {
     source: &'a str,
     received_at: u64,
     attempt: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
     headers: BTreeMap<&'a str, &'a str>,
     body: Option<&'a str>,
     body_base64: Option<String>,
@@ -101,6 +103,7 @@ fn sent(call: &Call) -> Sent<'_> {
         source: &event.source,
         received_at: event.received_at,
         attempt: call.attempt,
+        late: event.is_late(),
         headers: event.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         body: text,
         body_base64: text.is_none().then(|| STANDARD.encode(&event.body)),

@@ -28,7 +28,7 @@ fn rows_that_are_aside_go_only_when_all_is_acknowledged_and_their_time_is_over()
     for progress in [Progress::Waiting, Progress::Sending, Progress::Apart] {
         assert_eq!(copy(progress, &[], DAY).may_go(now, WEEK), Err(Keep::NotReconciled), "{progress:?}");
     }
-    for why in [Skipped::TooOld, Skipped::NoPayload, Skipped::Refused] {
+    for why in [Skipped::TooOld, Skipped::NoPayload] {
         assert_eq!(copy(Progress::Done, &[(why, 1)], DAY).may_go(now, WEEK), Err(Keep::NotReconciled), "{why:?}");
     }
 }
