@@ -27,7 +27,8 @@ const UNHEARD: &str = "never-begun";
 const LOSS: &str = "data-loss-accepted";
 const GENERATION: &str = "generation";
 
-/// What is still to be done after reports. It is worked out once for each, and again by the next leader.
+/// What is still to be done after reports. It is worked out once for each, and again when a transaction was refused and by
+/// the next leader.
 #[derive(Debug, Default)]
 pub(super) struct Heirs {
     /// What each pod that reported gets, in the order of the targets.

@@ -5,7 +5,7 @@ mod handoffs;
 
 pub use handoffs::{Handoffs, Heard};
 
-use super::{census::Census, heirs::Fleet, heirs::Heirs, heirs::Terms};
+use super::{ControlError, census::Census, heirs::Fleet, heirs::Heirs, heirs::Terms};
 use crate::domain::{Batch, Model, PodRecord};
 use crate::planner::{Candidate, Policy};
 use shared::PodId;
@@ -41,6 +41,11 @@ impl Estate {
     /// What followed from a pod's report is committed.
     pub fn forget(&mut self, pod: &PodId) {
         self.census.forget(pod);
+    }
+
+    /// A transaction is not committed, as far as is known.
+    pub fn failed(&mut self) {
+        self.heirs.failed(&ControlError::Store);
     }
 
     /// Adds what is due to a transaction.

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use shared::wire::admin::{AcceptDataLoss, DeadDeclared, Health, PodStatus, Reaped, TargetLossAccepted};
 use shared::wire::control::{Assignment, AssignmentState, Holding, Holdings, HoldingsKept, PodState};
-use shared::{LeaseId, TargetId};
+use shared::{Epoch, LeaseId, TargetId};
 use std::time::Duration;
 
 const TARGET: &str = "discord:guild:1";
@@ -51,6 +51,31 @@ async fn acknowledge(node: &Node, pod: &Pod) {
     let mut heartbeat = pod.heartbeat();
     heartbeat.witnesses = grant.witnesses.version;
     pod.send(node, &heartbeat).await.expect("granted");
+}
+
+/// Lets `gateway-0` register in its next life: its name stands for the one before until every living pod knows a witness
+/// config without it.
+async fn comes_back(node: &Node, heir: &Pod) -> Pod {
+    let mut back = None;
+    eventually("it may register", async || {
+        acknowledge(node, heir).await;
+        back = node.registered("gateway-0", 5).await.ok();
+        back.is_some()
+    })
+    .await;
+    back.expect("registered")
+}
+
+fn holding(target: &str, epoch: Epoch) -> Holding {
+    Holding { target: target.parse().expect("valid"), epoch, whole: true }
+}
+
+/// Says what a pod holds; returns how many targets of it are known.
+async fn reports(node: &Node, pod: &Pod, targets: Vec<Holding>) -> u64 {
+    let (incarnation, lease_id) = (pod.incarnation.clone(), pod.lease);
+    let part = Holdings { incarnation, lease_id, lives: vec![], targets, more: false };
+    let kept: HoldingsKept = node.service().post("/v1/pods/gateway-0/holdings", &part).await.expect("taken");
+    kept.kept
 }
 
 #[tokio::test]
@@ -129,7 +154,7 @@ async fn what_waits_for_its_data_is_shown_everywhere_and_one_target_may_be_given
     assert!(!done.dry_run && done.pod == heir.pod);
     let after = owner(&node, TARGET).await;
     let begins = after.data.clone().map(|data| (data.pod, data.epoch));
-    assert_eq!((after.state, begins), (AssignmentState::Serving, Some((heir.pod.clone(), shared::Epoch(0)))));
+    assert_eq!((after.state, begins), (AssignmentState::Serving, Some((heir.pod.clone(), Epoch(0)))));
     assert!(after.epoch > before.epoch && after.reason == "data-loss-accepted", "{after:?}");
     assert_eq!(status(&node, "gateway-1").await.quarantined, 1, "the other one waits still");
     assert_eq!(code(node.admin().post::<TargetLossAccepted>(&path, &word).await), "not-quarantined");
@@ -150,33 +175,35 @@ async fn a_buried_pod_comes_back_as_another_life_says_what_it_holds_and_is_given
     eventually("both have an heir", async || status(&node, "gateway-1").await.quarantined == 2).await;
     assert_eq!(code(node.registered("gateway-0", 0).await), "incarnation-buried");
 
-    // Its name stands for the life before until every living pod knows a witness config without it.
-    let mut back = None;
-    eventually("it may register", async || {
-        acknowledge(&node, &heir).await;
-        back = node.registered("gateway-0", 5).await.ok();
-        back.is_some()
-    })
-    .await;
-    let back = back.expect("registered");
+    let back = comes_back(&node, &heir).await;
     assert_eq!(code(back.beat(&node).await), "report-first");
-    let holding = |target: &str, epoch| Holding { target: target.parse().expect("valid"), epoch, whole: true };
-    let older = shared::Epoch(had.0 - 1);
-    let part = Holdings {
-        incarnation: back.incarnation.clone(),
-        lease_id: back.lease,
-        lives: vec![],
-        targets: vec![holding(TARGET, had), holding("discord:guild:2", older)],
-        more: false,
-    };
-    let kept: HoldingsKept = node.service().post("/v1/pods/gateway-0/holdings", &part).await.expect("taken");
-    assert_eq!(kept.kept, 2);
+    let older = Epoch(had.0 - 1);
+    assert_eq!(reports(&node, &back, vec![holding(TARGET, had), holding("discord:guild:2", older)]).await, 2);
     eventually("it is granted its lease", async || back.beat(&node).await.is_ok()).await;
     let given_back = owner(&node, TARGET).await;
     assert_eq!((&given_back.pod, given_back.state), (&back.pod, AssignmentState::Serving));
     assert!(given_back.epoch > had && given_back.reason == "data-returned", "{given_back:?}");
     let waits = owner(&node, "discord:guild:2").await;
     assert_eq!((&waits.pod, waits.state), (&heir.pod, AssignmentState::Quarantined), "an older copy is not it");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_pod_is_given_back_survives_a_database_that_refuses_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flaky = Flaky::open(&folder);
+    let node = Node::on(flaky.clone(), &[]).await;
+    let (dead, heir) = two_pods(&node, &[TARGET]).await;
+    let had = owner(&node, TARGET).await.epoch;
+    assert_eq!(reap(&node, &dead).await, "ok");
+    eventually("it has an heir", async || status(&node, "gateway-1").await.quarantined == 1).await;
+    let back = comes_back(&node, &heir).await;
+    flaky.refuse_commits(3);
+    assert_eq!(reports(&node, &back, vec![holding(TARGET, had)]).await, 1);
+    eventually("it is granted its lease", async || back.beat(&node).await.is_ok()).await;
+    assert!(flaky.refused_all());
+    let given_back = owner(&node, TARGET).await;
+    assert_eq!((&given_back.pod, given_back.state), (&back.pod, AssignmentState::Serving));
     node.stop().await;
 }
 
@@ -192,7 +219,7 @@ async fn more_than_five_thousand_targets_change_hands_in_several_transactions_an
     while !matches!(router.news().await, shared::wire::control::Watch::Snapshot { more: false, .. }) {}
     let before = flaky.commits();
     assert_eq!(reap(&node, &dead).await, "ok");
-    let (mut seen, mut last) = (std::collections::BTreeSet::<TargetId>::new(), shared::Epoch(0));
+    let (mut seen, mut last) = (std::collections::BTreeSet::<TargetId>::new(), Epoch(0));
     while seen.len() < TARGETS {
         let shared::wire::control::Watch::Delta { assignments, .. } = router.news().await else { panic!("a delta") };
         for found in assignments {

@@ -1,4 +1,4 @@
-//! A store that counts its commits, and whose outcome is unknown when a story says so.
+//! A store that counts its commits, that refuses them or leaves their outcome unknown when a story says so.
 
 use crate::{
     domain::{Batch, Snapshot},
@@ -28,18 +28,31 @@ pub(super) struct Flaky {
     left: AtomicI64,
     /// Whether that one is applied: 1, or not: 0.
     applied: AtomicU64,
+    /// Commits of rows that are refused, from the next one on.
+    refused: AtomicI64,
 }
 
 impl Flaky {
     pub(super) fn open(folder: &TempDir) -> Arc<Self> {
         let inner = Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
-        Arc::new(Self { inner, commits: AtomicU64::new(0), left: AtomicI64::new(-1), applied: AtomicU64::new(0) })
+        let (commits, applied) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { inner, commits, left: AtomicI64::new(-1), applied, refused: AtomicI64::new(0) })
     }
 
     /// Leaves the outcome of a commit unknown: so many commits of rows from now, and applied or not.
     pub(super) fn fail_commit(&self, after: i64, applied: bool) {
         self.applied.store(applied.into(), Ordering::SeqCst);
         self.left.store(after, Ordering::SeqCst);
+    }
+
+    /// Refuses this many commits of rows.
+    pub(super) fn refuse_commits(&self, many: i64) {
+        self.refused.store(many, Ordering::SeqCst);
+    }
+
+    /// Whether they have come.
+    pub(super) fn refused_all(&self) -> bool {
+        self.refused.load(Ordering::SeqCst) <= 0
     }
 
     /// Whether that commit has come.
@@ -77,7 +90,11 @@ impl Store for Flaky {
     fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed> {
         self.commits.fetch_add(1, Ordering::SeqCst);
         let unknown = !batch.writes.is_empty() && self.left.fetch_sub(1, Ordering::SeqCst) == 0;
+        let refused = !batch.writes.is_empty() && self.refused.fetch_sub(1, Ordering::SeqCst) > 0;
         Box::pin(async move {
+            if refused {
+                return Err(StoreError::Rejected("the database is away".to_owned()));
+            }
             if unknown && self.applied.load(Ordering::SeqCst) == 0 {
                 return Err(StoreError::Uncertain("it was not applied".to_owned()));
             }

@@ -74,9 +74,12 @@ impl Heirs {
         self.restores.riding.drain(..).for_each(|told| told.answer(model));
     }
 
-    /// Answers what rides with an error.
+    /// Nothing of a transaction was written: answers what rides with an error. What else it took along is worked out anew, from
+    /// what is committed and what was reported, as the next leader would.
     pub(in crate::control) fn failed(&mut self, why: &ControlError) {
         self.restores.riding.drain(..).for_each(|told| told.refuse(why.clone()));
+        self.returning.clear();
+        self.settling = None;
     }
 
     /// Answers all that waits with an error.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::control::ControlError;
 use crate::domain::{Members, Snapshot};
 use shared::wire::control::{BotInfo, Holding, Holdings, Load};
 use shared::{Incarnation, LeaseId, MoveId, Revision};
@@ -115,10 +116,20 @@ fn candidates(ready: &[u64]) -> Vec<Candidate> {
 
 /// Lets everything that is due happen, in transactions of `room` rows; returns how many it took.
 fn play(model: &mut Model, census: &Census, ready: &[u64], room: usize) -> usize {
+    play_on(model, census, ready, room, false)
+}
+
+/// The same; if `refused`, the database refuses each transaction once.
+fn play_on(model: &mut Model, census: &Census, ready: &[u64], room: usize, refused: bool) -> usize {
     let (mut heirs, policy) = (Heirs::default(), Policy::default());
     for transactions in 0..100 {
         let mut batch = Batch::default();
         let fleet = || Fleet { candidates: candidates(ready), policy: &policy };
+        if refused {
+            heirs.board(model, census, Terms::default(), fleet, room, &mut batch);
+            heirs.failed(&ControlError::Store);
+            batch = Batch::default();
+        }
         heirs.board(model, census, Terms::default(), fleet, room, &mut batch);
         assert!(batch.writes.len() <= room, "{} rows", batch.writes.len());
         if batch.is_empty() {
@@ -283,6 +294,38 @@ fn a_report_that_a_new_leader_hears_again_gives_nothing_twice() {
     play(&mut model, &census, &[1], 10);
     assert_eq!(model.assignment(&target(1)).expect("known").epoch, epoch);
     assert_eq!(found(&model, &target(2)), ("gateway-0".into(), Serving, data_in(0, life(100), 2)));
+}
+
+#[test]
+fn what_the_database_refuses_is_asked_for_again() {
+    let returned = |refused| {
+        let returning = back(0);
+        let waiting = (1..=4).map(|n| quarantined(at(target(n), 1, 10 + n), data(0, n))).collect();
+        let mut model = model(1, vec![returning.clone(), record(1)], waiting);
+        let mut census = Census::new(100);
+        told(&mut census, &returning, (1..=4).map(|n| held(target(n), n, true)).collect());
+        play_on(&mut model, &census, &[1], 3, refused);
+        model
+    };
+    let settled = |refused| {
+        let asked = PodRecord { report: true, ..record(0) };
+        let owned = (1..=4).map(|n| at(target(n), 0, n)).collect();
+        let mut model = model(2, vec![asked.clone()], owned);
+        let mut census = Census::new(100);
+        told(&mut census, &asked, (1..=4).map(|n| held(target(n), n, true)).collect());
+        play_on(&mut model, &census, &[], 4, refused);
+        model
+    };
+    for (plain, refused) in [(returned(false), returned(true)), (settled(false), settled(true))] {
+        let all = |model: &Model| (1..=4).map(|n| found(model, &target(n))).collect::<Vec<_>>();
+        let epochs = |model: &Model| model.assignments(None).map(|one| one.epoch).collect::<Vec<_>>();
+        assert!(
+            all(&refused).iter().all(|(pod, state, _)| pod == "gateway-0" && *state == Serving),
+            "{:?}",
+            all(&refused)
+        );
+        assert_eq!((all(&refused), epochs(&refused)), (all(&plain), epochs(&plain)));
+    }
 }
 
 #[test]

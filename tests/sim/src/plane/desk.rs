@@ -261,6 +261,7 @@ impl World {
             StoreError::Rejected(_) => {
                 if let Some(leading) = self.plane(n).leading() {
                     leading.desk.handoffs.failed();
+                    leading.desk.estate.failed();
                 }
                 self.desk_answers_reports(n);
                 for intent in running.intents {
