@@ -323,13 +323,11 @@ fn log(db: &Transaction<'_>, after: Revision, limit: usize) -> Result<Log, Store
     if !covers(newest, oldest, after) {
         return Ok(Log::Gone);
     }
-    let mut rows = db
-        .prepare_cached("SELECT body FROM change WHERE revision > ?1 ORDER BY revision LIMIT ?2")
-        .map_err(rejected)?;
-    let bodies = rows
-        .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get::<_, String>(0))
-        .map_err(rejected)?;
-    let changes = bodies.map(|body| decode(&body.map_err(rejected)?)).collect::<Result<Vec<_>, _>>()?;
+    // Cut here and not by the statement: for a limit that is a parameter SQLite prepares it anew each time.
+    let mut rows =
+        db.prepare_cached("SELECT body FROM change WHERE revision > ?1 ORDER BY revision").map_err(rejected)?;
+    let bodies = rows.query_map([after], |row| row.get::<_, String>(0)).map_err(rejected)?;
+    let changes = bodies.take(limit).map(|body| decode(&body.map_err(rejected)?)).collect::<Result<Vec<_>, _>>()?;
     Ok(Log::Changes(changes))
 }
 

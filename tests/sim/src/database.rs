@@ -6,6 +6,7 @@ use crate::message::{Answer, Query};
 use config_service::domain::Snapshot;
 use config_service::store::{Bid, Log, MoveFilter, Sqlite, Store, StoreError};
 use futures_util::FutureExt;
+use shared::Revision;
 use std::{sync::Arc, time::Duration};
 
 /// How long a term lasts unless it is renewed.
@@ -21,6 +22,8 @@ pub(crate) struct Database {
     pub(crate) uncertain: u64,
     leader: Option<(u8, Ns)>,
     term: shared::Term,
+    /// The revision of the newest transaction.
+    newest: Revision,
 }
 
 fn now<T>(answer: config_service::store::Answer<'_, T>) -> Result<T, StoreError> {
@@ -30,7 +33,7 @@ fn now<T>(answer: config_service::store::Answer<'_, T>) -> Result<T, StoreError>
 impl Database {
     pub(crate) fn new() -> Self {
         let store = Sqlite::in_memory().expect("a store in memory opens");
-        Self { store, up: true, uncertain: 0, leader: None, term: shared::Term(0) }
+        Self { store, up: true, uncertain: 0, leader: None, term: shared::Term(0), newest: Revision(0) }
     }
 
     /// Does what is asked. SQLite's bid always wins: who holds the term until when is kept here, by the database's clock.
@@ -61,9 +64,12 @@ impl Database {
                 Answer::Done
             }),
             Query::Load(term) => now(self.store.load(term)).map(|snapshot| Answer::Loaded(Box::new(snapshot))),
-            Query::Commit(term, batch) => {
-                now(self.store.commit(term, *batch)).map(|committed| Answer::Committed(Box::new(committed)))
-            }
+            Query::Commit(term, batch) => now(self.store.commit(term, *batch)).map(|committed| {
+                self.newest = committed.revision;
+                Answer::Committed(Box::new(committed))
+            }),
+            // Most followers ask for what is not there yet: the store is not asked.
+            Query::Changes(after) if after == self.newest => Ok(Answer::Changed(Some(Vec::new()))),
             Query::Changes(after) => now(self.store.changes(after, 5_000)).map(|log| match log {
                 Log::Changes(changes) => Answer::Changed(Some(changes)),
                 Log::Gone => Answer::Changed(None),
