@@ -19,7 +19,7 @@ use shared::protocol::holder::{self, Holder, Remembered};
 use shared::protocol::invariants::What;
 use shared::protocol::witness::{self, Witness};
 use shared::wire::peers::Mark;
-use shared::{LeaseId, Mono, MoveId, PodId, Term};
+use shared::{Epoch, LeaseId, Mono, MoveId, PodId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub(crate) enum Done {
     Marks(Vec<Mark>, bool),
     /// The transaction of a target's first event.
     Commit(usize),
+    /// The transaction in which a duplicate is counted of what is there already.
+    Known { target: usize, epoch: Epoch, event: u64, asker: Asker },
     /// It is time to say again what the database holds.
     Waited,
     /// A target has been copied while it is served.
@@ -320,12 +322,12 @@ impl World {
     }
 
     /// A disk has done something, or was asked to and refuses.
-    pub(crate) fn pod_disk(&mut self, n: u8, done: Done) {
+    pub(crate) fn pod_disk(&mut self, n: u8, done: Box<Done>) {
         let pod = &mut self.pods[usize::from(n)];
-        if pod.disk.failing && !matches!(done, Done::Commit(_)) {
-            return self.pod_syncs(n, done);
+        if pod.disk.failing && !matches!(*done, Done::Commit(_)) {
+            return self.pod_syncs(n, *done);
         }
-        match done {
+        match *done {
             Done::Lease(remembered) => {
                 let version = remembered.witnesses.version;
                 pod.disk.lease_synced(pod.boot, remembered);
@@ -338,6 +340,7 @@ impl World {
                 }
             }
             Done::Commit(target) => self.pod_committed(n, target),
+            Done::Known { target, epoch, event, asker } => self.pod_knew(n, (target, epoch), event, asker),
             Done::Waited => self.pod_reports_holdings(n),
             Done::Copied(id, attempt) => self.pod_copies(n, id, attempt),
             Done::Resend(id, attempt) => self.pod_resends(n, id, attempt),
@@ -352,7 +355,7 @@ impl World {
         let Some(process) = &pod.process else { return };
         let wait = if pod.disk.failing { AGAIN } else { 0 };
         let at = self.now + wait + pod.disk.sync(&mut self.draw, self.profile.sync);
-        self.agenda.put(at, Happening::Disk { pod: n, life: process.life, done });
+        self.agenda.put(at, Happening::Disk { pod: n, life: process.life, done: Box::new(done) });
     }
 }
 

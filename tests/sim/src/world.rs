@@ -40,7 +40,7 @@ pub(crate) enum Happening {
     /// Something a node has to do is due.
     Wake { node: Node, life: u32, at: Ns },
     /// A pod's disk has done something.
-    Disk { pod: u8, life: u32, done: Done },
+    Disk { pod: u8, life: u32, done: Box<Done> },
     /// A pod's handler has run for the first event of a target.
     Handled { pod: u8, life: u32, target: usize },
     /// An event of a platform occurs.

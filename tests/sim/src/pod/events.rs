@@ -35,6 +35,12 @@ struct Waiting {
     askers: Vec<Asker>,
 }
 
+impl Mailbox {
+    fn has(&self, event: u64) -> bool {
+        self.waiting.iter().any(|waiting| waiting.event == event)
+    }
+}
+
 fn not_serving() -> Answer {
     Answer::Outcome(Outcome::NotServing { detail: String::new() })
 }
@@ -61,6 +67,11 @@ impl World {
             }
             Ok(guard) => {
                 let mailbox = process.boxes.entry(target).or_default();
+                let seen = || pod.disk.data.rows.get(&target).is_some_and(|row| row.seen.contains(&event));
+                // What was committed long ago does not wait behind a handler that is at work.
+                if mailbox.stage == Stage::Handling && !mailbox.has(event) && seen() {
+                    return self.pod_syncs(n, Done::Known { target, epoch, event, asker });
+                }
                 match mailbox.waiting.iter_mut().find(|waiting| waiting.event == event) {
                     Some(waiting) => waiting.askers.push(asker),
                     None => {
@@ -140,6 +151,27 @@ impl World {
         }
         self.pod_freezes_on(n, target);
         self.pod_handles(n, target);
+    }
+
+    /// The group is committed in which a duplicate was counted; the sender hears that its event is there, if it is still this
+    /// pod's to say.
+    pub(super) fn pod_knew(&mut self, n: u8, (target, epoch): (usize, Epoch), event: u64, asker: Asker) {
+        let pod = &mut self.pods[usize::from(n)];
+        pod.hardware.look(self.now);
+        let Some(process) = &mut pod.process else { return };
+        let name = self.targets[target].clone();
+        let holds = process
+            .ownership
+            .guard(&name)
+            .is_ok_and(|guard| guard.epoch() == epoch && process.ownership.check(&guard, Use::Act).is_ok());
+        let answer = if holds {
+            let pod = pod.id.clone();
+            self.history.note(self.now, &What::Acknowledged { pod, target: name, epoch, event });
+            committed(true)
+        } else {
+            Answer::Outcome(Outcome::Late)
+        };
+        self.answer(Node::Pod(n), asker, answer);
     }
 
     /// Writes an event down; returns whether it was news.

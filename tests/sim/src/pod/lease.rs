@@ -213,7 +213,7 @@ impl World {
 
     pub(super) fn pod_reports_later(&mut self, n: u8) {
         if let Some(life) = self.life(Node::Pod(n)) {
-            self.agenda.put(self.now + AGAIN, Happening::Disk { pod: n, life, done: Done::Waited });
+            self.agenda.put(self.now + AGAIN, Happening::Disk { pod: n, life, done: Box::new(Done::Waited) });
         }
     }
 

@@ -170,7 +170,8 @@ impl World {
 
     fn pod_sends_later(&mut self, n: u8, id: MoveId, attempt: u64) {
         if let Some(life) = self.life(Node::Pod(n)) {
-            self.agenda.put(self.now + AGAIN, Happening::Disk { pod: n, life, done: Done::Resend(id, attempt) });
+            self.agenda
+                .put(self.now + AGAIN, Happening::Disk { pod: n, life, done: Box::new(Done::Resend(id, attempt)) });
         }
     }
 
