@@ -1,17 +1,22 @@
 //! Runs seeds: those that once failed, as many new ones as are wanted, and the same with a bug planted, which must be found.
 //!
 //! `BERTH_SIM_SEEDS=n` runs n seeds, `BERTH_SIM_SEED=s` one alone and prints what happens in it, with `BERTH_SIM_BUG=name` a
-//! planted bug in it. A seed that fails belongs into `seeds.txt`, which runs for ever.
+//! planted bug in it. A seed that fails belongs into `seeds.txt`, which runs for ever. A failing seed is printed when it is
+//! found, and now and then how far the runs are.
 
 mod planted;
 
 use berth_sim::{Day, Options, Report, run};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The first seed, and how many run, when nobody says it.
 const FIRST: u64 = 1;
 const SEEDS: u64 = 30;
+
+/// How many runs lie between two words of how far they are.
+const WORD: usize = 100;
 
 #[expect(clippy::disallowed_methods, reason = "a test has no flags")]
 fn setting(name: &str) -> Option<String> {
@@ -33,15 +38,33 @@ fn day(name: &str) -> Option<Day> {
     [Day::Ordinary, Day::Apart, Day::Alone].into_iter().find(|day| format!("{day:?}") == name)
 }
 
+/// Says something at once: what a test prints is kept until it ends, and these take minutes.
+fn say(text: &str) {
+    // Nobody has to listen.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says what a seed broke, and how to see it alone.
+fn found(report: &Report) -> String {
+    let (seed, day) = (report.seed, report.day);
+    let alone = format!("BERTH_SIM_SEED={seed} BERTH_SIM_DAY={day:?} cargo test -p berth-sim one_seed -- --nocapture");
+    format!("{day:?} seed {seed}: {}\n  alone: {alone}", report.broken[0])
+}
+
 /// Runs seeds on all cores and returns the reports of those that failed, by seed.
 fn failures(seeds: &[(u64, Day)]) -> Vec<Report> {
-    let next = AtomicU64::new(0);
+    let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         let mut broken = Vec::new();
         while let Some((seed, day)) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize).copied() {
             let report = run(seed, Options { day, ..Options::default() });
             if !report.broken.is_empty() {
+                say(&found(&report));
                 broken.push(report);
+            }
+            let done = done.fetch_add(1, Ordering::Relaxed) as usize + 1;
+            if done.is_multiple_of(WORD) {
+                say(&format!("{done} of {} seeds have run", seeds.len()));
             }
         }
         broken
@@ -57,16 +80,7 @@ fn failures(seeds: &[(u64, Day)]) -> Vec<Report> {
 
 #[track_caller]
 fn none(broken: &[Report]) {
-    let lines: Vec<_> = broken
-        .iter()
-        .map(|report| {
-            let (seed, day) = (report.seed, report.day);
-            format!(
-                "{day:?} seed {seed}: {}\n  alone: BERTH_SIM_SEED={seed} BERTH_SIM_DAY={day:?} cargo test -p berth-sim one_seed -- --nocapture",
-                report.broken[0]
-            )
-        })
-        .collect();
+    let lines: Vec<_> = broken.iter().map(found).collect();
     assert!(lines.is_empty(), "{} seeds failed; add them to tests/sim/seeds.txt\n{}", lines.len(), lines.join("\n"));
 }
 
