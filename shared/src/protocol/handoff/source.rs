@@ -7,6 +7,7 @@
 //!                    └──────────────┴── aborted ──▸ over               └── aborted ──▸ unfreezing ──▸ over
 //! ```
 
+use crate::backoff;
 #[cfg(feature = "plant")]
 use crate::plant::{self, Bug};
 use crate::wire::handoff::{MoveState, Said};
@@ -18,6 +19,11 @@ use std::time::Duration;
 const QUIET: Duration = Duration::from_millis(200);
 /// The time between two reports that nothing has followed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The longest wait between two questions how a move ended whose rows are kept here. Nobody waits for them, and where the
+/// move is forgotten nobody ever answers.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How often that wait has doubled when it is the longest.
+const DOUBLED: u32 = 6;
 /// The wait before a copy begins anew that came to nothing.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -125,18 +131,20 @@ pub struct Source {
     stage: Stage,
     /// When the leader is told, or the copy is tried, again.
     wake: Option<Mono>,
+    /// How often the leader was asked since it was last heard, or since that was last missed.
+    asked: u32,
 }
 
 impl Source {
     /// Begins the source's side of a move of a target that is owned here under `epoch`. Attempts are counted from `attempt`
     /// on: a pod that restarts gives a higher one than before. Returns what to do first.
     pub fn begin(epoch: Epoch, attempt: u64) -> (Self, Vec<Output>) {
-        (Self { epoch, attempt, stage: Stage::Waiting, wake: None }, vec![Output::AwaitCopy])
+        (Self { epoch, attempt, stage: Stage::Waiting, wake: None, asked: 0 }, vec![Output::AwaitCopy])
     }
 
     /// Goes on with a move after a restart, from what the database recorded.
     pub fn resume(now: Mono, epoch: Epoch, attempt: u64, kept: Kept) -> (Self, Vec<Output>) {
-        let mut source = Self { epoch, attempt, stage: Stage::Released, wake: None };
+        let mut source = Self { epoch, attempt, stage: Stage::Released, wake: None, asked: 0 };
         let outputs = match kept {
             Kept::Frozen => source.frozen(now, Rest::Whole),
             Kept::Released => Vec::new(),
@@ -266,6 +274,7 @@ impl Source {
     /// What is not bound ends as if it were aborted. Of the rest only the leader's word counts: it is asked for it, until it
     /// has answered.
     fn missed(&mut self, now: Mono) -> Vec<Output> {
+        self.asked = 0;
         match self.stage {
             Stage::Frozen | Stage::Released => self.ask(now),
             _ if !self.is_bound() => self.told(MoveState::Aborted),
@@ -274,9 +283,12 @@ impl Source {
         }
     }
 
-    /// Tells the leader of the release; the answer says how the move stands.
+    /// Tells the leader of the release; the answer says how the move stands. While the target is frozen its events wait for
+    /// that, later nothing does: then it is asked for ever less often.
     fn ask(&mut self, now: Mono) -> Vec<Output> {
-        self.wake = Some(now.after(AGAIN));
+        let frozen = self.is_frozen();
+        self.wake = Some(now.after(if frozen { AGAIN } else { backoff::nominal(AGAIN, LONGEST, self.asked) }));
+        self.asked = (self.asked + 1).min(DOUBLED);
         vec![Output::Report(Said::Frozen { epoch: self.epoch })]
     }
 
@@ -296,7 +308,7 @@ impl Source {
     }
 
     fn become_stage(&mut self, stage: Stage, wake: Option<Mono>) {
-        (self.stage, self.wake) = (stage, wake);
+        (self.stage, self.wake, self.asked) = (stage, wake, 0);
     }
 
     fn is_due(&self, now: Mono) -> bool {

@@ -117,8 +117,8 @@ fn a_release_whose_end_was_missed_is_asked_for_until_the_leader_answers() {
     // The first question is lost, and so is the second.
     assert_eq!(source.handle(at(500), Input::Tick), []);
     assert_eq!(source.handle(at(1_001), Input::Tick), asks);
-    assert_eq!(source.handle(at(2_001), Input::Tick), asks);
-    assert_eq!(source.handle(at(2_002), Input::Told(MoveState::Cleaned)), [Output::Drop]);
+    assert_eq!(source.handle(at(3_001), Input::Tick), asks);
+    assert_eq!(source.handle(at(3_002), Input::Told(MoveState::Cleaned)), [Output::Drop]);
     assert_eq!(source.wake_at(), None);
     let (mut source, _) = Source::resume(at(0), EPOCH, 9, Kept::Released);
     assert_eq!(source.handle(at(1), Input::Missed), asks);
@@ -131,6 +131,37 @@ fn rows_that_were_released_are_kept_when_the_target_is_given_back() {
     let (mut source, _) = Source::resume(at(0), EPOCH, 9, Kept::Released);
     assert_eq!(source.handle(at(1), Input::Told(MoveState::Aborted)), [Output::Over], "nothing is dropped");
     assert_eq!(source.handle(at(2), Input::Told(MoveState::Cleaned)), []);
+}
+
+#[test]
+fn a_leader_that_knows_the_move_no_more_is_asked_less_and_less_often() {
+    let (mut source, _) = Source::resume(at(0), EPOCH, 9, Kept::Released);
+    let asks = [Output::Report(Said::Frozen { epoch: EPOCH })];
+    assert_eq!(source.handle(at(0), Input::Missed), asks);
+    let mut waits = Vec::new();
+    let mut now = at(0);
+    for _ in 0..9 {
+        let next = source.wake_at().expect("it asks for ever");
+        waits.push(next.since(now).as_secs());
+        now = next;
+        assert_eq!(source.handle(now, Input::Tick), asks);
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    // A new snapshot of the moves may come from another leader: it is asked at once, and then as before.
+    assert_eq!(source.handle(now, Input::Missed), asks);
+    assert_eq!(source.wake_at(), Some(now.after(AGAIN)));
+}
+
+#[test]
+fn a_frozen_target_is_told_of_every_second() {
+    let mut source = frozen();
+    source.handle(at(203), Input::Tick);
+    for asked in 1..100 {
+        assert_eq!(
+            source.handle(at(203 + asked * 1_000), Input::Tick),
+            [Output::Report(Said::Frozen { epoch: EPOCH })]
+        );
+    }
 }
 
 #[test]
