@@ -7,7 +7,7 @@ use shared::http::Client;
 use shared::protocol::holder::{Failure, Input};
 use shared::settings::Secret;
 use shared::wire::control::{Grant, Heartbeat, Peer};
-use shared::wire::peers::{Extend, Relay};
+use shared::wire::peers::{Extend, Extended, Relay};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -38,7 +38,12 @@ impl Peers {
             let nonce = question.nonce;
             let Some(client) = client else { return Input::Unanswered { by: to.pod, nonce } };
             match client.post("/v1/peers/extend", &question).await {
-                Ok(answer) => Input::Answered { by: to.pod, answer },
+                Ok(answer) => {
+                    if let Extended::TooLong { detail, .. } = &answer {
+                        tracing::warn!(witness = %to.pod, why = detail, "a witness promises nothing");
+                    }
+                    Input::Answered { by: to.pod, answer }
+                }
                 Err(why) => {
                     tracing::debug!(witness = %to.pod, error = %why, "a witness has not answered");
                     Input::Unanswered { by: to.pod, nonce }

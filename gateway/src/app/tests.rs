@@ -475,6 +475,7 @@ async fn what_pods_ask_each_other_is_answered_to_services_only() {
         incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
         lease_id: shared::LeaseId(3),
         nonce: 9,
+        extension_ms: 4_000,
     };
     let refused = client("wrong").post::<Extended>("/v1/peers/extend", &question).await.expect_err("refused");
     assert_eq!(refused.problem().map(|problem| problem.status), Some(401));
@@ -488,6 +489,7 @@ async fn what_pods_ask_each_other_is_answered_to_services_only() {
     };
     let fenced: Fenced = client("secret").post("/v1/peers/fence", &fence).await.expect("answered");
     assert_eq!((fenced.by.as_str(), fenced.round, fenced.lease_id), ("gateway-0", 2, shared::LeaseId(3)));
+    assert_eq!(fenced.lives.len(), 1, "the leader knows it by that of its folder");
     let answer: Extended = client("secret").post("/v1/peers/extend", &question).await.expect("answered");
     assert_eq!(answer, Extended::Fenced { nonce: 9, lease_id: shared::LeaseId(3) });
 }

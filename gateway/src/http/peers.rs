@@ -17,6 +17,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How long the leader waits for a mark to be on disk.
 const FENCE: Duration = Duration::from_secs(5);
+/// How many lives of the folder that are over the leader is told of with it.
+const LIVES: usize = 16;
 
 /// What the routes work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -66,7 +68,11 @@ pub(super) async fn fence(
     let fenced = tokio::time::timeout(FENCE, fenced).await.map_err(|_| {
         Problem::unavailable("not-fenced", "the mark is not on disk, or this pod has not read its marks back yet")
     })?;
-    fenced.map(Json).map_err(|why| busy(why.to_string()))
+    let mut fenced = fenced.map_err(|why| busy(why.to_string()))?;
+    let engine = app.door.engine();
+    fenced.lives.push(engine.incarnation());
+    fenced.lives.extend(engine.past_incarnations(LIVES).await.map_err(|why| busy(why.to_string()))?);
+    Ok(Json(fenced))
 }
 
 /// `POST /v1/peers/relay`

@@ -289,11 +289,7 @@ impl Holder {
 
     fn answered(&mut self, now: Mono, by: PodId, answer: &Extended, outputs: &mut Vec<Output>) {
         let Phase::Tenant(tenant) = &mut self.phase else { return };
-        let (Extended::Promised { nonce }
-        | Extended::Fenced { nonce, .. }
-        | Extended::Relay { nonce }
-        | Extended::NotReady { nonce }) = *answer;
-        let Some(sent) = tenant.promises.answered(&by, nonce) else { return };
+        let Some(sent) = tenant.promises.answered(&by, answer.nonce()) else { return };
         match answer {
             Extended::Promised { .. } => {
                 tenant.promises.promised(by, sent);
@@ -302,7 +298,8 @@ impl Holder {
             Extended::Relay { .. } if !self.leaving && tenant.may_relay() => self.beat(now, Some(by), outputs),
             // Fenced: nothing is lost yet. What others promise counts still, and the next heartbeat's refusal tells the pod
             // to register anew.
-            Extended::Fenced { .. } | Extended::Relay { .. } | Extended::NotReady { .. } => {}
+            Extended::Fenced { .. } | Extended::Relay { .. } | Extended::NotReady { .. } | Extended::TooLong { .. } => {
+            }
         }
     }
 
@@ -388,13 +385,14 @@ impl Holder {
             return;
         }
         let peers = tenant.round(now);
+        let extension_ms = u64::try_from(self.terms.extension.as_millis()).unwrap_or(u64::MAX);
         outputs.extend(tenant.extend(now, &self.terms));
         for to in peers {
             let nonce = self.nonce(now);
             let Phase::Tenant(tenant) = &mut self.phase else { return };
             tenant.promises.asked(to.pod.clone(), nonce, now);
             let (pod, incarnation, lease_id) = (self.pod.clone(), self.incarnation.clone(), tenant.lease_id);
-            outputs.push(Output::Extend { to, question: Extend { pod, incarnation, lease_id, nonce } });
+            outputs.push(Output::Extend { to, question: Extend { pod, incarnation, lease_id, nonce, extension_ms } });
         }
     }
 

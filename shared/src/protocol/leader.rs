@@ -245,7 +245,12 @@ impl Leader {
         self.look_at = now;
     }
 
+    /// An answer under the name of a witness counts only if it comes from the folder that was registered under it: what
+    /// another one remembers of promises is not what this one gave.
     fn fenced(&mut self, now: Mono, answer: &Fenced, outputs: &mut Vec<Output>) {
+        if !self.pods.get(&answer.by).is_some_and(|by| answer.lives.contains(&by.incarnation)) {
+            return outputs.push(Output::Note(Note::Stranger(answer.by.clone())));
+        }
         let fencing = self.pods.get_mut(&answer.pod).and_then(|pod| pod.fencing.as_mut());
         if fencing.is_some_and(|fencing| fencing.round.answered(now, answer)) {
             self.look_at = now;

@@ -53,7 +53,7 @@ pub enum Output {
     KeepAll(Vec<Mark>),
     /// Tell the leader that the lease is fenced here.
     Fenced {
-        /// The answer.
+        /// The answer; the shell adds the lives of the pod's folder.
         to_leader: Fenced,
     },
 }
@@ -131,7 +131,8 @@ impl Witness {
     }
 
     fn extend(&mut self, now: Mono, question: Extend) -> Output {
-        let Extend { pod: to, lease_id, nonce, .. } = question;
+        let Extend { pod: to, lease_id, nonce, extension_ms, .. } = question;
+        let most = self.terms.extension;
         let fenced = self.fenced.get(&to).copied().filter(|fenced| *fenced >= lease_id);
         #[cfg(feature = "plant")]
         let fenced = fenced.filter(|_| !plant::on(Bug::FencedIsPromised));
@@ -139,6 +140,14 @@ impl Witness {
             Extended::NotReady { nonce }
         } else if let Some(lease_id) = fenced {
             Extended::Fenced { nonce, lease_id }
+        } else if Duration::from_millis(extension_ms) > most {
+            // What it remembers of a promise would be over while the pod still lives by it (OWNERSHIP.md, Leases 4).
+            let detail = format!(
+                "{to} extends its lease by {extension_ms} ms, {} remembers promises for {} ms: give all gateways one extension",
+                self.me,
+                most.as_millis()
+            );
+            Extended::TooLong { nonce, detail }
         } else if self.relays(now) {
             Extended::Relay { nonce }
         } else {
@@ -185,6 +194,7 @@ impl Witness {
                 lease_id: fence.lease_id,
                 term: fence.term,
                 round: fence.round,
+                lives: Vec::new(),
             },
         };
         Vec::into_iter(kept).map(answer).collect()

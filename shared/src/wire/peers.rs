@@ -25,6 +25,9 @@ pub struct Extend {
     pub lease_id: LeaseId,
     /// Echoed: an answer counts from when exactly this question was sent.
     pub nonce: u64,
+    /// E: for how long promises extend the lease, in milliseconds of the asking pod's clock.
+    #[serde(default)]
+    pub extension_ms: u64,
 }
 
 /// The answer to [`Extend`].
@@ -53,6 +56,26 @@ pub enum Extended {
         /// The question's nonce.
         nonce: u64,
     },
+    /// The pod would live on for longer by a promise than this witness remembers one.
+    TooLong {
+        /// The question's nonce.
+        nonce: u64,
+        /// What is wrong, and what to do.
+        detail: String,
+    },
+}
+
+impl Extended {
+    /// Returns the nonce of the question that it answers.
+    pub const fn nonce(&self) -> u64 {
+        match self {
+            Self::Promised { nonce }
+            | Self::Fenced { nonce, .. }
+            | Self::Relay { nonce }
+            | Self::NotReady { nonce }
+            | Self::TooLong { nonce, .. } => *nonce,
+        }
+    }
 }
 
 /// `POST /v1/peers/relay` on a witness: pass this heartbeat on to config-service. Answered with its
@@ -93,4 +116,8 @@ pub struct Fenced {
     pub round: u64,
     /// How long what the witness promised to the pod may still bind it, in milliseconds.
     pub remaining_ms: u64,
+    /// The life of the witness's data folder and those before it, the newest first. The leader counts the answer only if what
+    /// it knows the witness by is among them.
+    #[serde(default)]
+    pub lives: Vec<Incarnation>,
 }

@@ -191,6 +191,7 @@ impl World {
                     term: shared::Term(term),
                     round,
                     remaining_ms: if rules.promises_are_waited_for { remaining_ms } else { 0 },
+                    lives: vec![incarnation(by + 1)],
                 };
                 state.plane.fenced(self, tick, leader, fenced, &mut state.messages);
             }
@@ -212,7 +213,7 @@ impl World {
     }
 
     fn extend(&self, state: &mut State, to: usize, lease_id: LeaseId, nonce: u64) {
-        let question = Extend { pod: self.x(), incarnation: incarnation(0), lease_id, nonce };
+        let question = Extend { pod: self.x(), incarnation: incarnation(0), lease_id, nonce, extension_ms: 0 };
         let before = state.witnesses[to].core.clone();
         let input = witness::Input::Extend(question);
         let mut outputs = state.witnesses[to].core.handle(self.rates[1].at(state.tick), input);
@@ -231,12 +232,7 @@ impl World {
         for output in outputs {
             match output {
                 witness::Output::Answer { answer, .. } => {
-                    let (promised, nonce) = match answer {
-                        Extended::Promised { nonce } => (true, nonce),
-                        Extended::Fenced { nonce, .. } | Extended::Relay { nonce } | Extended::NotReady { nonce } => {
-                            (false, nonce)
-                        }
-                    };
+                    let (promised, nonce) = (matches!(answer, Extended::Promised { .. }), answer.nonce());
                     state.messages.insert((state.tick, Message::Extended { by: index, nonce, promised }));
                 }
                 witness::Output::Keep(mark) => {

@@ -229,6 +229,9 @@ fn tell_of(note: &Note) {
         Note::Silence(Turn::Calm) => tracing::info!("every pod is heard again"),
         Note::Fencing(pod) => tracing::warn!(%pod, "a pod is silent: its witnesses are asked to fence it"),
         Note::Stale(by) => tracing::debug!(%by, "a witness answered a round that is over"),
+        Note::Stranger(by) => {
+            tracing::warn!(%by, "a pod answers as a witness that has not registered: its answer does not count");
+        }
         Note::Cloned(pod) => tracing::error!(%pod, "two processes go on as one pod: neither is granted anything"),
         Note::Single(pod) => tracing::info!(%pod, "only one process goes on as this pod"),
     }

@@ -21,6 +21,7 @@ fn question(lease_id: u64) -> Extend {
         incarnation: "0190163d-8694-739b-aea5-966c26f8ad91".parse().expect("valid"),
         lease_id: LeaseId(lease_id),
         nonce: lease_id,
+        extension_ms: 4_000,
     }
 }
 

@@ -15,7 +15,7 @@ fn round() -> Round {
 }
 
 fn answer(by: &str, remaining_ms: u64) -> Fenced {
-    Fenced { by: name(by), pod: name("x"), lease_id: LeaseId(5), term: Term(7), round: 2, remaining_ms }
+    Fenced { by: name(by), pod: name("x"), lease_id: LeaseId(5), term: Term(7), round: 2, remaining_ms, lives: vec![] }
 }
 
 #[test]

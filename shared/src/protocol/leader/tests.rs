@@ -149,7 +149,8 @@ impl World {
 
 fn answer(by: PodId, fence: &Fence, remaining_ms: u64) -> Fenced {
     let Fence { pod, lease_id, term, round } = fence.clone();
-    Fenced { by, pod, lease_id, term, round, remaining_ms }
+    let lives = vec![incarnation(by.ordinal().expect("numbered") as usize)];
+    Fenced { by, pod, lease_id, term, round, remaining_ms, lives }
 }
 
 #[test]

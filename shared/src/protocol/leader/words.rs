@@ -208,6 +208,8 @@ pub enum Note {
     Fencing(PodId),
     /// An answer of a witness does not count: it is of another round.
     Stale(PodId),
+    /// An answer does not count: it comes from a folder that is not registered under the witness's name.
+    Stranger(PodId),
     /// Two processes go on as this pod.
     Cloned(PodId),
     /// Only one of them is left, and may be granted again.

@@ -17,7 +17,7 @@ fn witness(marks: Option<Vec<Mark>>) -> Witness {
 
 fn extend(lease: u64, nonce: u64) -> Input {
     let incarnation: Incarnation = "0190163d-8694-739b-aea5-966c26f8ad01".parse().expect("valid");
-    Input::Extend(Extend { pod: name(1), incarnation, lease_id: LeaseId(lease), nonce })
+    Input::Extend(Extend { pod: name(1), incarnation, lease_id: LeaseId(lease), nonce, extension_ms: 4_000 })
 }
 
 fn mark(lease: u64) -> Mark {
@@ -34,7 +34,7 @@ fn answer(answer: Extended) -> [Output; 1] {
 
 fn fenced(lease: u64, round: u64, remaining_ms: u64) -> [Output; 1] {
     let (by, pod, lease_id, term) = (name(9), name(1), LeaseId(lease), Term(3));
-    [Output::Fenced { to_leader: Fenced { by, pod, lease_id, term, round, remaining_ms } }]
+    [Output::Fenced { to_leader: Fenced { by, pod, lease_id, term, round, remaining_ms, lives: vec![] } }]
 }
 
 #[test]
@@ -44,6 +44,25 @@ fn a_promise_binds_until_every_clock_has_passed_it() {
     assert_eq!(witness.handle(at(1_000), fence(5, 1)), [Output::Keep(mark(5))]);
     // E(1+ρ) + M = 5.04 s after the question arrived.
     assert_eq!(witness.handle(at(1_200), Input::Kept(mark(5))), fenced(5, 1, 3_840));
+}
+
+#[test]
+fn nobody_is_promised_more_than_is_remembered() {
+    let asks = |nonce, extension_ms| match extend(5, nonce) {
+        Input::Extend(question) => Input::Extend(Extend { extension_ms, ..question }),
+        other => other,
+    };
+    let mut witness = witness(Some(vec![]));
+    let refused = witness.handle(at(0), asks(1, 4_001));
+    let [Output::Answer { answer: Extended::TooLong { nonce: 1, detail }, .. }] = &refused[..] else {
+        panic!("{refused:?}")
+    };
+    assert!(detail.contains("gateway-1") && detail.contains("4001 ms") && detail.contains("for 4000 ms"), "{detail}");
+    witness.handle(at(1), fence(4, 1));
+    assert_eq!(witness.handle(at(2), Input::Kept(mark(4))), fenced(4, 1, 0), "nothing was promised");
+    for (nonce, shorter) in [(2, 4_000), (3, 1_000), (4, 0)] {
+        assert_eq!(witness.handle(at(3), asks(nonce, shorter)), answer(Extended::Promised { nonce }));
+    }
 }
 
 #[test]

@@ -204,7 +204,9 @@ impl Plane {
         }
         if !world.rules.answers_are_counted {
             let one = all[0].clone();
-            all = (0..world.witnesses).map(|index| Fenced { by: world.name(index), ..one.clone() }).collect();
+            let by = |index| (world.name(index), vec![incarnation(index + 1)]);
+            let all_of = (0..world.witnesses).map(by);
+            all = all_of.map(|(by, lives)| Fenced { by, lives, ..one.clone() }).collect();
         }
         for fenced in all {
             self.input(world, tick, leader, Input::Fenced(fenced), messages);

@@ -10,7 +10,11 @@ use shared::protocol::invariants::What;
 use shared::protocol::witness;
 use shared::wire::Hello;
 use shared::wire::control::{Heartbeat, Holding, Holdings, Load, Register, Registered};
+use shared::wire::peers::Fenced;
 use shared::{Mono, Problem, lease::Use};
+
+/// How many lives of a folder that are over the leader is told of with a mark.
+const LIVES: usize = 16;
 
 /// Nobody has answered.
 pub(super) fn unreachable() -> Failure {
@@ -168,8 +172,11 @@ impl World {
                     let (now, later) = std::mem::take(&mut process.fences).into_iter().partition(answers);
                     process.fences = later;
                     let asked: Vec<_> = now;
+                    let data = &pod.disk.data;
+                    let lives = [&data.incarnation].into_iter().chain(data.past.iter().take(LIVES)).cloned().collect();
+                    let answer = Fenced { lives, ..to_leader };
                     for (asker, ..) in asked {
-                        self.answer(Node::Pod(n), asker, Answer::Fenced(to_leader.clone()));
+                        self.answer(Node::Pod(n), asker, Answer::Fenced(answer.clone()));
                     }
                 }
             }

@@ -82,6 +82,46 @@ fn an_answer_of_an_earlier_round_does_not_count() {
 }
 
 #[test]
+fn only_the_folder_that_was_registered_as_a_witness_answers_for_it() {
+    let (one, other, next) = (incarnation(1), incarnation(8), incarnation(9));
+    // 1 was buried; whoever answers under its name has not registered. 2 is silent, and needs its mark or that of 0.
+    let counts = |lives: Vec<Incarnation>| {
+        let mut world = World::with(vec![known(0), Known { buried: true, ..known(1) }, known(2)], world_of_three());
+        world.run(10_000, &[0, 2]);
+        world.run(13_000, &[0]);
+        let asked = Fence { pod: name(2), lease_id: LeaseId(1), term: Term(7), round: 1 };
+        world.done.clear();
+        world.input(Input::Fenced(Fenced { lives, ..answer(name(1), &asked, 0) }));
+        !world.done.contains(&Output::Note(Note::Stranger(name(1))))
+    };
+    assert!(counts(vec![one.clone()]), "it has not heard that it is buried");
+    assert!(counts(vec![next.clone(), one.clone()]), "it has begun the next life of the same folder");
+    assert!(!counts(vec![other.clone()]), "another folder");
+    assert!(!counts(vec![next, other]), "another folder, in its second life");
+    assert!(!counts(vec![]), "one that does not say which");
+}
+
+#[test]
+fn an_answer_of_another_folder_buries_nobody() {
+    let mut world = World::of(2);
+    world.run(10_000, &[0, 1]);
+    while world.now < 60_000 {
+        world.now += 100;
+        world.beat(0);
+        for (to, fence) in world.asked() {
+            world.input(Input::Fenced(Fenced { lives: vec![incarnation(8)], ..answer(to, &fence, 0) }));
+        }
+    }
+    assert_eq!(world.buried(), []);
+    world.run(70_000, &[0]);
+    assert_eq!(world.buried(), [name(1)], "its own answer does");
+}
+
+fn world_of_three() -> Members {
+    Members { version: 3, now: set(0..3), before: BTreeSet::new() }
+}
+
+#[test]
 fn nobody_is_asked_before_the_fencing_is_committed() {
     let mut world = World::of(3);
     world.run(10_000, &[0, 1, 2]);
