@@ -368,3 +368,6 @@ fn data_of(columns: DataColumns<'_>) -> Result<Option<DataAt>, StoreError> {
 fn name<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|why| StoreError::Unusable(format!("the database holds {text:?}: {why}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -589,3 +589,5 @@ async fn what_is_spoiled_on_the_way_is_refused_with_its_reason() {
     let answer = crate::http::received(&pair.pod(1).handoffs, MOVE, b"nonsense").await;
     assert_eq!(answer.map(|_| ()).map_err(|problem| problem.status), Err(StatusCode::BAD_REQUEST.as_u16()));
 }
+
+mod missed;
