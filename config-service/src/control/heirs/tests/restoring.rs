@@ -65,7 +65,6 @@ fn restores(model: &Model, n: u64) -> bool {
     one.state == Quarantined && copy(model, n).restoring
 }
 
-
 #[test]
 fn whoever_gets_a_dead_pods_targets_is_to_restore_them_at_once() {
     let mut model = dead_with_three();
