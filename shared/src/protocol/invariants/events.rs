@@ -1,15 +1,29 @@
 //! What becomes of events (I2, I3, I6).
 
 use super::{Invariant, Say, Violation, What};
-use crate::{Mono, PodId, TargetId};
+use crate::{Epoch, Mono, PodId, TargetId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 #[derive(Debug, Clone, Default)]
 struct Seen {
+    /// Whose events count.
+    begins: Begins,
     acknowledged: BTreeSet<u64>,
     applied: BTreeSet<u64>,
     /// What waits in a pod's mailbox, in the order of acceptance.
     waiting: BTreeMap<PodId, VecDeque<u64>>,
+}
+
+/// Since when a target's state is the one that counts.
+#[derive(Debug, Clone, Copy, Default)]
+enum Begins {
+    /// Since there is the target.
+    #[default]
+    First,
+    /// Since the next owner, whom nobody has named yet.
+    Next,
+    /// Since this epoch: a copy that was given up may still be written, and is nobody's state.
+    At(Epoch),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -32,7 +46,7 @@ impl Events {
                     waiting.retain(|waiting| waiting != event);
                 }
             }
-            What::Applied { pod, target, event, .. } => self.applied(pod, target, *event, say),
+            What::Applied { pod, target, epoch, event } => self.applied((pod, target), *epoch, *event, say),
             What::Acknowledged { target, event, .. } => {
                 let new = self.target(target).acknowledged.insert(*event);
                 self.acknowledged += u64::from(new);
@@ -49,7 +63,13 @@ impl Events {
                 self.target(target).waiting.remove(pod);
             }
             What::Wiped { target } => {
-                self.targets.remove(target);
+                self.targets.insert(target.clone(), Seen { begins: Begins::Next, ..Seen::default() });
+            }
+            What::Assigned { target, epoch, .. } => {
+                let seen = self.targets.get_mut(target).filter(|seen| matches!(seen.begins, Begins::Next));
+                if let Some(seen) = seen {
+                    seen.begins = Begins::At(*epoch);
+                }
             }
             _ => {}
         }
@@ -62,8 +82,11 @@ impl Events {
         self.targets.get_mut(target).expect("it was just put there")
     }
 
-    fn applied(&mut self, pod: &PodId, target: &TargetId, event: u64, say: &mut Say<'_>) {
+    fn applied(&mut self, (pod, target): (&PodId, &TargetId), epoch: Epoch, event: u64, say: &mut Say<'_>) {
         let seen = self.target(target);
+        if matches!(seen.begins, Begins::At(begins) if epoch < begins) {
+            return;
+        }
         if !seen.applied.insert(event) {
             say(Invariant::NothingTwice, format!("event {event} of {target} was applied again, by {pod}"));
         }

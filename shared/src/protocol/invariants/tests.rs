@@ -137,6 +137,24 @@ fn an_event_changes_state_once() {
 }
 
 #[test]
+fn a_copy_that_was_given_up_may_still_be_written() {
+    let given_up = vec![
+        (0, assigned(1, 1)),
+        (10, What::Wiped { target: target(1) }),
+        (10, assigned(2, 2)),
+        (20, applied(2, 2, 7)),
+        // Its disk was slow: the transaction began before it was failed over.
+        (30, applied(1, 1, 7)),
+    ];
+    let said = broken(&given_up);
+    assert!(!said.contains(&Invariant::NothingTwice), "{said:?}");
+    let twice = [given_up, vec![(40, applied(2, 2, 7))]].concat();
+    assert!(broken(&twice).contains(&Invariant::NothingTwice), "in the copy that counts");
+    let moved = [(0, assigned(1, 1)), (10, applied(1, 1, 7)), (20, assigned(2, 2)), (30, applied(2, 2, 7))];
+    assert!(broken(&moved).contains(&Invariant::NothingTwice), "nobody has given anything up");
+}
+
+#[test]
 fn epochs_strictly_increase() {
     for epoch in [1, 2] {
         assert_eq!(broken(&[(0, assigned(0, 2)), (1, assigned(1, epoch))])[..1], [Invariant::EpochsIncrease]);
