@@ -9,6 +9,7 @@ pub(crate) mod moves;
 mod pages;
 pub(crate) mod place;
 pub(crate) mod pod;
+pub(crate) mod replication;
 pub(crate) mod status;
 pub(crate) mod target;
 pub(crate) mod token;

@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// Look at moves of targets between pods; call one off
     #[command(subcommand)]
     Move(Box<admin::moves::Verb>),
+    /// Look at the pods' replicas; have them tried
+    #[command(subcommand)]
+    Replication(Box<admin::replication::Verb>),
     /// Say which config-service leads; let another one lead
     #[command(subcommand)]
     Leader(admin::leader::Verb),

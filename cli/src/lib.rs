@@ -57,6 +57,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Target(verb) => client_runtime()?.block_on(admin::target::run(*verb)),
         Command::Event(verb) => client_runtime()?.block_on(admin::event::run(*verb)),
         Command::Events(args) => client_runtime()?.block_on(admin::events::run(*args)),
+        Command::Replication(verb) => client_runtime()?.block_on(admin::replication::run(*verb)),
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
         Command::Move(verb) => client_runtime()?.block_on(admin::moves::run(*verb)),
         Command::Leader(verb) => client_runtime()?.block_on(admin::leader::run(verb)),

@@ -20,6 +20,7 @@ mod pods;
 mod problems;
 mod proposal;
 mod quarantine;
+mod replication;
 mod settings;
 mod targets;
 mod tokens;
@@ -89,6 +90,7 @@ fn all() -> Routes {
         why::routes,
         data::routes,
         quarantine::routes,
+        replication::routes,
         events::routes,
         leader::routes,
         settings::routes,

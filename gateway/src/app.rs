@@ -116,9 +116,10 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);
     let peers = Peers::new(agent.witness().clone(), agent.courier().clone(), options.peer_requests);
+    let drills = replica::drills(&options, &engine, &metrics, engine_stop.clone())?;
     let (tokens, aside_kept) = (Arc::new(tokens), options.quarantine_retention);
     let late = Arc::new(Semaphore::new(LATE));
-    let app = App { tokens, door, links: links.clone(), web: web.clone(), peers, handoffs, late, aside_kept };
+    let app = App { tokens, door, links: links.clone(), web: web.clone(), peers, handoffs, late, drills, aside_kept };
     let router = routes(app, &probes, metrics, readiness);
     let running = Running { agent, engine, engine_stop, links, web, probes, options };
     let ended = running.run(bound, router, attached, shutdown).await;

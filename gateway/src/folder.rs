@@ -2,7 +2,7 @@
 //! of what is kept in it.
 
 pub(crate) mod kept;
-mod note;
+pub(crate) mod note;
 
 use kept::{Identity, Kept};
 use serde::{Deserialize, Serialize};

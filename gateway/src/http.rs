@@ -21,7 +21,7 @@ pub(crate) use handoff::{received, received_all};
 pub(crate) use link::{Bounds, Links};
 pub(crate) use peers::Peers;
 
-use crate::{handoff::Handoffs, readiness::Readiness, web::Web};
+use crate::{drill::Drills, handoff::Handoffs, readiness::Readiness, web::Web};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -56,7 +56,9 @@ pub(crate) struct App {
     pub(crate) peers: Peers,
     /// Moves from and to this pod.
     pub(crate) handoffs: Handoffs,
-    /// One pod's late events at a time.
+    /// Restore drills; none without a replica.
+    pub(crate) drills: Option<Drills>,
+    /// A few batches of late events at a time.
     pub(crate) late: Arc<Semaphore>,
     /// How long rows that were put aside are kept at least.
     pub(crate) aside_kept: Duration,
@@ -108,6 +110,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/local/targets/{target}/erase", post(data::erase))
         .route("/v1/local/targets/{target}/dead/{kind}/{seq}/{verb}", post(data::decide))
         .route("/v1/local/dead", get(data::dead))
+        .route("/v1/local/replication/drill", get(replication::drill).post(replication::make_drill))
         .route("/v1/local/quarantine", get(aside::list))
         .route("/v1/local/quarantine/{copy}/export", get(aside::export))
         .route("/v1/local/quarantine/{copy}/drop", post(aside::drop))

@@ -3,6 +3,7 @@
 mod agent;
 mod app;
 mod dispatch;
+mod drill;
 pub mod engine;
 mod folder;
 pub mod handlers;

@@ -221,6 +221,12 @@ pub struct Options {
     /// cut. 0 lets it be as slow as it likes
     #[arg(long, env = "BERTH_WEB_MIN_RATE", default_value_t = 512, value_name = "BYTES", help_heading = "Limits")]
     pub web_min_rate: u32,
+    /// How often the pod restores its own replica to a scratch file and compares it with its database; 0 for never
+    #[arg(long, env = "BERTH_DRILL_EVERY", default_value = "24h", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
+    pub drill_every: Duration,
+    /// How long such a drill waits until what it compares is replicated
+    #[arg(long, env = "BERTH_DRILL_WAIT", default_value = "5m", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
+    pub drill_wait: Duration,
     /// The replica.
     #[command(flatten)]
     pub replica: ReplicaArgs,

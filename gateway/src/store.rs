@@ -5,6 +5,7 @@
 pub(crate) mod aside;
 pub(crate) mod checkpoint;
 mod dead;
+pub(crate) mod drill;
 mod erase;
 pub(crate) mod export;
 mod inbox;

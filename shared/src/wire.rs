@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod control;
 pub mod data;
+pub mod drill;
 pub mod handoff;
 pub mod link;
 pub mod peers;

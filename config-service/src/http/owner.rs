@@ -47,7 +47,7 @@ impl Owner {
             move |model| model.pod(&pod).map(|record| record.info.clone())
         });
         let info = found.await?.ok_or_else(|| Problem::not_found(format!("pod {pod} is not known")))?;
-        Self::at(api, &info).map(|found| Self { owns: false, ..found })
+        Self::at(api, &info).map(Self::as_pod)
     }
 
     /// Takes a pod that is known.
@@ -60,6 +60,11 @@ impl Owner {
             Ok(client) => Ok(Self { pod: info.pod.clone(), client, owns: true }),
             Err(why) => Err(silent(&info.pod, true, &why)),
         }
+    }
+
+    /// Speaks of it as a pod, and not as a target's owner.
+    pub(super) fn as_pod(self) -> Self {
+        Self { owns: false, ..self }
     }
 
     /// Waits longer for its answers.

@@ -2,11 +2,12 @@
 
 use crate::{
     Engine, Options,
+    drill::{self, DrillMeters, Drills},
     replica::ReplicaStore,
     replication::{ControlSocket, Replication, SealOf},
 };
 use anyhow::Context;
-use shared::shutdown::Shutdown;
+use shared::{shutdown::Shutdown, telemetry::Metrics};
 use std::{sync::Arc, time::Duration};
 
 /// The control socket's name in the data folder.
@@ -31,6 +32,30 @@ pub(super) fn follow(options: &Options, engine: &Engine, stop: Shutdown) -> anyh
     let (engine, rules) = (engine.clone(), options.replication.rules());
     shared::shutdown::spawn(async move { engine.replicate(Arc::new(replica), rules, stop).await });
     Ok(())
+}
+
+/// Begins restore drills, until `stop`; none without a replica.
+pub(super) fn drills(
+    options: &Options,
+    engine: &Engine,
+    metrics: &Metrics,
+    stop: Shutdown,
+) -> anyhow::Result<Option<Drills>> {
+    if !engine.replication().is_on() {
+        return Ok(None);
+    }
+    let drills = Drills::new(drill::Parts {
+        engine: engine.clone(),
+        pod: options.pod.clone(),
+        folder: options.data.clone(),
+        replica: options.replica.clone(),
+        store: ReplicaStore::open(&options.replica).context("cannot open the replica's store")?,
+        replication: engine.replication().clone(),
+        bounds: drill::Bounds { every: options.drill_every, wait: options.drill_wait },
+        meters: DrillMeters::register(metrics),
+    });
+    shared::shutdown::spawn(drills.clone().run(stop));
+    Ok(Some(drills))
 }
 
 /// Waits until the last commit is in the replica, and says so when it is not.

@@ -12,7 +12,7 @@ use crate::{
     store::{AsideRow, LocalId, Reconciled, TailEvent, aside::measured},
 };
 use shared::wire::{data::OnBehalf, quarantine::Aside, quarantine::LateCall};
-use shared::{Mono, PodId};
+use shared::{Clock, PodId};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -73,9 +73,9 @@ impl Engine {
 }
 
 impl Engine {
-    /// Returns the time by the pod's clock.
-    pub(crate) fn now(&self) -> Mono {
-        self.0.ownership.clock().now()
+    /// Returns the pod's clock.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        self.0.ownership.clock()
     }
 
     /// Writes down calls that another pod has made, or may have made, for a target of this pod.

@@ -9,7 +9,10 @@ use crate::{
         erasure::{EraseError, Erasure},
     },
     ownership::Guard,
-    store::export::{self, Cut, ExportError},
+    store::{
+        drill::{Sums, sums},
+        export::{self, Cut, ExportError},
+    },
 };
 use bytes::Bytes;
 use shared::{
@@ -157,6 +160,17 @@ impl Engine {
     async fn ask<T, E>(&self, command: Command, said: oneshot::Receiver<Result<T, E>>) -> Result<T, NotDone<E>> {
         self.0.commands.send(command).map_err(|_| NotDone::Unknown)?;
         said.await.map_err(|_| NotDone::Unknown)?.map_err(NotDone::Refused)
+    }
+
+    /// Adds up what a file holds, the pod's own database when none is named.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn sums(&self, file: Option<PathBuf>) -> Result<Sums, EngineError> {
+        let file = file.unwrap_or_else(|| self.0.exports.folder.join(crate::store::FILE));
+        let map = Arc::clone(self.0.reader.map());
+        let done = tokio::task::spawn_blocking(move || sums(&file, &map)).await;
+        Ok(done.map_err(|_| EngineError::Stopped)??)
     }
 
     /// Begins an export of a target; `None` while too many are being written.

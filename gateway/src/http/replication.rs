@@ -2,8 +2,21 @@
 
 use super::{App, Service};
 use axum::{Json, extract::State};
-use shared::wire::replication::ReplicationState;
+use shared::{Problem, wire::drill::DrillState, wire::replication::ReplicationState};
 
 pub(super) async fn get(_service: Service, State(app): State<App>) -> Json<ReplicationState> {
     Json(app.door.engine().replication_state())
+}
+
+/// `GET /v1/local/replication/drill`: what the last restore drill came to.
+pub(super) async fn drill(_service: Service, State(app): State<App>) -> Result<Json<DrillState>, Problem> {
+    let drills = app.drills.as_ref().ok_or_else(|| Problem::not_found("this pod runs without a replica"))?;
+    Ok(Json(drills.state()))
+}
+
+/// `POST /v1/local/replication/drill`: makes one now; what it comes to is asked for later.
+pub(super) async fn make_drill(_service: Service, State(app): State<App>) -> Result<Json<DrillState>, Problem> {
+    let drills = app.drills.as_ref().ok_or_else(|| Problem::not_found("this pod runs without a replica"))?;
+    drills.ask();
+    Ok(Json(drills.state()))
 }

@@ -54,7 +54,7 @@ async fn apply(
     event: LateEvent,
 ) -> Result<LateFate, Problem> {
     let event = opened(target, from, event)?;
-    let answer_by = engine.now().after(EACH);
+    let answer_by = engine.clock().now().after(EACH);
     match engine.submit(guard()?, event, answer_by).await {
         Outcome::Committed { duplicate: true, .. } => Ok(LateFate::Known),
         Outcome::Committed { duplicate: false, .. } => Ok(LateFate::Applied),

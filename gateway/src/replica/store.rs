@@ -26,6 +26,12 @@ pub struct ReplicaStore {
     timeout: Duration,
 }
 
+/// `berth/drilled.json`: the lineage was restored and found good.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Drilled {
+    at_ms: u64,
+}
+
 /// What [`ReplicaStore::remove`] took away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Removed {
@@ -88,6 +94,26 @@ impl ReplicaStore {
     /// When the store does not answer, or the seal is damaged.
     pub async fn sealed(&self, lineage: &Lineage) -> Result<Option<Seal>, ReplicaError> {
         self.get(&self.seal_path(lineage)).await
+    }
+
+    /// Notes that a lineage was restored and found good at this time, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub(crate) async fn drilled(&self, lineage: &Lineage, at_ms: u64) -> Result<(), ReplicaError> {
+        let path = self.drilled_path(lineage);
+        let text = serde_json::to_vec(&Drilled { at_ms }).map_err(|why| damaged(&path, &why.to_string()))?;
+        self.bounded(self.store.put(&path, PutPayload::from(text))).await??;
+        Ok(())
+    }
+
+    /// Returns when a lineage was last restored and found good; none when nobody noted that.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the note is damaged.
+    pub async fn drilled_ms(&self, lineage: &Lineage) -> Result<Option<u64>, ReplicaError> {
+        let found: Option<Drilled> = self.get(&self.drilled_path(lineage)).await?;
+        Ok(found.map(|found| found.at_ms))
     }
 
     /// Finds the lineage of a life of a pod, in whatever generation it began.
@@ -240,6 +266,10 @@ impl ReplicaStore {
 
     fn begun_path(&self, lineage: &Lineage) -> Path {
         self.at(&format!("{}/berth/begun.json", lineage.path()))
+    }
+
+    fn drilled_path(&self, lineage: &Lineage) -> Path {
+        self.at(&format!("{}/berth/drilled.json", lineage.path()))
     }
 
     fn seal_path(&self, lineage: &Lineage) -> Path {
