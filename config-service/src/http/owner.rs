@@ -47,7 +47,7 @@ impl Owner {
             move |model| model.pod(&pod).map(|record| record.info.clone())
         });
         let info = found.await?.ok_or_else(|| Problem::not_found(format!("pod {pod} is not known")))?;
-        Self::at(api, &info).map(Self::as_pod)
+        Self::at(api, &info).map(Self::just_a_pod)
     }
 
     /// Takes a pod that is known.
@@ -63,7 +63,7 @@ impl Owner {
     }
 
     /// Speaks of it as a pod, and not as a target's owner.
-    pub(super) fn as_pod(self) -> Self {
+    pub(super) fn just_a_pod(self) -> Self {
         Self { owns: false, ..self }
     }
 

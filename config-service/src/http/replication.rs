@@ -87,7 +87,7 @@ async fn ask(
     api: &Api,
     info: &PodInfo,
 ) -> Result<(shared::wire::replication::ReplicationState, Option<DrillState>), Problem> {
-    let pod = Owner::at(api, info)?.as_pod();
+    let pod = Owner::at(api, info)?.just_a_pod();
     let state = pod.get("/v1/local/replication").await?;
     match pod.get("/v1/local/replication/drill").await {
         Ok(drill) => Ok((state, Some(drill))),
