@@ -32,6 +32,8 @@ struct Liveness {
     /// It registered with this leader.
     joined: bool,
     leaving: bool,
+    /// The last group that its database has committed, when it said so as it left.
+    goodbye: Option<u64>,
     load: Load,
     seen: Revision,
     /// The state it had when it was last asked what has turned, and when it was first seen in it.
@@ -99,7 +101,7 @@ impl Fleet {
     pub(super) fn joined(&mut self, pod: &PodId) {
         self.not_ready.remove(pod);
         let live = self.pods.entry(pod.clone()).or_default();
-        (live.joined, live.leaving) = (true, false);
+        (live.joined, live.leaving, live.goodbye) = (true, false, None);
     }
 
     /// Notes a grant that is answered now.
@@ -111,6 +113,7 @@ impl Fleet {
         let live = self.pods.entry(pod.clone()).or_default();
         live.granted = Some((heartbeat.lease_id, now));
         live.leaving = heartbeat.leaving;
+        live.goodbye = heartbeat.goodbye.filter(|_| heartbeat.leaving);
         live.load = heartbeat.load;
         live.seen = heartbeat.revision;
     }
@@ -185,6 +188,13 @@ impl Fleet {
             cordoned: record.marks.cordoned,
             drain: None,
         }
+    }
+
+    /// Returns the last group that a pod's database had committed when it said goodbye, if nothing was heard of it since. A
+    /// leader that took over later does not know it.
+    pub(super) fn goodbye(&self, record: &PodRecord) -> Option<u64> {
+        let live = self.live(&record.info.pod);
+        live.goodbye.filter(|_| live.granted.is_some_and(|(id, _)| id == record.lease_id))
     }
 
     fn state(&self, live: &Liveness, record: &PodRecord, now: Mono) -> PodState {

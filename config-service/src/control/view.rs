@@ -15,6 +15,7 @@ use crate::{
 use shared::wire::admin::{
     DataLossAccepted, DeadDeclared, GenerationBegun, PodMarked, PodRecovery, PodStatus, TargetLossAccepted,
 };
+use shared::wire::control::LastLife;
 use shared::wire::handoff::Move;
 use shared::{Mono, MoveId, PodId, TargetId, Term};
 use std::time::Duration;
@@ -40,6 +41,33 @@ impl View<'_> {
     /// Returns a pod as it stands now.
     pub(crate) fn pod(&self, pod: &PodId) -> Option<PodStatus> {
         self.model.pod(pod).map(|record| self.status(record))
+    }
+
+    /// Returns what is known of the last life of a pod's data folder; of one that was never heard of, that.
+    pub(crate) fn life(&self, pod: &PodId) -> LastLife {
+        let generation = self.model.epoch().generation();
+        let Some(record) = self.model.pod(pod) else {
+            return LastLife {
+                generation,
+                incarnation: None,
+                lease_id: None,
+                buried: false,
+                may_act_ms: 0,
+                targets: 0,
+                loss_accepted: false,
+                goodbye: None,
+            };
+        };
+        LastLife {
+            generation,
+            incarnation: Some(record.info.incarnation.clone()),
+            lease_id: Some(record.lease_id),
+            buried: record.buried,
+            may_act_ms: u64::try_from(self.fleet.may_act_for(pod, self.now).as_millis()).unwrap_or(u64::MAX),
+            targets: self.model.targets_of(pod),
+            loss_accepted: record.loss_accepted,
+            goodbye: self.fleet.goodbye(record),
+        }
     }
 
     /// Returns how placement sees each pod for a target now, the one it would choose first.

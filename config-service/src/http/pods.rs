@@ -11,7 +11,7 @@ use super::{
 use axum::{Json, extract::State};
 use serde_json::json;
 use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, PodList, PodStatus};
-use shared::wire::control::{Grant, Heartbeat, Register, Registered};
+use shared::wire::control::{Grant, Heartbeat, LastLife, Register, Registered};
 use shared::{Epoch, PodId, Problem};
 
 /// Adds the routes.
@@ -24,12 +24,19 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .fails(&["unknown-pod", "lease-held"])
         .example(json!({ "reason": "disk died, no copy" }))
         .asks_leader();
+    let life_doc = Doc::new("Say what is known of the last life of a pod's data folder")
+        .text(
+            "`berth gateway prepare` asks this before it begins another life. A pod that was never heard of has none.",
+        )
+        .answers::<LastLife>()
+        .asks_leader();
     routes
         .post("/v1/pods/register", register, register_doc())
         .post("/v1/pods/{pod}/heartbeat", heartbeat, heartbeat_doc())
         .post("/v1/pods/{pod}/accept-data-loss", accept_data_loss, loss_doc)
         .get("/v1/pods", list, list_doc)
         .get("/v1/pods/{pod}", get, get_doc)
+        .get("/v1/pods/{pod}/life", life, life_doc)
 }
 
 /// What is to be known of registering.
@@ -119,4 +126,8 @@ async fn get(State(api): State<Api>, _: Reader, Name(pod): Name<PodId>) -> Resul
         move |view| view.pod(&pod)
     });
     status.await?.map(Json).ok_or_else(|| Problem::not_found(format!("pod {pod} is not known")))
+}
+
+async fn life(State(api): State<Api>, _: Service, Name(pod): Name<PodId>) -> Result<Json<LastLife>, Problem> {
+    Ok(Json(api.control.read(move |view| view.life(&pod)).await?))
 }

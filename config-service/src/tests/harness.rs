@@ -196,6 +196,7 @@ impl Pod {
             load: Load::default(),
             revision: Revision(0),
             leaving: false,
+            goodbye: None,
             not_ready: None,
             witnesses: 0,
             degraded: false,

@@ -3,7 +3,7 @@ use crate::store::Bid;
 use http::Method;
 use serde_json::json;
 use shared::wire::admin::{AcceptDataLoss, DataLossAccepted, Health, Instances, PodStatus, PodsHealth};
-use shared::wire::control::{Heartbeat, PodState, Register, Registered};
+use shared::wire::control::{Heartbeat, LastLife, PodState, Register, Registered};
 use shared::{Epoch, LeaseId, Revision, Term};
 use std::time::Duration;
 
@@ -200,6 +200,25 @@ async fn the_state_of_a_pod_follows_its_heartbeats() {
     assert_eq!(state().await.state, PodState::Restarting);
     node.clock.advance(Duration::from_secs(7));
     assert_eq!(state().await.state, PodState::Expired);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_prepares_the_next_life_of_a_pod_hears_of_the_last_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let life = async || node.service().get::<LastLife>("/v1/pods/gateway-0/life").await.expect("answered");
+    let unknown = life().await;
+    assert_eq!((unknown.generation, unknown.incarnation, unknown.targets), (1, None, 0));
+    let pod = node.ready("gateway-0", 0).await;
+    let known = life().await;
+    assert_eq!((known.incarnation.as_ref(), known.lease_id), (Some(&pod.incarnation), Some(pod.lease)));
+    assert_eq!((known.buried, known.may_act_ms, known.goodbye), (false, 7_000, None));
+    let goodbye = Heartbeat { leaving: true, goodbye: Some(42), ..pod.heartbeat() };
+    pod.send(&node, &goodbye).await.expect("granted");
+    assert_eq!(life().await.goodbye, Some(42));
+    node.registered("gateway-0", 0).await.expect("registers");
+    assert_eq!(life().await.goodbye, None, "it is back, and may have committed more");
     node.stop().await;
 }
 

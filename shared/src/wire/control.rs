@@ -147,6 +147,10 @@ pub struct Heartbeat {
     /// True when it is about to stop in order: a restart, its targets stay its own.
     #[serde(default)]
     pub leaving: bool,
+    /// When it is about to stop and its database is closed: the last group that was committed (`commit_seq`). The same folder
+    /// under another pod UID or boot may go on with that (LITESTREAM.md, Boot).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodbye: Option<u64>,
     /// Why it could not do its work although it holds its lease, in words; none when it can. Says nothing about ownership.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
@@ -163,6 +167,32 @@ pub struct Heartbeat {
     /// Leases 11).
     #[serde(default)]
     pub term: Term,
+}
+
+/// `GET /v1/pods/{pod}/life`: what is known of the last life of a pod's data folder, for whoever is about to begin another
+/// one (LITESTREAM.md, Boot).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastLife {
+    /// The cluster's generation.
+    pub generation: u32,
+    /// That life; none when the pod was never heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<Incarnation>,
+    /// The lease it registered for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_id: Option<LeaseId>,
+    /// It was failed over: it is over for good, and no process of it acts any more.
+    pub buried: bool,
+    /// For how long, in milliseconds, a lease that was granted to it may still be valid. Promises of its witnesses may last
+    /// longer.
+    pub may_act_ms: u64,
+    /// How many targets are assigned to it.
+    pub targets: u64,
+    /// An operator has accepted that its data is lost.
+    pub loss_accepted: bool,
+    /// Its goodbye, when that was the last that was heard of it: the last group its database has committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodbye: Option<u64>,
 }
 
 /// The nonce chain of a process (OWNERSHIP.md, Leases 13): two processes that take themselves for the same life of the same

@@ -74,6 +74,7 @@ impl World {
             load: Load::default(),
             revision: Revision(0),
             leaving: false,
+            goodbye: None,
             not_ready: None,
             witnesses: self.leader.members().version,
             degraded: false,

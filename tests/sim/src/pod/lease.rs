@@ -76,6 +76,7 @@ impl World {
                     load: Load::default(),
                     revision: process.ownership.revision(),
                     leaving,
+                    goodbye: None,
                     not_ready: None,
                     witnesses,
                     degraded: !pod.disk.is_well(),
