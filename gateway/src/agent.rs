@@ -12,6 +12,7 @@ mod stream;
 mod vitals;
 pub(crate) mod witness;
 
+use crate::boot::Over;
 use crate::folder::kept::Kept;
 use crate::{Engine, Options, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
 use card::Card;
@@ -63,6 +64,8 @@ pub(crate) struct Parts {
     pub(crate) moves: Arc<dyn MovesSink>,
     /// What the folder keeps of the lease and of what this pod has fenced.
     pub(crate) kept: Kept,
+    /// Ends the lineage that the database writes.
+    pub(crate) over: Over,
 }
 
 impl Agent {
@@ -74,7 +77,7 @@ impl Agent {
         let client = Client::new(&options.config_url, Some(token.clone()), CALL)?;
         let (leave, stop) = (Shutdown::new(), Shutdown::new());
         let (known, heard) = watch::channel(false);
-        let Parts { ownership, engine, registered, readiness, metrics, moves, kept } = parts;
+        let Parts { ownership, engine, registered, readiness, metrics, moves, kept, over } = parts;
         let stream = Stream {
             client: client.clone(),
             ownership: ownership.clone(),
@@ -109,6 +112,8 @@ impl Agent {
             readiness,
             metrics,
             leave: leave.clone(),
+            last_commit: None,
+            over,
         };
         let ended = Shutdown::new();
         let (heart_ended, stream_ended) = (ended.clone().drop_guard(), ended.clone().drop_guard());

@@ -1,7 +1,7 @@
 //! Puts the role together and takes it apart again. Decides the order: what others rely on begins first and ends last.
 //!
 //! ```text
-//! start  folder lock ▸ listener bound ▸ database ▸ agent (register, lease, assignments) ▸ listener served
+//! start  folder lock ▸ lineage is this life's ▸ listener bound ▸ database ▸ agent (register, lease, assignments) ▸ listener served
 //! stop   web traffic ends ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ all of it
 //!        replicated ▸ goodbye ▸ listener closed
 //! ```
@@ -10,6 +10,7 @@ mod handler;
 mod replica;
 
 use crate::agent::{Agent, Parts, card::Card};
+use crate::boot::{self, MustPrepare, Over};
 use crate::handoff::{self, Handoffs};
 use crate::http::{App, Bounds, Door, Links, Peers, routes};
 use crate::reconcile::{self, Reconciler};
@@ -53,6 +54,8 @@ pub async fn serve(options: Options, bot: impl Into<Bot>, shutdown: Shutdown) ->
 async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: Shutdown) -> anyhow::Result<()> {
     let (tokens, token) = tokens(&options)?;
     let folder = Folder::take(&options.data, &options.pod, options.pod_uid.as_deref())?;
+    let replicated = boot::check(&options, &folder)?;
+    let over = Over::new(options.data.clone(), replicated.is_some());
     let bound = bind(options.listen, "--listen (BERTH_GATEWAY_LISTEN)").await?;
     let card = Card::new(&options, bound.address)?;
     tracing::info!(pod = %options.pod, listen = %bound.address, address = card.address, data = %folder.path().display(), same_boot = folder.same_boot(), "gateway starts");
@@ -72,6 +75,10 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         Engine::open_with(&options, ownership.clone(), bot, &metrics, tracer, engine_stop.clone(), replication);
     let engine =
         opening.await.with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
+    if let Some(opened) = &replicated {
+        opened.is_of(&engine.incarnation())?;
+        tracing::info!(lineage = %opened.lineage, "the database is replicated");
+    }
     if let Some(file) = &options.ownership_log {
         let log = OwnershipLog::open(file, options.pod.clone(), engine.incarnation());
         ownership.write_log(log.with_context(|| format!("cannot write --ownership-log {}", file.display()))?);
@@ -98,6 +105,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         metrics: own_metrics.clone(),
         moves: Arc::new(handoffs.clone()),
         kept: folder.kept().clone(),
+        over: over.clone(),
     };
     let config = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
     let reconciler = Reconciler::new(
@@ -121,7 +129,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let late = Arc::new(Semaphore::new(LATE));
     let app = App { tokens, door, links: links.clone(), web: web.clone(), peers, handoffs, late, drills, aside_kept };
     let router = routes(app, &probes, metrics, readiness);
-    let running = Running { agent, engine, engine_stop, links, web, probes, options };
+    let running = Running { agent, engine, engine_stop, links, web, probes, options, over };
     let ended = running.run(bound, router, attached, shutdown).await;
     tracing.stop().await;
     drop(folder);
@@ -189,6 +197,7 @@ struct Running {
     web: Web,
     probes: Probes,
     options: Options,
+    over: Over,
 }
 
 impl Running {
@@ -207,6 +216,11 @@ impl Running {
         let mut server = shared::shutdown::spawn(shared::http::serve(bound, router, limits, listening.clone()));
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
+            // What it has acknowledged stands; another life of it begins where nobody writes to the old path.
+            () = self.over.ended() => {
+                refused = Some(MustPrepare("the lineage of this pod's database is over").into());
+                Ok(())
+            }
             // The pod is in order and leaves in order; only its handler is not.
             why = refusal(handler.as_mut()) => {
                 refused = Some(why);
@@ -214,7 +228,9 @@ impl Running {
             }
             () = self.agent.ended() => Err(anyhow::anyhow!("the agent has ended by itself; the log above has the cause")),
             () = self.engine.replication().sealed() => {
-                Err(anyhow::anyhow!("another pod has taken over what this one replicates to"))
+                self.over.end("it was sealed");
+                refused = Some(MustPrepare("somebody has sealed the lineage of this pod's database").into());
+                Ok(())
             }
             () = self.engine.ended() => Err(anyhow::anyhow!("the database's writer has ended by itself; the log above has the cause")),
             served = &mut server => {

@@ -310,6 +310,14 @@ impl Engine {
         self.read(Reader::highest_epoch).await
     }
 
+    /// Returns the number of the last group that was committed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn commit_seq(&self) -> Result<u64, EngineError> {
+        self.read(Reader::commit_seq).await
+    }
+
     /// Returns some of the targets whose rows are in the database, by name, after `after`, at most `most`; only those that
     /// are `quarantined`, when that is asked for.
     ///

@@ -2,6 +2,7 @@
 
 mod agent;
 mod app;
+pub mod boot;
 mod dispatch;
 mod drill;
 pub mod engine;

@@ -23,6 +23,7 @@ pub use config::{Service, service_config};
 pub use lineage::{Begun, Lineage, Seal};
 pub use litestream::{Litestream, LitestreamError, VERSION};
 pub use restore::{RestoreError, Restored, restore};
+pub(crate) use store::last_txid;
 pub use store::{Listing, Removed, ReplicaStore};
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! A bot's whole `main`: flags, logs, signals, runtime. Decides nothing else.
 
+use crate::boot::{Task, asked, exit_code, with_tasks};
 use crate::{Bot, Options, serve};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use shared::{settings::with_aliases, shutdown::on_signals, telemetry::init_logs};
@@ -15,7 +16,7 @@ struct Command {
     #[command(flatten)]
     options: Options,
     /// Stop when standard input ends: a supervisor holds the other end.
-    #[arg(long, env = "BERTH_EXIT_WITH_PARENT", hide = true)]
+    #[arg(long, global = true, env = "BERTH_EXIT_WITH_PARENT", hide = true)]
     exit_with_parent: bool,
 }
 
@@ -37,21 +38,35 @@ struct Command {
 /// }
 /// ```
 pub fn run(bot: impl Into<Bot>) -> ExitCode {
-    let matches = with_aliases(Command::command()).try_get_matches();
-    let command = match matches.and_then(|matches| Command::from_arg_matches(&matches)) {
-        Ok(command) => command,
+    let matches = with_tasks(with_aliases(Command::command())).try_get_matches();
+    let asked = matches.and_then(|matches| {
+        let with_parent = matches.get_flag("exit_with_parent");
+        Ok(match asked(&matches)? {
+            Some(task) => (Ok(task), with_parent),
+            None => (Err(Command::from_arg_matches(&matches)?), with_parent),
+        })
+    });
+    let done = match asked {
+        Ok((Ok(task), with_parent)) => prepare(task, with_parent),
+        Ok((Err(command), _)) => start(command, bot.into()),
         Err(why) => {
             let _ = why.print();
             return ExitCode::from(u8::try_from(why.exit_code()).unwrap_or(2));
         }
     };
-    match start(command, bot.into()) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("error: {why:#}");
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(&why))
         }
     }
+}
+
+/// Does what comes before a gateway, on this very thread: Litestream is to end with the thread that has started this process.
+fn prepare(task: Task, with_parent: bool) -> anyhow::Result<()> {
+    init_logs(task.log()).map_err(anyhow::Error::msg)?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(task.run(with_parent))
 }
 
 fn start(command: Command, bot: Bot) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ pub(crate) mod export;
 mod inbox;
 mod journal;
 mod kv;
+pub(crate) mod life;
 mod migrate;
 mod outbox;
 mod own;
@@ -34,7 +35,7 @@ pub(crate) use reader::{KeptRow, Reader};
 pub(crate) use sweep::Retention;
 pub(crate) use tail::TailEvent;
 pub(crate) use target::{Delta, LocalId, Opened, Remembered};
-pub(crate) use verify::verify;
+pub(crate) use verify::{Thorough, verify};
 
 use crate::replication::Commits;
 use crate::schema::{Map, SchemaError, Tables};

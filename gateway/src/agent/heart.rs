@@ -8,6 +8,7 @@ use super::peers::Peers;
 use super::register::{failure, is_buried, register};
 use super::vitals::Vitals;
 use super::witness::Witnessing;
+use crate::boot::Over;
 use crate::{Engine, metrics::GatewayMetrics, ownership::Ownership, readiness::Readiness};
 use shared::clock::DriftGuard;
 use shared::http::{Client, Latch};
@@ -55,6 +56,10 @@ pub(super) struct Heart {
     pub(super) metrics: GatewayMetrics,
     /// The pod stops in order: say goodbye.
     pub(super) leave: Shutdown,
+    /// The last group that was committed, known once the goodbye is due.
+    pub(super) last_commit: Option<u64>,
+    /// Ends the lineage that the database writes, when its life is over.
+    pub(super) over: Over,
 }
 
 /// What a call came to.
@@ -89,7 +94,10 @@ impl Heart {
                 self.ownership.heard_of_term(grant.term);
             }
             self.tell_witness(&heard, &mut degraded).await;
-            if is_buried(&heard.input) && self.begin_anew().await {
+            if is_buried(&heard.input)
+                && !self.over.end("this life of the pod was failed over")
+                && self.begin_anew().await
+            {
                 calls.abort_all();
                 holder = self.holder(None);
                 heard.input = Input::Tick;
@@ -106,7 +114,12 @@ impl Heart {
             self.note(holder.is_registered());
             let wait = holder.wake_at().map(|at| at.since(clock.now()));
             heard = tokio::select! {
-                () = self.leave.cancelled(), if !leaving => { leaving = true; Input::Leave.into() }
+                () = self.leave.cancelled(), if !leaving => {
+                    leaving = true;
+                    // In an orderly stop the database is closed by now, and this is its last group.
+                    self.last_commit = self.engine.commit_seq().await.ok();
+                    Input::Leave.into()
+                }
                 Some(answer) = calls.join_next() => answer.unwrap_or(Input::Tick.into()),
                 version = self.keeper.kept() => Input::Kept(version).into(),
                 // A wall clock that jumps is noticed within a heartbeat also while a call is under way.
@@ -233,6 +246,7 @@ impl Heart {
             load: self.engine.load(),
             revision: self.ownership.revision(),
             leaving,
+            goodbye: self.last_commit.filter(|_| leaving),
             not_ready: self.readiness.complaint(),
             witnesses,
             degraded: self.vitals.are_bad(),

@@ -54,7 +54,7 @@ struct Flags {
 
 fn options(data: &TempDir, more: &[&str]) -> Options {
     let data = data.path().display().to_string();
-    let fixed = ["gateway", "--pod", "gateway-0", "--data", &data, "--listen", "127.0.0.1:0"];
+    let fixed = ["gateway", "--pod", "gateway-0", "--data", &data, "--listen", "127.0.0.1:0", "--replication", "off"];
     Flags::try_parse_from(fixed.iter().chain(more)).expect("valid flags").options
 }
 

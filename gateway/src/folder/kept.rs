@@ -60,6 +60,11 @@ impl Kept {
         Self { by, lease: folder.join(LEASE), marks: folder.join(MARKS) }
     }
 
+    /// Returns who keeps.
+    pub(crate) fn by(&self) -> &Identity {
+        &self.by
+    }
+
     /// Returns the lease that a restart in place may go on under, as of the cluster generation that the pod's assignments
     /// are known in; none when there is no such lease.
     pub(crate) fn remembered(&self, generation: u32) -> Option<Remembered> {

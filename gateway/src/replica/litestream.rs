@@ -44,6 +44,13 @@ pub enum LitestreamError {
     },
 }
 
+impl LitestreamError {
+    /// There is no program of that name.
+    pub fn nowhere(name: &str) -> Self {
+        Self::Missing { program: name.to_owned(), source: io::ErrorKind::NotFound.into() }
+    }
+}
+
 /// The program.
 #[derive(Debug, Clone)]
 pub struct Litestream {
@@ -61,6 +68,11 @@ impl Litestream {
             environment.push(("AWS_SECRET_ACCESS_KEY", secret.expose().into()));
         }
         Self { program: args.litestream.clone(), any_version: args.litestream_any_version, environment }
+    }
+
+    /// Names a program of the right version that is given no keys.
+    pub fn at(program: PathBuf) -> Self {
+        Self { program, any_version: false, environment: Vec::new() }
     }
 
     /// Returns a command of it: with its keys, without what it stumbles over.

@@ -3,7 +3,7 @@
 
 use super::litestream::{Litestream, LitestreamError, last_words};
 use super::{Lineage, ReplicaArgs, ReplicaError, restore_config};
-use crate::store::{StoreError, verify};
+use crate::store::{StoreError, Thorough, verify};
 use serde::Deserialize;
 use std::{
     fs,
@@ -130,7 +130,7 @@ pub async fn restore(
         });
     }
     let file = to.to_owned();
-    let checked = tokio::task::spawn_blocking(move || verify(&file)).await;
+    let checked = tokio::task::spawn_blocking(move || verify(&file, Thorough::Whole)).await;
     let checked = checked.map_err(|why| failed(io::Error::other(why)))?;
     checked.map_err(|source| RestoreError::Damaged { lineage: lineage.to_string(), source })?;
     let bytes = fs::metadata(to).map_err(failed)?.len();

@@ -5,6 +5,7 @@ mod list;
 mod open;
 
 pub use list::Listing;
+pub(crate) use list::last_txid;
 
 use super::{Begun, Lineage, ReplicaArgs, ReplicaError, Seal};
 use futures_util::{StreamExt, TryStreamExt};

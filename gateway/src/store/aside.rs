@@ -150,16 +150,26 @@ fn size_of(conn: &Connection, table: &Ranged) -> Result<String, StoreError> {
     Ok(format!("SELECT count(*), coalesce(sum({sum}), 0) FROM {} WHERE target_id = ?1", quoted(&table.name)))
 }
 
+/// The same on any connection that writes.
+pub(super) fn note(
+    conn: &Connection,
+    now_ms: u64,
+    why: Why,
+    whose: &str,
+    name: Option<&TargetId>,
+) -> Result<(), StoreError> {
+    let mut insert = conn.prepare_cached(&format!(
+        "INSERT INTO berth_aside (local, since_ms, why) SELECT id, ?1, ?2 FROM target
+         WHERE (?3 IS NULL OR name = ?3) AND {whose} ON CONFLICT (local) DO NOTHING"
+    ))?;
+    insert.execute(params![signed(now_ms), why.as_str(), name.map(TargetId::as_str)])?;
+    Ok(())
+}
+
 impl Store {
     /// Writes down since when and why rows are aside; `whose` is a condition on `target`.
     pub(super) fn note_aside(&self, why: Why, whose: &str, name: Option<&TargetId>) -> Result<(), StoreError> {
-        let now_ms = self.limit.clock.wall_ms();
-        let mut insert = self.conn.prepare_cached(&format!(
-            "INSERT INTO berth_aside (local, since_ms, why) SELECT id, ?1, ?2 FROM target
-             WHERE (?3 IS NULL OR name = ?3) AND {whose} ON CONFLICT (local) DO NOTHING"
-        ))?;
-        insert.execute(params![signed(now_ms), why.as_str(), name.map(TargetId::as_str)])?;
-        Ok(())
+        note(&self.conn, self.limit.clock.wall_ms(), why, whose, name)
     }
 
     /// Forgets what was written down of rows that are a target's own again.

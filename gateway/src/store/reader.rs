@@ -81,6 +81,11 @@ impl Reader {
         })
     }
 
+    /// Returns the number of the last group that was committed.
+    pub(crate) fn commit_seq(&self) -> Result<u64, StoreError> {
+        self.with(|conn| Ok(conn.query_row("SELECT commit_seq FROM meta", [], |row| row.get(0))?))
+    }
+
     /// Returns the highest epoch seen, over all targets.
     pub(crate) fn highest_epoch(&self) -> Result<Epoch, StoreError> {
         self.with(|conn| Ok(Epoch(conn.query_row("SELECT coalesce(max(epoch), 0) FROM target", [], |row| row.get(0))?)))

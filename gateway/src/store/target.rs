@@ -144,15 +144,8 @@ impl Store {
 
     /// Ends this life of the database and begins another, in one transaction: what it owned is put aside.
     pub(crate) fn begin_anew(&self, now_ms: u64) -> Result<Incarnation, StoreError> {
-        let fresh: Incarnation =
-            uuid::Uuid::now_v7().to_string().parse().map_err(|_| StoreError::Broken("incarnation"))?;
         self.begin()?;
-        self.conn
-            .prepare_cached("INSERT OR IGNORE INTO berth_past_incarnation SELECT incarnation, ?1 FROM meta")?
-            .execute([signed(now_ms)])?;
-        self.conn.prepare_cached("UPDATE meta SET incarnation = ?1")?.execute([fresh.as_str()])?;
-        self.note_aside(Why::FailedOver, "state IN ('owned', 'frozen')", None)?;
-        self.run("UPDATE target SET state = 'quarantined' WHERE state IN ('owned', 'frozen')")?;
+        let fresh = super::life::another(&self.conn, now_ms)?;
         self.commit()?;
         Ok(fresh)
     }
