@@ -24,6 +24,8 @@ pub(crate) enum Code {
     Partial = 8,
     /// It takes longer than was waited for, and goes on.
     StillRunning = 9,
+    /// A gateway whose lineage is over: `berth gateway prepare`, and start it again.
+    Again = gateway::boot::EX_TEMPFAIL as isize,
     /// Ctrl-C.
     Interrupted = 130,
 }

@@ -27,12 +27,14 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let matches = roles::command().get_matches();
     let name = matches.subcommand_name().unwrap_or_default();
-    let done = match roles::asked_for_config(&matches) {
-        Some((role, values)) => roles::print_config(role, values),
-        None => match Cli::from_arg_matches(&matches) {
+    let done = match (roles::asked_for_config(&matches), roles::asked_for_task(&matches)) {
+        (Some((role, values)), _) => roles::print_config(role, values),
+        (None, Ok(Some((task, with_parent)))) => roles::before_gateway(task, with_parent),
+        (None, Ok(None)) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => dispatch(cli),
             Err(why) => why.exit(),
         },
+        (None, Err(why)) => why.exit(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,10 +3,11 @@
 
 use crate::{
     args::Cli,
-    exit::Failure,
+    exit::{Code, Failure},
     output::{self, Table},
 };
 use clap::{ArgMatches, CommandFactory, parser::ValueSource};
+use gateway::boot::{MustPrepare, Task, asked, with_tasks};
 use shared::{
     settings::with_aliases,
     shutdown::{Shutdown, on_signals},
@@ -18,7 +19,10 @@ use std::time::Duration;
 const ORPHAN_GRACE: Duration = Duration::from_secs(20);
 
 /// The roles.
-const ROLES: [&str; 3] = ["config-service", "gateway", "http-service"];
+const ROLES: [&str; 3] = ["config-service", GATEWAY, "http-service"];
+
+/// The role that has something to do before it.
+const GATEWAY: &str = "gateway";
 
 /// What prints a role's settings.
 const CONFIG: &str = "config";
@@ -29,8 +33,28 @@ pub(crate) fn command() -> clap::Command {
     let about = "Print the effective values and where each comes from, secrets masked";
     ROLES.into_iter().fold(Cli::command(), |cli, role| {
         let config = clap::Command::new(CONFIG).about(about);
-        cli.mut_subcommand(role, |role| with_aliases(role).subcommand(config).subcommand_negates_reqs(true))
+        cli.mut_subcommand(role, |role| {
+            let role = with_aliases(role).subcommand(config).subcommand_negates_reqs(true);
+            if role.get_name() == GATEWAY { with_tasks(role) } else { role }
+        })
     })
+}
+
+/// Returns what is to be done before a gateway, when that is asked for, and whether it ends with its supervisor.
+///
+/// # Errors
+/// When its flags are not right.
+pub(crate) fn asked_for_task(matches: &ArgMatches) -> Result<Option<(Task, bool)>, clap::Error> {
+    let Some(gateway) = matches.subcommand_matches(GATEWAY) else { return Ok(None) };
+    let with_parent = matches.get_flag("exit_with_parent");
+    Ok(asked(gateway)?.map(|task| (task, with_parent)))
+}
+
+/// Does what comes before a gateway, on this very thread: Litestream is to end with the thread that has started this process.
+pub(crate) fn before_gateway(task: Task, with_parent: bool) -> Result<(), Failure> {
+    init_logs(task.log()).map_err(Failure::error)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::error)?;
+    runtime.block_on(task.run(with_parent)).map_err(|why| Failure::error(format!("{why:#}")))
 }
 
 /// Returns the role whose settings are to be printed and what is known of them; `None` when something else is asked.
@@ -65,7 +89,10 @@ where
     let done = runtime.block_on(async {
         let shutdown = on_signals(with_parent).map_err(Failure::error)?;
         tokio::select! {
-            done = role(shutdown.clone()) => done.map_err(|why| Failure::error(format!("{why:#}"))),
+            done = role(shutdown.clone()) => done.map_err(|why| {
+                let again = why.downcast_ref::<MustPrepare>().is_some();
+                Failure::new(if again { Code::Again } else { Code::Error }, format!("{why:#}"))
+            }),
             () = overdue(shutdown), if with_parent => Err(Failure::error("did not stop in time after its supervisor")),
         }
     });

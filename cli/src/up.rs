@@ -9,6 +9,7 @@ mod lock;
 mod mourner;
 mod ports;
 mod ready;
+mod replicas;
 mod restart;
 mod screen;
 mod settings;
@@ -25,6 +26,7 @@ use fleet::Fleet;
 use handler::HandlerArgs;
 use mourner::Mourner;
 use ports::{PortArgs, Ports};
+use replicas::{ReplicaArgs, Replicas};
 use settings::{Passed, SecretArgs};
 use shared::{
     shutdown::{Shutdown, on_signals},
@@ -69,6 +71,9 @@ pub(crate) struct Args {
     /// Whose handler.
     #[command(flatten)]
     handler: HandlerArgs,
+    /// The replicas.
+    #[command(flatten)]
+    replicas: ReplicaArgs,
     /// The children's logs.
     #[command(flatten)]
     log: LogArgs,
@@ -106,6 +111,7 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let before = home.cluster()?;
     same_store(before.as_ref(), args, home)?;
     let crashed = before.is_some_and(|cluster| cluster.running);
+    let replicas = args.replicas.settle(home).await?;
     let Some(ports) = free_ports(args, crashed, &shutdown).await? else { return Ok(()) };
     let cluster = record(args, &ports, &passed);
     home.record(&cluster)?;
@@ -119,7 +125,7 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let program = std::env::current_exe().map_err(|why| Failure::error(format!("cannot find this binary: {why}")))?;
     let hopeless = if crashed { 6 } else { 3 };
     let ground = Ground { program, notices, ever_ready, hopeless, grace: args.grace };
-    let mut fleet = Fleet::start(&fleet::specs(args, home, &ports, &passed)?, &ground);
+    let mut fleet = Fleet::start(&fleet::specs(args, home, &ports, &passed, &replicas)?, &ground);
 
     let mourner = Mourner::new(home, cluster.config_url.clone(), settings::service_token(&passed)?);
     let mut done = tokio::select! {
@@ -130,7 +136,7 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     if done.is_ok() && !shutdown.is_cancelled() {
         ready.send_replace(true);
         done = tokio::select! {
-            done = serve(args, home, &cluster, &made, &shutdown) => done,
+            done = serve(args, home, &cluster, &replicas, &made, &shutdown) => done,
             failure = fleet::lost(&mut deaths, home, &mourner, away) => Err(failure),
         };
     }
@@ -152,14 +158,21 @@ async fn started(cluster: &Cluster, limit: Duration, home: &Home) -> Result<(), 
 }
 
 /// What happens while everything is ready: the check, or the screen and a wait for a signal.
-async fn serve(args: &Args, home: &Home, cluster: &Cluster, made: &Made, shutdown: &Shutdown) -> Result<(), Failure> {
+async fn serve(
+    args: &Args,
+    home: &Home,
+    cluster: &Cluster,
+    replicas: &Replicas,
+    made: &Made,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
     if args.check {
         return tokio::select! {
             done = check::run(cluster, made) => done,
             () = shutdown.cancelled() => interrupted(args),
         };
     }
-    output::print(&screen::screen(cluster, home, &screen::Invocation::of_this_process()))?;
+    output::print(&screen::screen(cluster, home, replicas, &screen::Invocation::of_this_process()))?;
     shutdown.cancelled().await;
     Ok(())
 }

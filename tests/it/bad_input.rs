@@ -306,7 +306,7 @@ async fn roles_wait_for_a_config_service_that_is_down_and_say_so() {
 async fn a_role_without_the_services_token_says_what_to_set_and_does_not_start() {
     for (role, settings) in [
         ("config-service", vec![("BERTH_CONFIG_STORE", "sqlite:nowhere/config.db")]),
-        ("gateway", vec![("BERTH_POD", "gateway-0"), ("BERTH_GATEWAY_DATA", "nowhere")]),
+        ("gateway", vec![("BERTH_POD", "gateway-0"), ("BERTH_GATEWAY_DATA", "nowhere"), ("BERTH_REPLICATION", "off")]),
         ("http-service", vec![]),
     ] {
         let mut command = berth_tests::process::command();

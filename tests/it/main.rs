@@ -3,6 +3,7 @@
 mod admin_api;
 mod bad_input;
 mod bench;
+mod boot;
 mod cli;
 mod dead_letters;
 mod disk;

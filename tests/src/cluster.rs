@@ -4,6 +4,7 @@
 
 use crate::{
     client::{Client, Reply},
+    litestream,
     postgres::Postgres,
     role::{Program, Recipe, Role},
     senders::{Delivery, Keys, telegram},
@@ -193,7 +194,8 @@ impl Cluster {
     /// Starts them with another program in front: it is given the `berth` binary and its arguments, and must become it.
     pub fn launch_rest_as(&mut self, wrapper: Option<&'static [&'static str]>) {
         for n in 0..self.setup.gateways {
-            let recipe = Recipe { wrapper, ..self.gateway_recipe(&format!("gateway-{n}")) };
+            let recipe = self.gateway_recipe(&format!("gateway-{n}"));
+            let recipe = Recipe { wrapper: wrapper.or(recipe.wrapper), ..recipe };
             let gateway = Role::start(recipe);
             self.gateways.push(gateway);
         }
@@ -218,12 +220,19 @@ impl Cluster {
             ("BERTH_POD".to_owned(), pod.to_owned()),
             ("BERTH_GATEWAY_DATA".to_owned(), self.pod_folder(pod).display().to_string()),
         ]);
+        // A story that is about replicas says where they are; its gateways are prepared as they start.
+        let is_replicated = settings.iter().any(|(name, _)| name == "BERTH_REPLICA");
+        settings.push(if is_replicated {
+            ("BERTH_LITESTREAM".to_owned(), litestream::program().display().to_string())
+        } else {
+            ("BERTH_REPLICATION".to_owned(), "off".to_owned())
+        });
         Recipe {
             name: pod.to_owned(),
             role: "gateway",
             listen: "BERTH_GATEWAY_LISTEN",
             settings,
-            wrapper: None,
+            wrapper: is_replicated.then_some(litestream::PREPARED),
             program: self.setup.bot,
         }
     }

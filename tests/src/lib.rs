@@ -11,6 +11,7 @@ pub mod cut_proxy;
 pub mod double;
 pub mod fixtures;
 pub mod handler_double;
+pub mod litestream;
 pub mod pod_data;
 pub mod postgres;
 pub mod process;

@@ -42,6 +42,19 @@ pub(super) struct Spec {
     pub(super) hidden: Vec<String>,
     /// Where its output goes.
     pub(super) log: PathBuf,
+    /// What has to succeed before each of its lives.
+    pub(super) before: Option<Before>,
+    /// It is not started before this is true.
+    pub(super) after: Option<watch::Receiver<bool>>,
+}
+
+/// What is run before each life of a child, with the same environment and log.
+#[derive(Debug, Clone)]
+pub(super) struct Before {
+    /// Its command line.
+    pub(super) args: Vec<OsString>,
+    /// Told when it has succeeded for the first time.
+    pub(super) done: watch::Sender<bool>,
 }
 
 /// What all children have in common.
@@ -109,13 +122,20 @@ impl Child {
     }
 }
 
-async fn keep(spec: Spec, ground: Ground, stop: Shutdown) -> Ended {
+async fn keep(mut spec: Spec, ground: Ground, stop: Shutdown) -> Ended {
     let mut restarts = Restarts::new(ground.hopeless);
+    if let Some(after) = &mut spec.after {
+        tokio::select! {
+            Ok(_) = after.wait_for(|is_done| *is_done) => {}
+            () = stop.cancelled() => return Ended::InOrder,
+        }
+    }
     loop {
         let (born, from) = (Instant::now(), set_aside(&spec.log));
         let (how, killed) = match run(&spec, &ground, &stop).await {
             Ok(Life::Ended(ended)) => return ended,
             Ok(Life::Died(status)) => (describe(status), status.signal().is_some()),
+            Ok(Life::Unprepared(status)) => (format!("could not be prepared: that {}", describe(status)), false),
             Err(why) => (format!("could not be started: {why}"), false),
         };
         let next = restarts.died(born.elapsed(), *ground.ever_ready.borrow(), killed);
@@ -131,12 +151,24 @@ async fn keep(spec: Spec, ground: Ground, stop: Shutdown) -> Ended {
 }
 
 enum Life {
+    Unprepared(ExitStatus),
     Died(ExitStatus),
     Ended(Ended),
 }
 
 async fn run(spec: &Spec, ground: &Ground, stop: &Shutdown) -> io::Result<Life> {
-    let (mut process, lifeline) = spawn(spec, &ground.program)?;
+    if let Some(before) = &spec.before {
+        match live(spec, &before.args, ground, stop).await? {
+            Life::Died(status) if status.success() => drop(before.done.send_replace(true)),
+            Life::Died(status) => return Ok(Life::Unprepared(status)),
+            ended => return Ok(ended),
+        }
+    }
+    live(spec, &spec.args, ground, stop).await
+}
+
+async fn live(spec: &Spec, args: &[OsString], ground: &Ground, stop: &Shutdown) -> io::Result<Life> {
+    let (mut process, lifeline) = spawn(spec, args, &ground.program)?;
     let life = tokio::select! {
         status = process.wait() => Life::Died(status?),
         () = stop.cancelled() => Life::Ended(end(&mut process, ground.grace).await?),
@@ -147,10 +179,10 @@ async fn run(spec: &Spec, ground: &Ground, stop: &Shutdown) -> io::Result<Life> 
 
 /// Starts the process in a group of its own, so that Ctrl-C reaches only the supervisor. The child watches the other end
 /// of the returned pipe, which the kernel closes however the supervisor ends.
-fn spawn(spec: &Spec, program: &Path) -> io::Result<(Process, Option<ChildStdin>)> {
+fn spawn(spec: &Spec, args: &[OsString], program: &Path) -> io::Result<(Process, Option<ChildStdin>)> {
     let log = open_log(&spec.log)?;
     let mut command = std::process::Command::new(program);
-    command.args(&spec.args).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    command.args(args).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).process_group(0);
     for name in &spec.hidden {
         command.env_remove(name);
     }

@@ -2,17 +2,21 @@
 
 use super::{
     Args,
-    child::{Child, Death, Ended, Ground, Spec},
+    child::{Before, Child, Death, Ended, Ground, Spec},
     handler,
     mourner::Mourner,
     ports::Ports,
+    replicas::Replicas,
     restart::Next,
     settings::{self, ADMIN_TOKENS, Passed, SERVICE_TOKENS},
 };
 use crate::{exit::Failure, home::Home};
 use clap::ValueEnum;
 use std::{ffi::OsString, fs, time::Duration};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 /// The children in groups; the first group started is the last one stopped.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ impl Fleet {
         Self(groups.iter().map(|group| group.iter().map(start).collect()).collect())
     }
 
-    /// Stops http-service first, so that nothing new comes in, then the gateways, then config-service.
+    /// Stops http-service first, so that nothing new comes in, then the gateways, what copies their databases, and config-service.
     pub(super) async fn stop(&mut self) {
         while let Some(group) = self.0.pop() {
             let names: Vec<_> = group.iter().map(|child| child.name.as_str()).collect();
@@ -78,11 +82,17 @@ pub(super) async fn lost(
     std::future::pending().await
 }
 
-/// Returns what to run, group by group: config-service, the gateways, http-service.
+/// Returns what to run, group by group: config-service, the Litestreams, the gateways, http-service.
 ///
 /// # Errors
 /// When a child's folder cannot be made.
-pub(super) fn specs(args: &Args, home: &Home, ports: &Ports, passed: &[Passed]) -> Result<Vec<Vec<Spec>>, Failure> {
+pub(super) fn specs(
+    args: &Args,
+    home: &Home,
+    ports: &Ports,
+    passed: &[Passed],
+    replicas: &Replicas,
+) -> Result<Vec<Vec<Spec>>, Failure> {
     let loopback = |port: u16| format!("127.0.0.1:{port}");
     let config_url = format!("http://{}", loopback(ports.config));
     let folder = |name: &str| {
@@ -99,10 +109,10 @@ pub(super) fn specs(args: &Args, home: &Home, ports: &Ports, passed: &[Passed]) 
     let flags = vec!["--listen".into(), loopback(ports.config).into(), "--open-reads".into()];
     let mut env = pick(passed, |name| matches!(name, SERVICE_TOKENS | ADMIN_TOKENS));
     env.push(("BERTH_CONFIG_STORE", store));
-    let config = spec(args, home, "config-service", "config-service", flags, env);
+    let config = spec(args, home, "config-service", &["config-service"], flags, env);
 
     let handler_token = args.handler.token()?;
-    let mut gateways = Vec::new();
+    let (mut gateways, mut litestreams) = (Vec::new(), Vec::new());
     for (port, n) in ports.gateways.iter().zip(0_u16..) {
         let name = format!("gateway-{n}");
         let mut flags: Vec<OsString> = vec![
@@ -118,9 +128,19 @@ pub(super) fn specs(args: &Args, home: &Home, ports: &Ports, passed: &[Passed]) 
             folder(&name)?.into(),
         ];
         flags.extend(args.handler.flags());
+        flags.extend(replicas.flags());
         let mut env = pick(passed, |name| name == SERVICE_TOKENS);
         env.extend(handler_token.iter().map(|token| (handler::TOKEN, token.clone())));
-        gateways.push(spec(args, home, &name, "gateway", flags, env));
+        let mut gateway = spec(args, home, &name, &["gateway"], flags.clone(), env.clone());
+        if replicas.are_kept() {
+            // Whoever starts this has reaped the process before, or was told of its end by the ports that it held.
+            let (done, prepared) = watch::channel(false);
+            let before = spec(args, home, &name, &["gateway", "prepare", "--reaped"], flags.clone(), Vec::new());
+            gateway.before = Some(Before { args: before.args, done });
+            let beside = spec(args, home, &format!("litestream-{n}"), &["gateway", "replicate"], flags, env);
+            litestreams.push(Spec { after: Some(prepared), ..beside });
+        }
+        gateways.push(gateway);
     }
 
     // What a new http-service goes by while config-service is away.
@@ -138,8 +158,10 @@ pub(super) fn specs(args: &Args, home: &Home, ports: &Ports, passed: &[Passed]) 
     if let Some(targets) = args.secrets.standard_targets() {
         flags.extend(["--standard-targets".into(), targets.into()]);
     }
-    let http = spec(args, home, "http-service", "http-service", flags, pick(passed, |name| name != ADMIN_TOKENS));
-    Ok(vec![vec![config], gateways, vec![http]])
+    let http = spec(args, home, "http-service", &["http-service"], flags, pick(passed, |name| name != ADMIN_TOKENS));
+    // A gateway ends before its Litestream, which uploads what it has committed last.
+    let groups = [vec![config], litestreams, gateways, vec![http]];
+    Ok(groups.into_iter().filter(|group| !group.is_empty()).collect())
 }
 
 fn pick(passed: &[Passed], wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
@@ -150,12 +172,13 @@ fn spec(
     args: &Args,
     home: &Home,
     name: &str,
-    role: &str,
+    role: &[&str],
     flags: Vec<OsString>,
     env: Vec<(&'static str, String)>,
 ) -> Spec {
     let format = args.log.log_format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-    let mut line: Vec<OsString> = vec![role.into(), "--exit-with-parent".into()];
+    let mut line: Vec<OsString> = role.iter().map(Into::into).collect();
+    line.push("--exit-with-parent".into());
     line.extend(["--log".into(), args.log.log.clone().into(), "--log-format".into(), format.into()]);
     line.extend(flags);
     // A child sees only the secrets it needs, and never a value and a file for the same one.
@@ -165,7 +188,7 @@ fn spec(
         .flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")])
         .collect();
     hidden.push("BERTH_CONFIG_STORE".to_owned());
-    Spec { name: name.to_owned(), args: line, env, hidden, log: home.log(name) }
+    Spec { name: name.to_owned(), args: line, env, hidden, log: home.log(name), before: None, after: None }
 }
 
 #[cfg(test)]

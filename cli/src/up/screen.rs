@@ -1,6 +1,7 @@
 //! The one screen `up` prints when everything is ready: where things are and what to try next. Every line to try works
 //! when it is pasted where `up` was started.
 
+use super::replicas::Replicas;
 use crate::{
     home::{Cluster, Home},
     secrets::DEMO,
@@ -32,7 +33,7 @@ const FIRST: [(&str, &str, &str); 5] = [
 ];
 
 /// Returns the screen.
-pub(super) fn screen(cluster: &Cluster, home: &Home, invocation: &Invocation) -> String {
+pub(super) fn screen(cluster: &Cluster, home: &Home, replicas: &Replicas, invocation: &Invocation) -> String {
     let Cluster { http_url, config_url, gateways, .. } = cluster;
     let whole = std::fs::canonicalize(home.path()).unwrap_or_else(|_| home.path().to_owned());
     let pods: Vec<_> = gateways.iter().map(|gateway| format!("{} {}", gateway.pod, gateway.url)).collect();
@@ -51,6 +52,7 @@ berth is up: config-service, {count} gateway{s}, http-service
   admin API  {config_url}/v1/targets   reads are open; writes take the token in the data folder
   gateways   {pods}
   data       {whole}   secrets.json, logs/, one folder per process
+  replicas   {replicas}
 
 Try in another terminal:
 
@@ -59,6 +61,7 @@ Try in another terminal:
         s = if gateways.len() == 1 { "" } else { "s" },
         pods = pods.join("\n             "),
         whole = whole.display(),
+        replicas = replicas.line(),
     );
     let mut line = |line: String| text.push_str(&format!("  {line}\n"));
     if let Some((_, send, target)) = FIRST.iter().find(|(setting, ..)| !cluster.gave(setting)) {
@@ -109,12 +112,16 @@ mod tests {
         }
     }
 
+    fn none() -> Replicas {
+        Replicas::None(String::new())
+    }
+
     #[test]
     fn lines_to_paste_name_the_folder_only_when_they_must() {
         let berth = Invocation::of("target/release/berth");
-        let text = screen(&cluster(), &Home::at(Path::new("./.berth")), &berth);
+        let text = screen(&cluster(), &Home::at(Path::new("./.berth")), &none(), &berth);
         assert!(text.contains("\n  target/release/berth send discord --guild 123 --command stats\n"), "{text}");
-        let text = screen(&cluster(), &Home::at(Path::new("/tmp/my data")), &Invocation::of("berth"));
+        let text = screen(&cluster(), &Home::at(Path::new("/tmp/my data")), &none(), &Invocation::of("berth"));
         assert!(text.contains("\n  berth target where discord:guild:123 --data '/tmp/my data'\n"), "{text}");
         assert!(text.contains("1 gateway,"), "{text}");
         assert_eq!(quoted("it's"), r"'it'\''s'");
@@ -123,7 +130,12 @@ mod tests {
     #[test]
     fn what_cannot_be_played_is_not_proposed() {
         let given = ["BERTH_DISCORD_PUBLIC_KEY", "BERTH_TELEGRAM_SECRETS"].map(str::to_owned).to_vec();
-        let text = screen(&Cluster { given, ..cluster() }, &Home::at(Path::new("./.berth")), &Invocation::of("berth"));
+        let text = screen(
+            &Cluster { given, ..cluster() },
+            &Home::at(Path::new("./.berth")),
+            &none(),
+            &Invocation::of("berth"),
+        );
         assert!(!text.contains("send discord") && !text.contains("telegram/demo"), "{text}");
         assert!(text.contains("\n  berth send slack --team T123 --command stats\n"), "{text}");
     }

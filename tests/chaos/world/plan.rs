@@ -99,6 +99,7 @@ impl Settings {
             ("BERTH_CONFIG_URL", self.control_plane(configs)),
             ("BERTH_OUTBOX_HOSTS", self.outside.clone()),
             ("BERTH_OUTBOX_PRIVATE", "true".to_owned()),
+            ("BERTH_REPLICATION", "off".to_owned()),
             ("BERTH_OWNERSHIP_LOG", text(&self.folder.join(format!("{}.owned", place.name())))),
         ];
         self.recipe(vec![text(&self.bot)], GATEWAY, self.preload.clone(), &settings, &self.extra)

@@ -7,6 +7,8 @@ fn shell(script: &str, dir: &Path) -> Spec {
         env: vec![("GREETING", "hello".into())],
         hidden: vec!["PATH".into()],
         log: dir.join("child.log"),
+        before: None,
+        after: None,
     }
 }
 

@@ -10,6 +10,10 @@ fn parsed(line: &[&str]) -> Box<Args> {
     }
 }
 
+fn none() -> Replicas {
+    Replicas::None(String::new())
+}
+
 #[test]
 fn no_secret_is_on_a_command_line_and_no_child_gets_more_than_it_needs() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -26,7 +30,7 @@ fn no_secret_is_on_a_command_line_and_no_child_gets_more_than_it_needs() {
     ]);
     let passed = args.secrets.settle(&made, false).expect("settled");
     let ports = Ports { http: 1, config: 2, gateways: vec![3, 4, 5] };
-    let groups = specs(&args, &Home::at(dir.path()), &ports, &passed).expect("specified");
+    let groups = specs(&args, &Home::at(dir.path()), &ports, &passed, &none()).expect("specified");
     assert_eq!(
         groups.iter().map(|group| group.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>()).collect::<Vec<_>>(),
         [vec!["config-service"], vec!["gateway-0", "gateway-1", "gateway-2"], vec!["http-service"]]
@@ -68,7 +72,8 @@ fn every_childs_command_line_is_one_the_binary_takes() {
     ]);
     let passed = args.secrets.settle(&Made::fresh().expect("made"), false).expect("settled");
     let ports = Ports { http: 1, config: 2, gateways: vec![3] };
-    for spec in specs(&args, &Home::at(dir.path()), &ports, &passed).expect("specified").into_iter().flatten() {
+    for spec in specs(&args, &Home::at(dir.path()), &ports, &passed, &none()).expect("specified").into_iter().flatten()
+    {
         let mut line: Vec<OsString> = vec!["berth".into()];
         line.extend(spec.args.iter().cloned());
         if spec.name == "config-service" {
@@ -77,5 +82,39 @@ fn every_childs_command_line_is_one_the_binary_takes() {
         }
         let cli = args::Cli::try_parse_from(line).unwrap_or_else(|why| panic!("{}: {why}", spec.name));
         assert!(cli.exit_with_parent, "{}", spec.name);
+    }
+}
+
+#[test]
+fn a_litestream_follows_the_preparation_of_its_gateway_and_ends_after_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (args, made) = (parsed(&["--pods", "2"]), Made::fresh().expect("made"));
+    let passed = args.secrets.settle(&made, false).expect("settled");
+    let ports = Ports { http: 1, config: 2, gateways: vec![3, 4] };
+    let replicas = Replicas::Kept {
+        litestream: "/usr/bin/litestream".into(),
+        base: "file:///data/replica".parse().expect("valid"),
+    };
+    let groups = specs(&args, &Home::at(dir.path()), &ports, &passed, &replicas).expect("specified");
+    let names: Vec<Vec<_>> = groups.iter().map(|group| group.iter().map(|spec| spec.name.as_str()).collect()).collect();
+    assert_eq!(
+        names,
+        [
+            vec!["config-service"],
+            vec!["litestream-0", "litestream-1"],
+            vec!["gateway-0", "gateway-1"],
+            vec!["http-service"]
+        ]
+    );
+    for (litestream, gateway) in groups[1].iter().zip(&groups[2]) {
+        let (before, after) = (gateway.before.as_ref().expect("prepared"), litestream.after.as_ref().expect("waits"));
+        assert!(!*after.borrow());
+        before.done.send_replace(true);
+        assert!(*after.borrow(), "each waits for its own");
+        for line in [&gateway.args, &before.args, &litestream.args] {
+            let parsed = crate::roles::command().try_get_matches_from([&["berth".into()], line.as_slice()].concat());
+            parsed.unwrap_or_else(|why| panic!("{line:?}: {why}"));
+            assert!(line.iter().any(|word| word == "file:///data/replica"), "{line:?}");
+        }
     }
 }
