@@ -28,7 +28,7 @@ use crate::{
     schema::Tables,
     store::{
         KeptRow, Reader, Remembered, SqlLimits, Store, StoreError,
-        checkpoint::Checkpointer,
+        checkpoint::{Checkpointer, StandBy},
         transfer::{Importer, Snapshots},
     },
 };
@@ -160,7 +160,7 @@ impl Engine {
         let (folder, clock) = (options.data.clone(), Arc::clone(ownership.clock()));
         let limits = sql_limits(options);
         let about = bot.clone();
-        let stand_by = replication.is_on().then_some(options.replication.replication_wal);
+        let stand_by = replication.gone().map(|gone| StandBy { from: options.replication.replication_wal, gone });
         let tables = Tables::load(options, bot.own_tables()).map_err(StoreError::from)?;
         let opened = tokio::task::spawn_blocking(move || {
             let store = Store::open(&folder, clock, &tables, limits)?;

@@ -33,7 +33,7 @@ use shared::{
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -110,6 +110,8 @@ struct Inner {
     waits: Waits,
     /// Something was committed, or is asked for.
     news: Notify,
+    /// Whether nobody listens on Litestream's socket.
+    gone: Arc<AtomicBool>,
     /// Where the replica is, below the base of all.
     lineage: OnceLock<String>,
     status: watch::Sender<Status>,
@@ -133,6 +135,7 @@ impl Replication {
             flush: AtomicU64::new(0),
             waits: Waits::default(),
             news: Notify::new(),
+            gone: Arc::default(),
             lineage: OnceLock::new(),
             status: watch::Sender::new(status),
             sealed: Shutdown::new(),
@@ -142,6 +145,11 @@ impl Replication {
     /// Returns whether the pod has a replica.
     pub(crate) const fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Returns what says whether Litestream is gone; none without a replica.
+    pub(crate) fn gone(&self) -> Option<Arc<AtomicBool>> {
+        Some(Arc::clone(&self.0.as_ref()?.gone))
     }
 
     /// Returns where the replica is, below the base of all replicas, once that is known.

@@ -198,7 +198,7 @@ impl Writer {
                 }
             }
             Stage::Files { until, answer: None } => {
-                let scrub = Scrub { compact_up_to: self.settings.erase_compact, truncate: !self.replication.is_on() };
+                let scrub = Scrub { compact_up_to: self.settings.erase_compact, empty: !self.replication.is_on() };
                 erasing.next = now.after(LOOK);
                 erasing.stage = Stage::Files { until: *until, answer: self.checkpoints.scrub(scrub) };
             }

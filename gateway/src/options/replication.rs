@@ -37,7 +37,7 @@ pub struct ReplicationArgs {
     /// How long one upload may take before it counts as failed
     #[arg(long, env = "BERTH_REPLICATION_TIMEOUT", default_value = "15s", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
     pub replication_timeout: Duration,
-    /// Size of the WAL at which the pod moves it into the database itself: Litestream does that, unless it is gone
+    /// Size of the WAL at which the pod moves it into the database itself when Litestream, which does that, is gone
     #[arg(long, env = "BERTH_REPLICATION_WAL", default_value_t = 128 << 20, value_name = "BYTES", help_heading = "Replication")]
     pub replication_wal: u64,
 }

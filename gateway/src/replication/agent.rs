@@ -33,6 +33,11 @@ pub(crate) trait Replica: fmt::Debug + Send + Sync + 'static {
     fn lineage(&self) -> Option<String> {
         None
     }
+
+    /// Returns whether whoever uploads was not there when it was asked last.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 /// What the agent works with.
@@ -93,6 +98,7 @@ impl Agent {
             self.parts.meters.failed(why);
             tracing::debug!(error = %why, "the replica was not reached");
         }
+        self.inner.gone.store(self.parts.replica.is_gone(), Ordering::Relaxed);
         let flushes = self.inner.flush.load(Ordering::Acquire);
         let mut outputs = Vec::new();
         // What is committed is known before an upload begins: it covers that.

@@ -8,7 +8,12 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tokio::net::UnixStream;
 
 /// The largest answer that is read.
@@ -34,6 +39,7 @@ pub(crate) struct ControlSocket<S> {
     database: PathBuf,
     timeout: Duration,
     seals: S,
+    gone: AtomicBool,
 }
 
 impl<S: Seals> ControlSocket<S> {
@@ -41,13 +47,14 @@ impl<S: Seals> ControlSocket<S> {
     pub(crate) fn new(socket: PathBuf, database: PathBuf, timeout: Duration, seals: S) -> Self {
         // Litestream knows it by the name in its configuration, which is the whole path.
         let database = std::path::absolute(&database).unwrap_or(database);
-        Self { socket, database, timeout, seals }
+        Self { socket, database, timeout, seals, gone: AtomicBool::new(false) }
     }
 
     async fn ask(&self) -> Result<(), String> {
         let asked = json!({"path": self.database, "wait": true, "timeout": self.timeout.as_secs().max(1)});
-        let stream = UnixStream::connect(&self.socket)
-            .await
+        let connected = UnixStream::connect(&self.socket).await;
+        self.gone.store(connected.is_err(), Ordering::Relaxed);
+        let stream = connected
             .map_err(|why| format!("Litestream does not listen on {}: {why}; is it running?", self.socket.display()))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|why| format!("Litestream's socket: {why}"))?;
@@ -95,6 +102,10 @@ impl<S: Seals> Replica for ControlSocket<S> {
 
     fn lineage(&self) -> Option<String> {
         self.seals.lineage()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 }
 

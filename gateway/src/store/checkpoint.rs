@@ -9,7 +9,11 @@ use super::{FILE, StoreError, WAL_KEPT};
 use rusqlite::Connection;
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::JoinHandle,
 };
 
@@ -26,6 +30,8 @@ const SCRUB_PATIENCE_MS: u32 = 2_000;
 enum Work {
     /// Move what can be moved without waiting for anybody.
     Passive,
+    /// Move everything and empty the WAL: the only way that a Litestream which comes back notices.
+    TakeOver,
     /// Leave nothing of deleted rows in the files.
     Scrub(Scrub, SyncSender<Scrubbed>),
 }
@@ -35,8 +41,8 @@ enum Work {
 pub(crate) struct Scrub {
     /// A database of at most so many bytes is written anew, without the unused parts of its pages.
     pub(crate) compact_up_to: u64,
-    /// Whether the WAL is emptied: not where Litestream reads it, which waits for nobody and is not waited for.
-    pub(crate) truncate: bool,
+    /// Whether the WAL is moved and emptied: never beside Litestream.
+    pub(crate) empty: bool,
 }
 
 /// What a scrub has reached.
@@ -46,6 +52,20 @@ pub(crate) struct Scrubbed {
     pub(crate) compacted: bool,
     /// The WAL is empty. False while somebody reads an older state of the database.
     pub(crate) truncated: bool,
+}
+
+/// Litestream moves the WAL; this pod only when that is gone.
+///
+/// A WAL that another process has moved, and that has then started over in front of old frames, is taken by Litestream 0.5.17 for one
+/// that it has moved itself: what it had not read of it is missing in the replica from then on, and a restore fails its check. So
+/// beside Litestream nothing is ever moved, and without it the WAL is emptied in the same step: a Litestream that then comes back
+/// finds none of the frames it knows, and begins with a whole copy.
+#[derive(Debug, Clone)]
+pub(crate) struct StandBy {
+    /// The size at which the pod takes over.
+    pub(crate) from: u64,
+    /// Whether nobody listens on Litestream's socket.
+    pub(crate) gone: Arc<AtomicBool>,
 }
 
 /// The checkpointer's handle, owned by the writer.
@@ -58,8 +78,7 @@ pub(crate) struct Checkpointer {
     running: bool,
     /// The WAL's size at which checkpoints begin.
     from: u64,
-    /// Another process moves the WAL; this one only when that has grown larger than it lets it.
-    stands_by: bool,
+    stand_by: Option<StandBy>,
     /// The WAL's size at which the next checkpoint begins.
     nudge_at: u64,
     /// The WAL's size at which the writer waits for one.
@@ -67,9 +86,9 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread on the database in `folder`. With `stand_by`, Litestream moves the WAL, and this thread only one that
-    /// has grown larger than that: then Litestream is gone (LITESTREAM.md, Traps 7).
-    pub(crate) fn start(folder: &Path, stand_by: Option<u64>) -> Result<Self, StoreError> {
+    /// Starts the thread on the database in `folder`. With `stand_by`, Litestream moves the WAL as long as it is there
+    /// (LITESTREAM.md, Traps 7).
+    pub(crate) fn start(folder: &Path, stand_by: Option<StandBy>) -> Result<Self, StoreError> {
         let file = folder.join(FILE);
         let conn = Connection::open(&file)?;
         conn.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL;")?;
@@ -77,12 +96,14 @@ impl Checkpointer {
         let (nudge, nudged) = sync_channel::<Work>(1);
         let (done, through) = sync_channel::<()>(1);
         let main = file.clone();
+        let alone = stand_by.is_none();
         let thread = std::thread::Builder::new()
             .name("berth-checkpoint".to_owned())
             .spawn(move || {
                 while let Ok(work) = nudged.recv() {
                     match work {
                         Work::Passive => tell(checkpoint(&conn)),
+                        Work::TakeOver => tell(take_over(&conn)),
                         Work::Scrub(scrub, scrubbed) => {
                             // Whoever asked may be gone.
                             let _ = scrubbed.send(scrub_files(&conn, scrub, &main));
@@ -92,13 +113,13 @@ impl Checkpointer {
                         return;
                     }
                 }
-                if stand_by.is_none() {
+                if alone {
                     tell(checkpoint(&conn));
                 }
             })
             .map_err(|source| StoreError::File { path: file, source })?;
         let wal = folder.join(format!("{FILE}-wal"));
-        let from = stand_by.unwrap_or(WAL_KEPT).max(WAL_KEPT);
+        let from = stand_by.as_ref().map_or(WAL_KEPT, |stand_by| stand_by.from.max(WAL_KEPT));
         Ok(Self {
             wal,
             nudge: Some(nudge),
@@ -106,7 +127,7 @@ impl Checkpointer {
             thread: Some(thread),
             running: false,
             from,
-            stands_by: stand_by.is_some(),
+            stand_by,
             nudge_at: from,
             pause_at: from + WAL_PAUSE,
         })
@@ -118,31 +139,38 @@ impl Checkpointer {
             self.running = false;
         }
         let size = self.size();
-        if size <= self.from {
+        if let Some(stand_by) = &self.stand_by {
+            if size > self.nudge_at && stand_by.gone.load(Ordering::Relaxed) {
+                tracing::warn!(
+                    bytes = size,
+                    "the WAL is larger than --replication-wal and Litestream is gone, emptying it"
+                );
+                // Nothing is committed between the move and the cut.
+                self.wait_for(Work::TakeOver);
+                // A reader may hold it back; then trying again at every commit would help nobody.
+                self.nudge_at = self.size() + self.from;
+            } else if size <= self.from {
+                self.nudge_at = self.from;
+            }
+        } else if size <= self.from {
             // It has started over.
             (self.nudge_at, self.pause_at) = (self.from, self.from + WAL_PAUSE);
         } else if size > self.pause_at {
-            self.wait_for_one();
+            self.wait_for(Work::Passive);
             // A reader may hold the WAL back; then waiting again at every commit would help nobody.
             self.pause_at = size + WAL_PAUSE / 2;
         } else if size > self.nudge_at && !self.running {
-            if self.stands_by && self.nudge_at == self.from {
-                tracing::warn!(
-                    bytes = size,
-                    "the WAL is larger than --replication-wal, Litestream does not move it; this pod does now"
-                );
-            }
             self.nudge();
             self.nudge_at = size + WAL_KEPT;
         }
     }
 
     /// Waits until a checkpoint is through that began after the last commit.
-    fn wait_for_one(&mut self) {
+    fn wait_for(&mut self, work: Work) {
         if self.running && self.through.recv().is_err() {
             return;
         }
-        self.nudge();
+        self.running = self.ask(work);
         if self.running && self.through.recv().is_ok() {
             self.running = false;
         }
@@ -191,6 +219,17 @@ fn checkpoint(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Moves and empties the WAL in one step.
+fn take_over(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute_batch(&format!("PRAGMA busy_timeout = {SCRUB_PATIENCE_MS}"))?;
+    let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    conn.execute_batch(&format!("PRAGMA busy_timeout = {PATIENCE_MS}"))?;
+    if busy {
+        tracing::warn!("somebody reads an old state of the database, the WAL cannot be emptied yet");
+    }
+    Ok(())
+}
+
 fn tell(checkpointed: Result<(), StoreError>) {
     if let Err(why) = checkpointed {
         tracing::warn!(error = %why, "checkpoint failed");
@@ -207,11 +246,11 @@ fn scrub_files(conn: &Connection, scrub: Scrub, file: &Path) -> Scrubbed {
             conn.execute_batch("VACUUM")?;
             scrubbed.compacted = true;
         }
-        // What needs no lock first: the writer waits only for the rest.
-        checkpoint(conn)?;
-        if !scrub.truncate {
+        if !scrub.empty {
             return Ok(());
         }
+        // What needs no lock first: the writer waits only for the rest.
+        checkpoint(conn)?;
         let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         scrubbed.truncated = !busy;
         Ok(())

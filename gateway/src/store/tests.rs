@@ -268,7 +268,7 @@ fn nothing_of_an_erased_target_stays_in_the_files_however_its_rows_lay_among_oth
     let mut rows = std::collections::BTreeMap::new();
     while store.erase_chunk(locals[2], 500, &mut rows).expect("erased") {}
     assert_eq!((rows["journal"], rows["inbox"]), (seqs[2], seqs[2]));
-    let wanted = checkpoint::Scrub { compact_up_to: u64::MAX, truncate: true };
+    let wanted = checkpoint::Scrub { compact_up_to: u64::MAX, empty: true };
     let scrub = std::iter::repeat_with(|| {
         std::thread::yield_now();
         checkpoints.scrub(wanted)

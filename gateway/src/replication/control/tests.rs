@@ -64,7 +64,9 @@ async fn whatever_else_comes_is_no_upload_and_says_why() {
 #[tokio::test]
 async fn a_litestream_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let why = at(folder.path().join("none")).sync().await.expect_err("nobody listens");
+    let litestream = at(folder.path().join("none"));
+    let why = litestream.sync().await.expect_err("nobody listens");
+    assert!(litestream.is_gone());
     assert!(why.contains("none") && why.contains("is it running?"), "{why}");
 }
 
