@@ -17,7 +17,7 @@ use crate::reconcile::{self, Reconciler};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
     Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, ownership::OwnershipLog,
-    readiness::Readiness,
+    readiness::Readiness, recovery,
 };
 use anyhow::Context;
 use handler::{Attached, Working};
@@ -97,6 +97,19 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         meters: handoff::HandoffMeters::register(&metrics),
     };
     let handoffs = Handoffs::start(moves, engine_stop.clone());
+    if engine.replication().is_on() {
+        let parts = recovery::Parts {
+            ownership: ownership.clone(),
+            engine: engine.clone(),
+            client: Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?,
+            replica: options.replica.clone(),
+            data: options.data.clone(),
+            at_once: options.restores,
+            space: options.restore_space,
+            meters: recovery::RecoveryMeters::register(&metrics),
+        };
+        recovery::start(parts, engine_stop.clone());
+    }
     let parts = Parts {
         ownership: ownership.clone(),
         engine: engine.clone(),

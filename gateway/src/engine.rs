@@ -162,6 +162,7 @@ impl Engine {
         let about = bot.clone();
         let stand_by = replication.gone().map(|gone| StandBy { from: options.replication.replication_wal, gone });
         let tables = Tables::load(options, bot.own_tables()).map_err(StoreError::from)?;
+        let kept_tables = tables.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let store = Store::open(&folder, clock, &tables, limits)?;
             let kept = (store.incarnation()?, store.remembered()?);
@@ -235,7 +236,12 @@ impl Engine {
                 stall: options.export_stall,
                 timeout: options.export_timeout,
             },
-            transfers: moving::Transfers { plan, snapshots: Snapshots::new(options.data.clone()) },
+            transfers: moving::Transfers {
+                plan,
+                snapshots: Snapshots::new(options.data.clone()),
+                tables: kept_tables,
+                limits,
+            },
             shared,
             meters,
             notes,

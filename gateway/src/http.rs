@@ -11,6 +11,7 @@ mod listing;
 pub(crate) mod local;
 mod owned;
 mod peers;
+mod provenance;
 mod replication;
 mod state;
 mod web;
@@ -105,6 +106,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
     let tracer = app.door.engine().tracer().clone();
     let local = Router::new()
         .route("/v1/local/targets/{target}/state", get(state::get))
+        .route("/v1/local/targets/{target}/provenance", get(provenance::get))
         .route("/v1/local/targets/{target}/events", get(data::events))
         .route("/v1/local/targets/{target}/export", get(data::export))
         .route("/v1/local/targets/{target}/erase", post(data::erase))

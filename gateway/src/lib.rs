@@ -17,6 +17,7 @@ mod outbox;
 pub mod ownership;
 mod readiness;
 mod reconcile;
+mod recovery;
 pub mod replica;
 mod replication;
 mod retire;

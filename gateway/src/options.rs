@@ -227,6 +227,12 @@ pub struct Options {
     /// How long such a drill waits until what it compares is replicated
     #[arg(long, env = "BERTH_DRILL_WAIT", default_value = "5m", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
     pub drill_wait: Duration,
+    /// Most dead pods' replicas that are restored at once
+    #[arg(long, env = "BERTH_RESTORES", default_value_t = 1, value_name = "N", help_heading = "Replication")]
+    pub restores: usize,
+    /// Free space that a restore needs in the data folder, in multiples of what the replica's files have
+    #[arg(long, env = "BERTH_RESTORE_SPACE", default_value_t = 2, value_name = "N", help_heading = "Replication")]
+    pub restore_space: u64,
     /// The replica.
     #[command(flatten)]
     pub replica: ReplicaArgs,

@@ -10,7 +10,7 @@ pub use state::{Acquired, Changes};
 
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
-use shared::wire::control::Watch;
+use shared::wire::control::{Life, Watch};
 use shared::{Clock, Epoch, Mono, PodId, Revision, TargetId, Term, lease::Lease, lease::LeaseTerms, lease::Use};
 use state::{Held, State};
 use std::{
@@ -311,6 +311,7 @@ impl Ownership {
         state.start_over();
         let owned = std::mem::take(&mut state.owned);
         state.withheld.extend(owned);
+        state.restoring.clear();
     }
 
     /// Notes the cluster's generation. The log of a new one begins anew: a position in the old one says nothing about it
@@ -374,6 +375,20 @@ impl Ownership {
     /// Returns up to which revision the pod knows its assignments.
     pub fn revision(&self) -> Revision {
         self.read().revision
+    }
+
+    /// Returns how it changes up to which revision the pod knows its assignments.
+    pub(crate) fn revisions(&self) -> watch::Receiver<Revision> {
+        self.0.revision.subscribe()
+    }
+
+    /// Returns the targets of this pod's whose data it is to restore, with their epochs, and whose replica has it.
+    pub(crate) fn to_restore(&self) -> Vec<(TargetId, Epoch, Life)> {
+        let state = self.read();
+        let mut all: Vec<_> =
+            state.restoring.iter().map(|(target, (epoch, life))| (target.clone(), *epoch, life.clone())).collect();
+        all.sort();
+        all
     }
 
     /// Returns the epoch under which the pod owns `target`, lease or not.

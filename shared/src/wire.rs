@@ -8,6 +8,7 @@ pub mod drill;
 pub mod handoff;
 pub mod link;
 pub mod peers;
+pub mod provenance;
 pub mod quarantine;
 pub mod replication;
 pub mod sse;

@@ -12,6 +12,8 @@ use shared::wire::{Hello, control::PodInfo, control::Register};
 use shared::{LeaseId, Mono, Revision};
 use std::time::Duration;
 
+/// The longest name of a place for replicas, in bytes.
+const MAX_REPLICA: usize = 1_000;
 /// The longest address, zone or version a pod may register, in bytes.
 const MAX_TEXT: usize = 255;
 
@@ -108,8 +110,10 @@ fn check(register: &Register) -> Result<(), ControlError> {
     if !printable(&register.address) || register.address.parse::<http::uri::Authority>().is_err() {
         return invalid("address is host:port");
     }
-    if !register.replica.as_deref().is_none_or(printable) {
-        return invalid("replica has at most 255 printable characters");
+    // A path may have spaces, and letters of any language.
+    let name = |text: &str| text.len() <= MAX_REPLICA && !text.chars().any(char::is_control);
+    if !register.replica.as_deref().is_none_or(name) {
+        return invalid("replica has at most 1000 characters, none of them a control character");
     }
     if !printable(&register.version) || !register.zone.as_deref().is_none_or(printable) {
         return invalid("zone and version have at most 255 printable characters");

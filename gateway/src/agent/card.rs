@@ -34,6 +34,8 @@ impl Card {
             None if bound.ip().is_unspecified() => return Err(NoAddress),
             None => bound.to_string(),
         };
-        Ok(Self { address, zone: options.zone.clone(), capacity: options.capacity, replica: None })
+        let on = options.replica.is_on().then(|| options.replica.base().ok()).flatten();
+        let replica = on.map(|base| base.to_string());
+        Ok(Self { address, zone: options.zone.clone(), capacity: options.capacity, replica })
     }
 }

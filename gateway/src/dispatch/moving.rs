@@ -12,12 +12,13 @@ use crate::{
     ownership::Guard,
     store::{
         LocalId, StoreError,
-        transfer::{Changed, Importer, NotTaken, Parcel, Snapshot, Standing, Taken},
+        transfer::{Changed, Importer, Imports, NotTaken, Parcel, Snapshot, Source, Standing, Taken},
     },
 };
 use shared::{Epoch, Mono, MoveId, TargetId, lease::Use, wire::link::Outcome};
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::oneshot;
@@ -77,6 +78,10 @@ pub(crate) enum MoveCommand {
     Drop { id: MoveId, done: oneshot::Sender<()> },
     /// Take a parcel in.
     Take { id: MoveId, parcel: Box<Parcel>, done: oneshot::Sender<Result<Taken, NotTaken>> },
+    /// Say which restored copies wait; give up what had not come whole when `fresh`.
+    Restored { fresh: bool, done: oneshot::Sender<Result<Imports, StoreError>> },
+    /// Take in a parcel of what was restored from a replica.
+    TakeRestored { id: MoveId, parcel: Box<Parcel>, from: Arc<Source>, done: oneshot::Sender<Result<Taken, NotTaken>> },
     /// What came is the target's own as soon as that is acquired; then say since when, with a replica once that is in it: only
     /// then the source may drop its rows (OWNERSHIP.md, Moves).
     Settle { id: MoveId, target: TargetId, done: oneshot::Sender<Mono> },
@@ -108,6 +113,8 @@ enum Mark {
 struct Waiting {
     id: MoveId,
     parcel: Box<Parcel>,
+    /// Whose replica it is from; none of a move.
+    from: Option<Arc<Source>>,
     done: oneshot::Sender<Result<Taken, NotTaken>>,
 }
 
@@ -182,7 +189,13 @@ impl Writer {
                 self.moving.settled.retain(|_, (settled, _)| *settled != id);
                 self.moving.marks.push(Mark::DropImport(id, done));
             }
-            MoveCommand::Take { id, parcel, done } => self.moving.takes.push_back(Waiting { id, parcel, done }),
+            MoveCommand::Restored { fresh, done } => drop(done.send(self.store.restored_imports(fresh))),
+            MoveCommand::Take { id, parcel, done } => {
+                self.moving.takes.push_back(Waiting { id, parcel, from: None, done });
+            }
+            MoveCommand::TakeRestored { id, parcel, from, done } => {
+                self.moving.takes.push_back(Waiting { id, parcel, from: Some(from), done });
+            }
             MoveCommand::Settle { id, target, done } => drop(self.moving.settled.insert(target, (id, done))),
         }
     }
@@ -437,10 +450,16 @@ impl Writer {
         self.moving.importer.begin()?;
         while let Some(next) = self.moving.takes.front()
             && (taken.is_empty() || rows + next.parcel.rows() <= CHUNK)
-            && let Some(Waiting { id, parcel, done }) = self.moving.takes.pop_front()
+            && let Some(Waiting { id, parcel, from, done }) = self.moving.takes.pop_front()
         {
             rows += parcel.rows();
-            match self.moving.importer.take(id, &parcel, now_ms) {
+            let mut taken_in = self.moving.importer.take(id, &parcel, now_ms);
+            if let (Ok(Taken { whole: Some(_), .. }), Some(source)) = (&taken_in, &from)
+                && let Err(why) = self.moving.importer.note_source(id, source, now_ms)
+            {
+                taken_in = Err(why.into());
+            }
+            match taken_in {
                 Err(NotTaken::Store(why)) => {
                     // Dropped channels say that nothing was taken; it is sent again.
                     return Err(why);

@@ -57,13 +57,22 @@ impl Writer {
     /// Writes down what changed. Returns the rows of what was acquired, in order, where they may be served.
     fn remember(&self, changes: &Changes, known: Option<Known>) -> Result<Vec<Option<Taken>>, StoreError> {
         let open = |acquired: &Acquired| {
-            if let Some(id) = self.settled(&acquired.target) {
-                self.store.switch(id, &acquired.target, acquired.epoch)?;
-            } else if self.store.is_unsettled(&acquired.target)? {
+            let Acquired { target, epoch, kept } = acquired;
+            if let Some(id) = self.settled(target) {
+                self.store.switch(id, target, *epoch)?;
+            } else if let Some((id, copy)) = self.store.restored(target)? {
+                // Restored for exactly this, or not wanted: somebody has decided otherwise meanwhile.
+                if *kept == Some(copy) && self.store.switch(id, target, *epoch)? {
+                    self.store.restored_settled(id)?;
+                } else {
+                    self.store.import_leaves(id)?;
+                }
+            } else if self.store.is_unsettled(target)? {
                 return Err(StoreError::Unsettled);
             }
-            self.store.take_fence_down(&acquired.target)?;
-            let opened = self.store.open_target(&acquired.target, acquired.epoch, acquired.kept)?;
+            self.store.take_release_back(target, *kept)?;
+            self.store.take_fence_down(target)?;
+            let opened = self.store.open_target(target, *epoch, *kept)?;
             opened.map(|opened| Ok::<Taken, StoreError>((opened, self.store.volatile_take(opened.local)?))).transpose()
         };
         if changes.is_empty() && known.is_none() {

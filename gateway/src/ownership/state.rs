@@ -1,7 +1,7 @@
 //! What the pod knows of who owns what, and how a message of its assignment stream changes that. Pure: knows no lock, no
 //! clock and no database.
 
-use shared::wire::control::{Assignment, AssignmentState};
+use shared::wire::control::{Assignment, AssignmentState, DataAt, Life};
 use shared::{Epoch, PodId, Revision, TargetId, Term, lease::Lease};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -49,11 +49,13 @@ pub(super) struct Held {
 }
 
 /// A target of this pod's, in a snapshot.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Mine {
     epoch: Epoch,
     state: AssignmentState,
     kept: Option<Epoch>,
+    /// Whose replica has its data, when this pod is to restore it.
+    restoring: Option<Life>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,8 @@ pub(super) struct State {
     pub(super) moving: HashSet<TargetId>,
     /// Targets of this pod's whose data is not here: denied, and nothing is begun empty.
     pub(super) withheld: HashMap<TargetId, Epoch>,
+    /// Those of them that this pod is to restore, and from whose replica.
+    pub(super) restoring: HashMap<TargetId, (Epoch, Life)>,
     /// Targets seen under another pod, with the epoch: for honest `not-owner` answers.
     pub(super) elsewhere: HashMap<TargetId, (PodId, Epoch)>,
     pub(super) revision: Revision,
@@ -109,6 +113,10 @@ impl State {
         self.owned.retain(|target, epoch| serving(target).is_some_and(|mine| mine.epoch == *epoch));
         let withheld = fresh.iter().filter(|(_, mine)| mine.state == AssignmentState::Quarantined);
         self.withheld = withheld.map(|(target, mine)| (target.clone(), mine.epoch)).collect();
+        let restoring = fresh.iter().filter_map(|(target, mine)| {
+            mine.restoring.as_ref().map(|life| (target.clone(), (mine.epoch, life.clone())))
+        });
+        self.restoring = restoring.collect();
         Changes { acquired: acquired.into_iter().collect(), released: released.into_iter().collect() }
     }
 
@@ -131,6 +139,10 @@ impl State {
             }
             let was_ours = self.owned.remove(&target).is_some() | acquired.remove(&target).is_some();
             self.withheld.remove(&target);
+            self.restoring.remove(&target);
+            if let Some(life) = &mine.restoring {
+                self.restoring.insert(target.clone(), (mine.epoch, life.clone()));
+            }
             match (assignment.pod == *me, mine.state) {
                 (true, AssignmentState::Serving) => {
                     acquired.insert(target, mine);
@@ -152,6 +164,7 @@ impl State {
 impl Mine {
     fn of(assignment: &Assignment, me: &PodId) -> Self {
         let kept = assignment.data.as_ref().filter(|data| data.pod == *me).map(|data| data.epoch);
-        Self { epoch: assignment.epoch, state: assignment.state, kept }
+        let restoring = assignment.restoring().filter(|_| assignment.pod == *me).map(DataAt::life);
+        Self { epoch: assignment.epoch, state: assignment.state, kept, restoring }
     }
 }

@@ -12,6 +12,7 @@ const ALL: &[(&str, &str)] = &[
     ("0004_data", include_str!("../../../migrations/gateway/0004_data.sql")),
     ("0005_ownership", include_str!("../../../migrations/gateway/0005_ownership.sql")),
     ("0006_moves", include_str!("../../../migrations/gateway/0006_moves.sql")),
+    ("0007_restored", include_str!("../../../migrations/gateway/0007_restored.sql")),
     ("0008_aside", include_str!("../../../migrations/gateway/0008_aside.sql")),
 ];
 

@@ -10,6 +10,7 @@ use crate::{
 use rusqlite::{Connection, OptionalExtension};
 use shared::{Epoch, Incarnation, TargetId};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -102,14 +103,42 @@ impl Reader {
         })
     }
 
-    /// Returns some of the targets whose rows are here, by name, after `after`, at most `most`; only those in `state` when
-    /// that is given.
+    /// Returns what is here of one target, of which nobody else writes.
+    pub(crate) fn kept_of(&self, target: &TargetId) -> Result<Option<KeptRow>, StoreError> {
+        self.with(|conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT epoch, state <> 'released' FROM target WHERE name = ?1 AND state <> 'incoming'",
+            )?;
+            let row = find.query_row([target.as_str()], |row| {
+                Ok(KeptRow { target: target.clone(), epoch: Epoch(row.get(0)?), whole: row.get(1)? })
+            });
+            Ok(row.optional()?)
+        })
+    }
+
+    /// Returns some of the targets whose rows are here, by name, after `after`, at most `most`: with what was restored for
+    /// them and waits to be theirs. Only those in `state` when that is given.
     pub(crate) fn kept(
         &self,
         state: Option<&str>,
         after: Option<&TargetId>,
         most: usize,
     ) -> Result<Vec<KeptRow>, StoreError> {
+        let mut kept = self.kept_in(state, after, most)?;
+        if state.is_none() {
+            let restored = self.restored_after(after)?;
+            if !restored.is_empty() {
+                // Of two copies the one of the higher epoch is the newer one.
+                let newest = kept.into_iter().chain(restored).map(|row| ((row.target.clone(), row.epoch), row));
+                let newest: BTreeMap<_, _> = newest.collect();
+                let newest: BTreeMap<_, _> = newest.into_values().map(|row| (row.target.clone(), row)).collect();
+                kept = newest.into_values().take(most).collect();
+            }
+        }
+        Ok(kept)
+    }
+
+    fn kept_in(&self, state: Option<&str>, after: Option<&TargetId>, most: usize) -> Result<Vec<KeptRow>, StoreError> {
         self.with(|conn| {
             let mut find = conn.prepare_cached(
                 "SELECT name, epoch, state FROM target

@@ -68,6 +68,10 @@ impl Store {
         if kept == Some(Epoch(0)) {
             self.leave_behind(target)?;
         }
+        // Given back with rows that are not here: it must not begin empty.
+        if kept.is_some_and(|epoch| epoch > Epoch(0)) && !self.knows(target)? {
+            return Ok(None);
+        }
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO target (name, epoch) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET
@@ -90,6 +94,11 @@ impl Store {
             self.no_longer_aside(opened.local)?;
         }
         Ok(opened)
+    }
+
+    fn knows(&self, target: &TargetId) -> Result<bool, StoreError> {
+        let mut find = self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM target WHERE name = ?1)")?;
+        Ok(find.query_row([target.as_str()], |row| row.get(0))?)
     }
 
     /// Puts a target's rows aside: it was taken away without this pod's release. They are kept and never served. What a

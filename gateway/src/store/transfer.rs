@@ -14,6 +14,8 @@ mod import;
 mod ledger;
 mod parcel;
 mod plan;
+mod restored;
+mod scratch;
 
 pub(crate) use bundle::{Bundle, Piece};
 pub(crate) use copy::{NotSent, Packed, Sender, Snapshot, Snapshots};
@@ -22,6 +24,8 @@ pub(crate) use import::{Importer, NotTaken, Taken};
 pub(crate) use ledger::{Incoming, Outgoing, Standing};
 pub(crate) use parcel::Parcel;
 pub(crate) use plan::Plan;
+pub(crate) use restored::{Imports, ProvenanceRow, Source};
+pub(crate) use scratch::Scratch;
 
 /// Returns what answers a query of one value by another connection, for tests of whole pods.
 #[cfg(test)]

@@ -83,7 +83,7 @@ struct Import {
 /// Takes rows in and away. The writer's.
 #[derive(Debug)]
 pub(crate) struct Importer {
-    conn: Connection,
+    pub(super) conn: Connection,
     plan: Arc<Plan>,
     imports: HashMap<MoveId, Import>,
     /// What the transaction that is open would make of them.

@@ -1,6 +1,7 @@
 //! What the database records of moves, and the one step that makes an import a target's own rows. Everything here is written
 //! in the transaction of whoever calls.
 
+use super::restored::NO_MOVE;
 use crate::store::{LocalId, Store, StoreError, signed};
 use rusqlite::{OptionalExtension, params};
 use shared::{Epoch, MoveId, TargetId, protocol::handoff::destination::Imported, protocol::handoff::source::Kept};
@@ -43,7 +44,8 @@ pub(crate) struct Standing {
 impl Store {
     /// Returns what is recorded. What had not come whole is given up: its rows are dropped.
     pub(crate) fn moves_standing(&self) -> Result<Standing, StoreError> {
-        self.conn.execute("UPDATE berth_moved_in SET state = 'leaving' WHERE state = 'coming'", [])?;
+        let give_up = format!("UPDATE berth_moved_in SET state = 'leaving' WHERE state = 'coming' AND NOT {NO_MOVE}");
+        self.conn.execute(&give_up, [])?;
         let mut standing = Standing::default();
         let mut find = self.conn.prepare(
             "SELECT move, target, epoch, state FROM berth_moved_out WHERE state IN ('frozen', 'released', 'dropping') ORDER BY move",
@@ -59,10 +61,10 @@ impl Store {
             let target = target.parse().map_err(|_| StoreError::Broken("target of a move"))?;
             standing.out.push(Outgoing { id: MoveId(row.get(0)?), target, epoch: Epoch(row.get(2)?), kept });
         }
-        let mut find = self.conn.prepare(
+        let mut find = self.conn.prepare(&format!(
             "SELECT move, target, epoch, rows, bytes, state = 'switched' FROM berth_moved_in
-             WHERE state IN ('whole', 'switched') ORDER BY move",
-        )?;
+             WHERE state IN ('whole', 'switched') AND NOT {NO_MOVE} ORDER BY move"
+        ))?;
         let mut rows = find.query([])?;
         while let Some(row) = rows.next()? {
             let target: String = row.get(1)?;
@@ -173,10 +175,22 @@ impl Store {
     /// Returns whether everything of a target is here that a move has brought, and is not the target's own. Such a target must
     /// not begin empty, nor with what was here before: how the move ended is asked for first.
     pub(crate) fn is_unsettled(&self, target: &TargetId) -> Result<bool, StoreError> {
-        let mut find = self
-            .conn
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM berth_moved_in WHERE target = ?1 AND state = 'whole')")?;
+        let mut find = self.conn.prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM berth_moved_in WHERE target = ?1 AND state = 'whole' AND NOT {NO_MOVE})"
+        ))?;
         Ok(find.query_row([target.as_str()], |row| row.get(0))?)
+    }
+
+    /// Forgets that a move took a target away that was given back with the rows kept here: they are its own again.
+    pub(crate) fn take_release_back(&self, target: &TargetId, kept: Option<Epoch>) -> Result<(), StoreError> {
+        let Some(kept) = kept else { return Ok(()) };
+        self.conn
+            .prepare_cached(
+                "DELETE FROM berth_moved_out WHERE target = ?1 AND state = 'released' AND epoch = ?2
+                   AND local = (SELECT id FROM target WHERE name = ?1)",
+            )?
+            .execute(params![target.as_str(), signed(kept.0)])?;
+        Ok(())
     }
 
     /// Lets a target begin anew of which only the fence is left here. Its epoch stays.
