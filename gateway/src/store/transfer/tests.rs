@@ -9,6 +9,8 @@ use shared::{Epoch, MoveId, TargetId, wire::data::ExportHead};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 
+mod restored;
+
 const MIGRATION: &str = "
     CREATE TABLE warnings (target_id INTEGER NOT NULL, id TEXT NOT NULL, about TEXT, at INTEGER UNIQUE,
                            twice INTEGER AS (at * 2), PRIMARY KEY (target_id, id), UNIQUE (target_id, about)) WITHOUT ROWID;
