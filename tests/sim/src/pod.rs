@@ -322,12 +322,12 @@ impl World {
     }
 
     /// A disk has done something, or was asked to and refuses.
-    pub(crate) fn pod_disk(&mut self, n: u8, done: Box<Done>) {
+    pub(crate) fn pod_disk(&mut self, n: u8, done: Done) {
         let pod = &mut self.pods[usize::from(n)];
-        if pod.disk.failing && !matches!(*done, Done::Commit(_)) {
-            return self.pod_syncs(n, *done);
+        if pod.disk.failing && !matches!(done, Done::Commit(_)) {
+            return self.pod_syncs(n, done);
         }
-        match *done {
+        match done {
             Done::Lease(remembered) => {
                 let version = remembered.witnesses.version;
                 pod.disk.lease_synced(pod.boot, remembered);

@@ -183,7 +183,7 @@ impl World {
                 Node::Plane(n) => self.plane_wakes(n, at),
                 _ => {}
             },
-            Happening::Disk { pod, life, done } if self.life(Node::Pod(pod)) == Some(life) => self.pod_disk(pod, done),
+            Happening::Disk { pod, life, done } if self.life(Node::Pod(pod)) == Some(life) => self.pod_disk(pod, *done),
             Happening::Handled { pod, life, target } if self.life(Node::Pod(pod)) == Some(life) => {
                 self.pod_handled(pod, target);
             }
