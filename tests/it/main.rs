@@ -27,6 +27,7 @@ mod outbox;
 mod page;
 mod quarantine;
 mod replicas;
+mod replicated;
 mod router_alone;
 mod store_contract;
 mod tables;

@@ -3,6 +3,7 @@
 //!
 //! The senders share no code with the verifiers they test. Nothing here decides what is right; the stories do.
 
+pub mod beside;
 pub mod browser;
 pub mod client;
 pub mod cluster;
@@ -20,6 +21,7 @@ pub mod role;
 pub mod scrape;
 pub mod senders;
 pub mod supervised;
+pub mod sync_proxy;
 pub mod wait;
 pub mod web_double;
 pub mod workload;

@@ -1,7 +1,10 @@
 //! What lies in a pod's database: read beside Berth, with plain SQL, once the pod has stopped.
 
 use rusqlite::{Connection, OpenFlags};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// Opens the database of the pod whose data folder is `folder`.
 ///
@@ -11,6 +14,19 @@ pub fn open(folder: &Path) -> Connection {
     let path = folder.join("berth.db");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     Connection::open_with_flags(&path, flags).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+/// Returns the targets and ids of all events that the database in `folder` has seen, done or not.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn seen(folder: &Path) -> BTreeSet<(String, String)> {
+    let database = open(folder);
+    let sql = "SELECT t.name, j.event_id FROM inbox i JOIN journal j USING (target_id, key)
+               JOIN target t ON t.id = j.target_id";
+    let mut statement = database.prepare(sql).expect("the journal's schema");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the journal is readable");
+    rows.map(|row| row.expect("a row of the journal")).collect()
 }
 
 /// Returns per target the ids of the events in the pod's journal, in the order of acceptance; timers are left out.

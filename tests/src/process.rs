@@ -112,6 +112,15 @@ pub fn clean(mut command: Command) -> Command {
     command
 }
 
+/// Returns the processor time a process has used; none where the system does not say.
+pub fn cpu(pid: Pid) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    // The name may hold spaces; what follows it does not. User and system time are the 14th and 15th fields.
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>();
+    Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
+}
+
 impl Process {
     /// Starts `command`.
     ///
