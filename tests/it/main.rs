@@ -26,6 +26,7 @@ mod moves;
 mod outbox;
 mod page;
 mod quarantine;
+mod recover;
 mod replicas;
 mod replicated;
 mod router_alone;
