@@ -8,6 +8,7 @@ mod cli;
 mod dead_letters;
 mod disk;
 mod docs;
+mod drill;
 mod erase;
 mod examples;
 mod export;
