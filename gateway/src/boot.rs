@@ -1,6 +1,6 @@
 //! Before a gateway begins: which lineage its database writes (LITESTREAM.md, Boot; OWNERSHIP.md, Data 1). `prepare` continues the
 //! one of the process before or begins another, `replicate` becomes the Litestream that writes it, and the gateway itself makes
-//! sure of it as it starts. Decides the order of the steps; what is to be done is decided, purely, in [`decide`].
+//! sure of it as it starts. Decides the order of the steps; what is to be done is decided, purely, in `decide`.
 //!
 //! ```text
 //! prepare    gateway.lock ▸ look ▸ same owner? ── yes ──► continue: litestream.yml
