@@ -1,6 +1,8 @@
 //! The operator's verbs: they ask config-service and print what it says. Nothing is decided here.
 
 mod because;
+pub(crate) mod canary;
+pub(crate) mod discord;
 pub(crate) mod event;
 pub(crate) mod events;
 pub(crate) mod generation;
@@ -8,11 +10,15 @@ pub(crate) mod leader;
 pub(crate) mod moves;
 mod pages;
 pub(crate) mod place;
+pub(crate) mod plan;
 pub(crate) mod pod;
+pub(crate) mod rebalance;
 pub(crate) mod replication;
+pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod target;
 pub(crate) mod token;
+mod watching;
 
 use crate::{
     context,
@@ -89,6 +95,23 @@ impl Api {
         body: &impl serde::Serialize,
     ) -> Result<T, Failure> {
         self.client.post(path, body).await.map_err(|why| self.failure(why))
+    }
+
+    async fn put<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(Failure::error)?;
+        let head = [("content-type".to_owned(), "application/json".to_owned())];
+        let answer = self.client.exchange(http::Method::PUT, path, &head, body.into()).await;
+        let answer = answer.map_err(|why| self.failure(why))?;
+        if answer.status().is_success() {
+            return serde_json::from_slice(answer.body()).map_err(Failure::error);
+        }
+        let problem: shared::Problem = serde_json::from_slice(answer.body())
+            .map_err(|_| Failure::error(format!("config-service answered {}", answer.status())))?;
+        Err(self.failure(ClientError::Problem(problem)))
     }
 
     async fn delete<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {

@@ -1,6 +1,6 @@
 //! The command line: what there is and how it is said. Knows nothing of how it is done.
 
-use crate::{admin, bench, completion, context, handler, send, up};
+use crate::{admin, bench, completion, context, handler, send, simulate, up};
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
 
 /// One home for every guild and channel of a chat bot.
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     /// Measure what Berth costs on this machine
     #[command(subcommand)]
     Bench(bench::Verb),
+    /// Live through a day of a made-up fleet: what the planner moves, and how much of it had to
+    Simulate(simulate::Args),
     /// Say how the cluster is
     Status(admin::status::Args),
     /// Look at targets: where they are and what they hold
@@ -52,12 +54,27 @@ pub(crate) enum Command {
     /// Look at moves of targets between pods; call one off
     #[command(subcommand)]
     Move(Box<admin::moves::Verb>),
+    /// Plan what moves, look at it, then have it done
+    #[command(subcommand)]
+    Plan(Box<admin::plan::Verb>),
+    /// Look at what moves by itself for an even share; pause that
+    #[command(subcommand)]
+    Rebalance(Box<admin::rebalance::Verb>),
+    /// Try a new version on a part of the targets; promote it, or have them go back
+    #[command(subcommand)]
+    Canary(Box<admin::canary::Verb>),
     /// Look at the pods' replicas; have them tried
     #[command(subcommand)]
     Replication(Box<admin::replication::Verb>),
     /// Say which config-service leads; let another one lead
     #[command(subcommand)]
     Leader(admin::leader::Verb),
+    /// Say how many pods there are and should be, and have more or fewer
+    #[command(subcommand)]
+    Scale(admin::scale::Verb),
+    /// Say how often the bot may still identify on Discord
+    #[command(subcommand)]
+    Discord(admin::discord::Verb),
     /// Begin anew with a database that was restored
     #[command(subcommand)]
     Generation(admin::generation::Verb),

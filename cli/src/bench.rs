@@ -2,8 +2,10 @@
 //! its numbers.
 
 mod cluster;
+mod control;
 mod load;
 mod moves;
+mod plan;
 mod processes;
 mod report;
 mod smoke;
@@ -17,6 +19,10 @@ pub(crate) enum Verb {
     Smoke(smoke::Args),
     /// How long a target accepts no event while it moves, by its size; in a cluster of its own
     Move(moves::Args),
+    /// How long the planner takes and how much its plans move, against the least that any could, and beside hashing
+    Plan(plan::Args),
+    /// What a large table of targets costs config-service: memory, first contacts per second, restarts
+    Control(control::Args),
 }
 
 /// Measures.
@@ -27,5 +33,7 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Smoke(args) => smoke::run(args).await,
         Verb::Move(args) => moves::run(args).await,
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Control(args) => control::run(args).await,
     }
 }

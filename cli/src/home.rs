@@ -28,6 +28,9 @@ pub(crate) struct Cluster {
     pub(crate) http_url: String,
     /// config-service.
     pub(crate) config_url: String,
+    /// How many gateways `berth scale` asked for last; none when it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scaled: Option<u16>,
     /// The gateways, by name.
     pub(crate) gateways: Vec<Gateway>,
     /// Where assignments are kept, in words: without a password in it.

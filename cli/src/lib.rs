@@ -16,6 +16,7 @@ mod reference;
 mod roles;
 mod secrets;
 pub mod send;
+mod simulate;
 mod up;
 
 use args::{Cli, Command};
@@ -55,14 +56,20 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Send(args) => client_runtime()?.block_on(send::run(args)),
         Command::Handler(verb) => client_runtime()?.block_on(handler::run(verb)),
         Command::Bench(verb) => client_runtime()?.block_on(bench::run(verb)),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Status(args) => client_runtime()?.block_on(admin::status::run(args)),
         Command::Target(verb) => client_runtime()?.block_on(admin::target::run(*verb)),
         Command::Event(verb) => client_runtime()?.block_on(admin::event::run(*verb)),
         Command::Events(args) => client_runtime()?.block_on(admin::events::run(*args)),
         Command::Replication(verb) => client_runtime()?.block_on(admin::replication::run(*verb)),
         Command::Pod(verb) => client_runtime()?.block_on(admin::pod::run(verb)),
+        Command::Scale(verb) => client_runtime()?.block_on(admin::scale::run(verb)),
         Command::Move(verb) => client_runtime()?.block_on(admin::moves::run(*verb)),
+        Command::Plan(verb) => client_runtime()?.block_on(admin::plan::run(*verb)),
+        Command::Canary(verb) => client_runtime()?.block_on(admin::canary::run(*verb)),
+        Command::Rebalance(verb) => client_runtime()?.block_on(admin::rebalance::run(*verb)),
         Command::Leader(verb) => client_runtime()?.block_on(admin::leader::run(verb)),
+        Command::Discord(verb) => client_runtime()?.block_on(admin::discord::run(verb)),
         Command::Generation(verb) => client_runtime()?.block_on(admin::generation::run(verb)),
         Command::Token(verb) => client_runtime()?.block_on(admin::token::run(verb)),
         Command::Context(verb) => context::run(verb),

@@ -13,6 +13,7 @@ mod replicas;
 mod restart;
 mod screen;
 mod settings;
+mod supervise;
 mod tail;
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     secrets::Made,
 };
 use child::Ground;
-use fleet::Fleet;
+use fleet::{Fleet, Plan};
 use handler::HandlerArgs;
 use mourner::Mourner;
 use ports::{PortArgs, Ports};
@@ -36,6 +37,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use supervise::Supervisor;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep},
@@ -53,7 +55,7 @@ pub(crate) struct Args {
     /// The data folder [default: ./.berth; with --check one that is removed afterwards]
     #[arg(long, env = "BERTH_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How many gateways
+    /// How many gateways a new folder begins with; once `berth scale to` has said another number there, that one counts
     #[arg(long, env = "BERTH_UP_PODS", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pods: u16,
     /// Where assignments are kept: `postgres://…`, or SQLite in the data folder when it is left out
@@ -110,14 +112,19 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let passed = args.secrets.settle(&made, args.check)?;
     let before = home.cluster()?;
     same_store(before.as_ref(), args, home)?;
+    let scaled = before.as_ref().and_then(|cluster| cluster.scaled);
+    let pods = scaled.unwrap_or(args.pods);
+    if pods != args.pods {
+        eprintln!("{pods} gateways, as berth scale said last; --pods {} is what a new folder begins with", args.pods);
+    }
     let crashed = before.is_some_and(|cluster| cluster.running);
     let replicas = args.replicas.settle(home).await?;
-    let Some(ports) = free_ports(args, crashed, &shutdown).await? else { return Ok(()) };
-    let cluster = record(args, &ports, &passed);
+    let Some(ports) = free_ports(args, pods, crashed, &shutdown).await? else { return Ok(()) };
+    let mut cluster = Cluster { scaled, ..record(args, &ports, &passed) };
     home.record(&cluster)?;
-    let away = screen::left_out(home.path(), args.pods);
+    let away = screen::left_out(home.path(), pods);
     for pod in &away {
-        eprintln!("{pod} has data here but is not started with --pods {}; its targets wait for it", args.pods);
+        eprintln!("{pod} has data here but is not started with {pods} gateways; its targets wait for it");
     }
 
     let (notices, mut deaths) = mpsc::channel(64);
@@ -125,9 +132,12 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let program = std::env::current_exe().map_err(|why| Failure::error(format!("cannot find this binary: {why}")))?;
     let hopeless = if crashed { 6 } else { 3 };
     let ground = Ground { program, notices, ever_ready, hopeless, grace: args.grace };
-    let mut fleet = Fleet::start(&fleet::specs(args, home, &ports, &passed, &replicas)?, &ground);
+    let plan = Plan { args, home, ports: &ports, passed: &passed, replicas: &replicas };
+    let mut fleet = Fleet::start(plan.specs()?, &ground);
 
-    let mourner = Mourner::new(home, cluster.config_url.clone(), settings::service_token(&passed)?);
+    let token = settings::service_token(&passed)?;
+    let mourner = Mourner::new(home, cluster.config_url.clone(), token.clone());
+    let supervisor = Supervisor::new(home, &cluster.config_url, token, plan, ground, mourner.clone())?;
     let mut done = tokio::select! {
         done = started(&cluster, args.start_timeout, home) => done,
         failure = fleet::lost(&mut deaths, home, &mourner, Vec::new()) => Err(failure),
@@ -135,9 +145,11 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     };
     if done.is_ok() && !shutdown.is_cancelled() {
         ready.send_replace(true);
+        let began = cluster.clone();
         done = tokio::select! {
-            done = serve(args, home, &cluster, &replicas, &made, &shutdown) => done,
+            done = serve(args, home, &began, &replicas, &made, &shutdown) => done,
             failure = fleet::lost(&mut deaths, home, &mourner, away) => Err(failure),
+            failure = supervisor.run(&mut fleet, &mut cluster), if !args.check => Err(failure),
         };
     }
     fleet.stop().await;
@@ -208,11 +220,11 @@ fn interrupted(args: &Args) -> Result<(), Failure> {
 
 /// Chooses the ports. After an `up` that was killed, its processes may still be on their way out: they get a while.
 /// `None` when a signal came meanwhile.
-async fn free_ports(args: &Args, crashed: bool, shutdown: &Shutdown) -> Result<Option<Ports>, Failure> {
+async fn free_ports(args: &Args, pods: u16, crashed: bool, shutdown: &Shutdown) -> Result<Option<Ports>, Failure> {
     let begun = Instant::now();
     let mut said = false;
     loop {
-        match args.ports.choose(args.pods, args.check) {
+        match args.ports.choose(pods, args.check) {
             Err(why) if why.code == Code::Conflict && crashed && begun.elapsed() < LEFTOVERS => {
                 if !said {
                     eprintln!("the last berth up here did not end in order; waiting for its processes to stop");
@@ -233,6 +245,7 @@ fn record(args: &Args, ports: &Ports, passed: &[Passed]) -> Cluster {
     let gateways = ports.gateways.iter().zip(0_u16..);
     Cluster {
         running: true,
+        scaled: None,
         supervisor: std::process::id(),
         http_url: url(ports.http),
         config_url: url(ports.config),

@@ -3,13 +3,16 @@
 use crate::{
     control::{self, Settings},
     http::{Api, Pages, Turns, page_routes, routes, with_request_ids},
+    identify::Identify,
     metrics::Metrics,
     options::Options,
+    planner::autoscale::Rules,
+    scale::{self, Kubernetes, Rhythm, Scaler, Scaling},
     store::{Postgres, Sqlite, Store},
 };
 use anyhow::Context;
 use shared::http::{Probes, Tokens, Trust, bind, serve, traced_without};
-use shared::settings::{SettingError, value_or_file};
+use shared::settings::{Secret, SettingError, value_or_file};
 use shared::telemetry::trace::Tracing;
 use shared::{Clock, shutdown::Shutdown};
 use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
@@ -28,6 +31,8 @@ pub(crate) struct Running {
 pub(crate) struct Secrets {
     service: Tokens,
     admin: Tokens,
+    /// The bot's token on Discord.
+    discord: Option<Secret>,
 }
 
 impl Secrets {
@@ -45,12 +50,14 @@ impl Secrets {
             options.admin_tokens_file.as_ref(),
             "set it to a long random text, for operators only",
         )?;
-        Ok(Self { service, admin })
+        let (value, file) = (&options.discord.discord_token, &options.discord.discord_token_file);
+        let discord = value_or_file("BERTH_DISCORD_TOKEN", value.as_deref(), file.as_deref())?;
+        Ok(Self { service, admin, discord: discord.map(Secret::new) })
     }
 }
 
 /// What goes on all the time, also when nothing happens. It has no spans: an idle cluster would export them for ever.
-const STEADY: [&str; 2] = ["/v1/pods/{pod}/heartbeat", "/v1/watch"];
+const STEADY: [&str; 3] = ["/v1/pods/{pod}/heartbeat", "/v1/scale/supervisor", "/v1/watch"];
 
 /// Starts the service on a store. It runs until `shutdown`.
 pub(crate) async fn start(
@@ -69,9 +76,24 @@ pub(crate) async fn start(
 
     let latch = probes.latch("leader", "nobody leads yet");
     let metrics = Metrics::new(&registry);
-    let (control, leading) = control::lead(store, Arc::clone(&clock), settings, metrics, latch, shutdown.clone());
+    let (control, leading) =
+        control::lead(Arc::clone(&store), Arc::clone(&clock), settings, metrics.clone(), latch, shutdown.clone());
+    let kept = (control.clone(), store, Arc::clone(&clock));
+    let identify = Identify::start(&options.discord, secrets.discord, kept, &registry, shutdown.clone())?;
+    let kubernetes = Kubernetes::start(&options, shutdown.clone()).await?;
+    let parts = scale::Parts {
+        control: control.clone(),
+        scaler: kubernetes.map(|set| -> Arc<dyn Scaler> { Arc::new(set) }),
+        rules: rules(&options),
+        rhythm: Rhythm { interval: options.autoscaler_interval, deadline: options.scale_deadline },
+        metrics,
+        clock: Arc::clone(&clock),
+    };
+    let scaling = Scaling::start(parts, shutdown.clone());
     let api = Api {
         control,
+        scaling,
+        identify,
         service: Arc::new(secrets.service),
         admin: Arc::new(secrets.admin),
         clock: Arc::clone(&clock),
@@ -101,6 +123,19 @@ pub(crate) async fn start(
         served.context("the listener failed")
     });
     Ok(Running { address, ended })
+}
+
+/// What a pod is meant to carry; how many there may be is a setting that changes.
+fn rules(options: &Options) -> Rules {
+    let goals =
+        [options.autoscaler_cpu, options.autoscaler_memory, options.autoscaler_events, options.autoscaler_sockets];
+    Rules {
+        goals,
+        up: options.autoscaler_up,
+        down: options.autoscaler_down,
+        cooldown_ms: u64::try_from(options.autoscaler_cooldown.as_millis()).unwrap_or(u64::MAX),
+        ..Rules::default()
+    }
 }
 
 fn tokens(

@@ -21,21 +21,26 @@ mod loss;
 mod mirror;
 mod moves;
 mod mutations;
+mod needs;
+mod plans;
 mod queue;
 mod recover;
 mod registration;
 #[cfg(feature = "plant")]
 pub mod simulation;
 mod standing;
+mod tracks;
 mod upkeep;
 mod view;
+mod weights;
 
 pub(crate) use burial::Proof;
 pub(crate) use errand::Errand;
 pub(crate) use error::ControlError;
 pub(crate) use feed::{Feed, From};
 pub(crate) use leadership::lead;
-pub(crate) use moves::{Limits, Marking};
+pub(crate) use moves::{Budget, Marking};
+pub(crate) use plans::{ACTOR as REBALANCER, PlanWish, word};
 pub(crate) use standing::Standing;
 pub(crate) use upkeep::USED_STEP_MS;
 pub(crate) use view::View;
@@ -43,7 +48,7 @@ pub(crate) use view::View;
 use crate::{
     domain::{By, Change, Model, Snapshot},
     options::Options,
-    planner::{Policy, Wanted},
+    planner::{Limits, Policy, Polish, Wanted, scaling::Range},
     store::{EventFilter, KeptAnswer, Log, MoveFilter, Reign, Store, StoreError},
 };
 use burial::Burial;
@@ -106,6 +111,12 @@ pub(crate) struct Settings {
     pub(crate) patience: handoff::Patience,
     /// How many moves may be under way.
     pub(crate) moves: Limits,
+    /// How many of those that plans have asked for.
+    pub(crate) plan_moves: Limits,
+    /// When a plan stops by itself.
+    pub(crate) budget: Budget,
+    /// How often the leader looks for an even share; zero for never.
+    pub(crate) rebalance: Duration,
 }
 
 impl Settings {
@@ -118,6 +129,13 @@ impl Settings {
             targets: options.pod_targets,
             events_per_second: options.pod_events,
             bytes: options.pod_bytes as f64,
+            band: options.rebalance_band,
+            cooldown_ms: u64::try_from(options.move_cooldown.as_millis()).unwrap_or(u64::MAX),
+            sockets: options.pod_sockets,
+            freeze_after: options.plan_freeze_after,
+            half_life_ms: options.plan_half_life.as_millis() as u64,
+            polish: Polish { evaluations: options.plan_evaluations, share: options.plan_polish, ..Polish::default() },
+            ..Policy::default()
         };
         Self {
             address,
@@ -144,9 +162,19 @@ impl Settings {
                 per_source: options.moves_per_source,
                 per_destination: options.moves_per_destination,
             },
+            plan_moves: Limits {
+                in_flight: options.plan_moves_in_flight,
+                per_source: options.plan_moves_per_source,
+                per_destination: options.plan_moves_per_destination,
+            },
+            budget: Budget { aborted: options.plan_abort_budget, pause: options.plan_pause_budget },
+            rebalance: options.rebalance_interval,
         }
     }
 }
+
+/// Of how many moves of a target its history tells.
+const MOVES_TOLD: usize = 1_000;
 
 /// A cheap handle for asking the leader. Cloned into every request.
 #[derive(Debug, Clone)]
@@ -200,7 +228,9 @@ enum Command {
     Errand(Errand, Reply<Revision>),
     Report(Reports, Reply<Stands>),
     Wish(Wish),
+    Plan(PlanWish),
     Used(String, u64),
+    Range(Range),
     Snapshot(Reply<Arc<Snapshot>>),
     Read(Box<dyn FnOnce(&View<'_>) + Send>),
 }
@@ -221,7 +251,9 @@ impl fmt::Debug for Command {
             Self::Errand(..) => "Errand",
             Self::Report(..) => "Report",
             Self::Wish(..) => "Wish",
+            Self::Plan(..) => "Plan",
             Self::Used(..) => "Used",
+            Self::Range(..) => "Range",
             Self::Snapshot(..) => "Snapshot",
             Self::Read(..) => "Read",
         })
@@ -408,6 +440,16 @@ impl Control {
         }
     }
 
+    /// Tells the leader which pods are to run on. Whoever tells it does so in every term, and when it changes.
+    pub(crate) async fn range(&self, range: Range) -> Result<(), ControlError> {
+        let leading = match &*self.role.borrow() {
+            Role::Leader(leading) => Some(leading.commands.clone()),
+            _ => None,
+        };
+        let gone = || ControlError::NotLeader { leader: None };
+        leading.ok_or_else(gone)?.send(Command::Range(range)).await.map_err(|_| gone())
+    }
+
     /// Reads the audit, newest first.
     pub(crate) async fn events(&self, wanted: EventFilter, limit: usize) -> Result<Vec<Event>, ControlError> {
         self.store.events(wanted, limit).await.map_err(unread)
@@ -421,6 +463,28 @@ impl Control {
         limit: usize,
     ) -> Result<Vec<Ownership>, ControlError> {
         self.store.history(target, before, limit).await.map_err(unread)
+    }
+
+    /// Adds to ownerships what is remembered of the moves that began them: both have the time of their transaction.
+    pub(crate) async fn told(
+        &self,
+        target: &TargetId,
+        mut ownerships: Vec<Ownership>,
+    ) -> Result<Vec<Ownership>, ControlError> {
+        if ownerships.iter().all(|owned| owned.from.is_none()) {
+            return Ok(ownerships);
+        }
+        let wanted = MoveFilter { target: Some(target.clone()), ..MoveFilter::default() };
+        let moves = self.moves(wanted, MOVES_TOLD).await?;
+        for owned in &mut ownerships {
+            let began =
+                |of: &&Move| of.ended_ms == Some(owned.since_ms) && of.to == owned.pod && of.epoch < owned.epoch;
+            if let Some(of) = moves.iter().find(began) {
+                (owned.actor, owned.pause_ms) = (Some(of.actor.clone()), of.pause_ms);
+                (owned.moved_by, owned.plan) = (Some(of.id), of.plan);
+            }
+        }
+        Ok(ownerships)
     }
 
     /// Reads the answer that was kept for an actor's key.

@@ -2,19 +2,32 @@
 //! clock and no network.
 
 mod access;
+mod assignments;
 mod batch;
 mod by;
+mod canary;
 mod fleet;
+mod holds;
+mod identify;
 mod model;
 mod moves;
+mod paged;
+mod plans;
 mod quarantined;
 mod settings;
+mod weight;
 
 pub use access::{Edit, SettingRecord, TokenRecord};
+pub use assignments::{Assignments, Held};
 pub use batch::{Audit, Batch, Change, Kept, Write};
 pub use by::By;
+pub use canary::Canary;
 pub use fleet::{Base, Fencing};
+pub use holds::Holds;
+pub use identify::{BudgetChange, BudgetKept, BudgetRecord, ShardRecord};
 pub use model::{FIRST_CONTACT, Model, PodRecord, Snapshot};
 pub use moves::Marks;
-pub use settings::{RestoreWhen, SETTINGS, Setting, Values};
+pub use plans::Hold;
+pub use settings::{AutoscalerValues, RestoreWhen, SETTINGS, Setting, Values};
 pub use shared::protocol::members::Members;
+pub use weight::Weight;

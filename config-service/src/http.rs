@@ -4,23 +4,28 @@
 
 mod auth;
 mod body;
+mod canary;
 mod change;
 mod data;
+mod discord;
 mod docs;
 mod events;
 mod gone;
 mod leader;
+mod lineages;
 mod moves;
 mod openapi;
 mod owner;
 mod page;
 mod pages;
 mod pass_on;
+mod plans;
 mod pods;
 mod problems;
 mod proposal;
 mod quarantine;
 mod replication;
+mod scale;
 mod settings;
 mod targets;
 mod tokens;
@@ -33,6 +38,8 @@ pub(crate) use pages::PASS_LASTS;
 pub(crate) use pages::{Pages, routes as page_routes};
 
 use crate::control::{Control, ControlError, Errand};
+use crate::identify::Identify;
+use crate::scale::Scaling;
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware};
 use docs::{Doc, Routes};
 use shared::{
@@ -46,6 +53,10 @@ use std::{sync::Arc, time::Duration};
 pub(crate) struct Api {
     /// The way to the leader.
     pub(crate) control: Control,
+    /// How many pods run.
+    pub(crate) scaling: Scaling,
+    /// How often the bot may identify on Discord.
+    pub(crate) identify: Identify,
     /// Tokens of the services.
     pub(crate) service: Arc<Tokens>,
     /// Tokens of the operators.
@@ -87,15 +98,20 @@ fn all() -> Routes {
         gone::routes,
         targets::routes,
         moves::routes,
+        plans::routes,
+        canary::routes,
         why::routes,
         data::routes,
         quarantine::routes,
         replication::routes,
+        lineages::routes,
         events::routes,
         leader::routes,
         settings::routes,
         tokens::routes,
         watch::routes,
+        scale::routes,
+        discord::routes,
         proposal::routes,
     ];
     let routes = parts.into_iter().fold(Routes::new(), |all, routes| routes(all));

@@ -7,10 +7,12 @@ mod app;
 mod control;
 pub mod domain;
 mod http;
+mod identify;
 mod metrics;
 mod options;
 mod page;
 pub mod planner;
+mod scale;
 pub mod store;
 
 #[cfg(feature = "plant")]

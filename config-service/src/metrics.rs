@@ -62,6 +62,8 @@ pub(crate) struct Metrics {
     moves_ended: Family<StateLabel, Counter>,
     move_pause: Histogram,
     move_duration: Histogram,
+    replicas: Gauge,
+    desired: Gauge,
 }
 
 impl Metrics {
@@ -86,6 +88,8 @@ impl Metrics {
             moves_ended: Family::default(),
             move_pause: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
             move_duration: Histogram::new(exponential_buckets(0.05, 2.0, 15)),
+            replicas: Gauge::default(),
+            desired: Gauge::default(),
         };
         service.register(|registry| {
             registry.register(
@@ -114,6 +118,16 @@ impl Metrics {
             );
             registry.register("berth_place_queue_targets", "First contacts that wait", all.place_queue.clone());
             registry.register("berth_place_refused", "First contacts no pod was ready for", all.place_refused.clone());
+            registry.register(
+                "berth_autoscaler_replicas",
+                "Pods that are meant to run; 0 while that is not known",
+                all.replicas.clone(),
+            );
+            registry.register(
+                "berth_autoscaler_desired_replicas",
+                "Pods that there should be, by the autoscaler; 0 while that is not known",
+                all.desired.clone(),
+            );
             registry.register("berth_watchers", "Open watches", all.watchers.clone());
             registry.register("berth_store_errors", "Calls of the store that failed", all.store_errors.clone());
             registry.register("berth_heartbeats", "Heartbeats of pods", all.heartbeats.clone());
@@ -225,5 +239,11 @@ impl Metrics {
 
     pub(crate) fn registration(&self, result: &'static str) {
         self.registrations.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Notes how many pods are meant to run, and how many there should be.
+    pub(crate) fn autoscaler(&self, replicas: Option<u32>, desired: Option<u32>) {
+        self.replicas.set(replicas.unwrap_or_default().into());
+        self.desired.set(desired.unwrap_or_default().into());
     }
 }

@@ -1,5 +1,9 @@
 //! The flags of `berth config-service`.
 
+mod discord;
+
+pub(crate) use discord::DiscordOptions;
+
 use clap::Args;
 use shared::{
     http::ServeLimits,
@@ -91,6 +95,36 @@ pub struct Options {
     /// Most moves to one pod at once
     #[arg(long, env = "BERTH_MOVES_PER_DESTINATION", default_value_t = 256, value_name = "N", help_heading = "Moves")]
     pub moves_per_destination: usize,
+    /// How often the leader looks whether pods have an even share, and moves what they have too much; 0s for never
+    #[arg(long, env = "BERTH_REBALANCE_INTERVAL", default_value = "60s", value_parser = duration, value_name = "TIME", help_heading = "Moves")]
+    pub rebalance_interval: Duration,
+    /// How far from its share a pod's load may be before anything moves for that, as a part of it
+    #[arg(long, env = "BERTH_REBALANCE_BAND", default_value_t = 0.05, value_name = "PART", help_heading = "Moves")]
+    pub rebalance_band: f64,
+    /// How long a target stays where it was moved to before it moves again for an even share; doubles each time in a row
+    #[arg(long, env = "BERTH_MOVE_COOLDOWN", default_value = "10m", value_parser = duration, value_name = "TIME", help_heading = "Moves")]
+    pub move_cooldown: Duration,
+    /// Most moves under way at once with which plans begin another
+    #[arg(long, env = "BERTH_PLAN_MOVES_IN_FLIGHT", default_value_t = 128, value_name = "N", help_heading = "Moves")]
+    pub plan_moves_in_flight: usize,
+    /// Most moves away from one pod at once with which plans begin another
+    #[arg(long, env = "BERTH_PLAN_MOVES_PER_SOURCE", default_value_t = 8, value_name = "N", help_heading = "Moves")]
+    pub plan_moves_per_source: usize,
+    /// Most moves to one pod at once with which plans begin another
+    #[arg(
+        long,
+        env = "BERTH_PLAN_MOVES_PER_DESTINATION",
+        default_value_t = 8,
+        value_name = "N",
+        help_heading = "Moves"
+    )]
+    pub plan_moves_per_destination: usize,
+    /// The part of a plan's moves that may be aborted before it stops, 0 to 1; a drain goes on
+    #[arg(long, env = "BERTH_PLAN_ABORT_BUDGET", default_value_t = 0.1, value_name = "PART", help_heading = "Moves")]
+    pub plan_abort_budget: f64,
+    /// What 99 of 100 pauses of a plan's moves may be before it stops; a drain goes on
+    #[arg(long, env = "BERTH_PLAN_PAUSE_BUDGET", default_value = "2s", value_parser = duration, value_name = "TIME", help_heading = "Moves")]
+    pub plan_pause_budget: Duration,
     /// Targets an ordinary pod (capacity 1) is meant to carry; makes the dimensions of load comparable
     #[arg(long, env = "BERTH_POD_TARGETS", default_value_t = 20_000.0, value_name = "N", help_heading = "Placement")]
     pub pod_targets: f64,
@@ -100,6 +134,95 @@ pub struct Options {
     /// Bytes an ordinary pod is meant to store
     #[arg(long, env = "BERTH_POD_BYTES", default_value_t = 10 << 30, value_name = "BYTES", help_heading = "Placement")]
     pub pod_bytes: u64,
+    /// Open sockets an ordinary pod is meant to carry
+    #[arg(long, env = "BERTH_POD_SOCKETS", default_value_t = 10_000.0, value_name = "N", help_heading = "Placement")]
+    pub pod_sockets: f64,
+    /// After how many moves in a row a target stays until it is moved by hand
+    #[arg(long, env = "BERTH_PLAN_FREEZE_AFTER", default_value_t = 10, value_name = "N", help_heading = "Placement")]
+    pub plan_freeze_after: u8,
+    /// After what time a new rate of events counts as much as all before it
+    #[arg(long, env = "BERTH_PLAN_HALF_LIFE", default_value = "5m", value_parser = duration, value_name = "TIME", help_heading = "Placement")]
+    pub plan_half_life: Duration,
+    /// The part of all weight that one plan may move for what is only wished for; 0 leaves wishes out of account
+    #[arg(long, env = "BERTH_PLAN_POLISH", default_value_t = 0.01, value_name = "SHARE", help_heading = "Placement")]
+    pub plan_polish: f64,
+    /// How many moves and swaps one plan looks at for that
+    #[arg(
+        long,
+        env = "BERTH_PLAN_EVALUATIONS",
+        default_value_t = 200_000,
+        value_name = "N",
+        help_heading = "Placement"
+    )]
+    pub plan_evaluations: u32,
+    /// The StatefulSet whose pods the gateways are: pods whose number is not to run any more are drained, and orders to scale
+    /// set its replicas. Needs permission to get, list and watch it and the pods, and to patch its scale
+    #[arg(long, env = "BERTH_STATEFULSET", value_name = "NAME", help_heading = "Kubernetes")]
+    pub statefulset: Option<String>,
+    /// Its namespace; that of this process, or of the kubeconfig, when it is not set
+    #[arg(long, env = "BERTH_NAMESPACE", value_name = "NAME", help_heading = "Kubernetes", requires = "statefulset")]
+    pub namespace: Option<String>,
+    /// How the API of Kubernetes is reached from outside the cluster
+    #[arg(long, env = "BERTH_KUBECONFIG", value_name = "FILE", help_heading = "Kubernetes", requires = "statefulset")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The share of its processors that a pod is meant to use; 0 leaves it out of account
+    #[arg(
+        long,
+        env = "BERTH_AUTOSCALER_CPU",
+        default_value_t = 0.7,
+        value_name = "SHARE",
+        help_heading = "Autoscaler"
+    )]
+    pub autoscaler_cpu: f64,
+    /// The share of its memory that a pod is meant to use; 0 leaves it out of account
+    #[arg(
+        long,
+        env = "BERTH_AUTOSCALER_MEMORY",
+        default_value_t = 0.8,
+        value_name = "SHARE",
+        help_heading = "Autoscaler"
+    )]
+    pub autoscaler_memory: f64,
+    /// Events per second that a pod is meant to apply; 0 leaves them out of account
+    #[arg(
+        long,
+        env = "BERTH_AUTOSCALER_EVENTS",
+        default_value_t = 1_000.0,
+        value_name = "N",
+        help_heading = "Autoscaler"
+    )]
+    pub autoscaler_events: f64,
+    /// Connections of web users that a pod is meant to hold; 0 leaves them out of account
+    #[arg(
+        long,
+        env = "BERTH_AUTOSCALER_SOCKETS",
+        default_value_t = 5_000.0,
+        value_name = "N",
+        help_heading = "Autoscaler"
+    )]
+    pub autoscaler_sockets: f64,
+    /// From which share of one of these on there should be one pod more
+    #[arg(long, env = "BERTH_AUTOSCALER_UP", default_value_t = 0.8, value_name = "SHARE", help_heading = "Autoscaler")]
+    pub autoscaler_up: f64,
+    /// Up to which share of all of these there should be one pod fewer
+    #[arg(
+        long,
+        env = "BERTH_AUTOSCALER_DOWN",
+        default_value_t = 0.3,
+        value_name = "SHARE",
+        help_heading = "Autoscaler"
+    )]
+    pub autoscaler_down: f64,
+    /// How long the autoscaler waits after the number of pods has changed
+    #[arg(long, env = "BERTH_AUTOSCALER_COOLDOWN", default_value = "300s", value_parser = duration, value_name = "TIME", help_heading = "Autoscaler")]
+    pub autoscaler_cooldown: Duration,
+    /// How often the autoscaler looks
+    #[arg(long, env = "BERTH_AUTOSCALER_INTERVAL", default_value = "30s", value_parser = duration, value_name = "TIME", help_heading = "Autoscaler")]
+    pub autoscaler_interval: Duration,
+    /// How long it may take until as many pods run as were ordered, drains included; then the order has failed, and pods
+    /// that were to leave stay
+    #[arg(long, env = "BERTH_SCALE_DEADLINE", default_value = "1h", value_parser = duration, value_name = "TIME", help_heading = "Autoscaler")]
+    pub scale_deadline: Duration,
     /// Largest request body; larger ones get 413
     #[arg(long, env = "BERTH_CONFIG_MAX_BODY_BYTES", default_value_t = 4 << 20, value_name = "BYTES", help_heading = "Limits")]
     pub max_body_bytes: usize,
@@ -139,6 +262,9 @@ pub struct Options {
     /// How often a quiet watch gets a bookmark
     #[arg(long, env = "BERTH_WATCH_BOOKMARK", default_value = "2s", value_parser = duration, value_name = "TIME")]
     pub watch_bookmark: Duration,
+    /// The IDENTIFY budget of a bot on Discord.
+    #[command(flatten)]
+    pub discord: DiscordOptions,
     /// The bounds of the listener.
     #[command(flatten)]
     pub limits: ServeLimits,

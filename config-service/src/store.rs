@@ -8,13 +8,14 @@ mod sqlite;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
-use crate::domain::{Batch, Change, Edit, SettingRecord, Snapshot, TokenRecord};
+use crate::domain::{Batch, BudgetChange, BudgetKept, Change, Edit, SettingRecord, Snapshot, TokenRecord, Weight};
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
-use shared::wire::admin::{Event, Ownership};
-use shared::wire::control::{AssignmentState, DataAt, Life};
+use shared::wire::admin::{Event, Ownership, Plan, PlanHead, PlanState};
+use shared::wire::control::{AssignmentState, DataAt, Life, Track};
+use shared::wire::discord::{Session, Shard};
 use shared::wire::handoff::{Move, MoveState};
-use shared::{Epoch, MoveId, PodId, Revision, TargetId, Term};
+use shared::{Epoch, MoveId, PlanId, PodId, Revision, TargetId, Term};
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// The answer of a store.
@@ -57,8 +58,35 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Reads at most `limit` moves, newest first.
     fn moves(&self, wanted: MoveFilter, limit: usize) -> Answer<'_, Vec<Move>>;
 
+    /// Reads at most `limit` plans without their moves, newest first.
+    fn plans(&self, wanted: PlanFilter, limit: usize) -> Answer<'_, Vec<PlanHead>>;
+
+    /// Reads a plan.
+    fn plan(&self, id: PlanId) -> Answer<'_, Option<Plan>>;
+
     /// Reads the answer that was kept for an actor's key.
     fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>>;
+
+    /// Reads what targets weigh, as far as it was written.
+    fn weights(&self) -> Answer<'_, Vec<(TargetId, Weight)>>;
+
+    /// Writes what targets weigh now; of one that weighs nothing, nothing is kept. No revision comes of it.
+    fn weigh(&self, term: Term, weights: Vec<(TargetId, Weight)>) -> Answer<'_, ()>;
+
+    /// Reads what is kept of a bot's IDENTIFY budget; none when nothing was ever told of it.
+    fn budget(&self, bot: String) -> Answer<'_, Option<BudgetKept>>;
+
+    /// Writes what has changed of a bot's IDENTIFY budget: all of it or nothing. No revision comes of it.
+    fn spend(&self, term: Term, bot: String, change: BudgetChange) -> Answer<'_, ()>;
+
+    /// Reads the sessions kept for Discord's shard `id`, of `count` or of any number, the one that was kept last first.
+    fn sessions(&self, id: u32, count: Option<u32>) -> Answer<'_, Vec<Session>>;
+
+    /// Keeps sessions in place of those of the same shards; what nobody has written for a day is removed.
+    fn keep_sessions(&self, term: Term, sessions: Vec<Session>) -> Answer<'_, ()>;
+
+    /// Removes the sessions kept for Discord's shard `id`, of `count` or of any number; returns how many.
+    fn drop_sessions(&self, term: Term, id: u32, count: Option<u32>) -> Answer<'_, u64>;
 
     /// Removes what is older than it is to be kept, some thousand rows at most; returns how many.
     fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64>;
@@ -160,6 +188,15 @@ pub struct MoveFilter {
     pub before: Option<MoveId>,
 }
 
+/// Which plans are wanted; all when nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PlanFilter {
+    /// Only those in this state.
+    pub state: Option<PlanState>,
+    /// Only those that were made before this one.
+    pub before: Option<PlanId>,
+}
+
 /// An answer that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
@@ -180,7 +217,7 @@ pub struct Keep {
     pub history: Duration,
     /// Answers under their keys.
     pub answers: Duration,
-    /// Moves after their end.
+    /// Moves after their end, and plans after theirs; plans that were never applied from when they were made.
     pub moves: Duration,
 }
 
@@ -281,6 +318,9 @@ fn millis(time: Duration) -> i64 {
 /// How many rows of the log one [`Store::trim`] removes, and of each table one [`Store::forget`].
 const TRIM_ROWS: i64 = 5_000;
 
+/// How long a session of Discord's that nobody writes any more is kept: none can be resumed after that.
+const SESSION_LASTS_MS: i64 = 86_400_000;
+
 /// Databases have signed numbers; Berth's counters never reach the sign.
 fn signed(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::Rejected(format!("{number} does not fit into the database")))
@@ -294,6 +334,18 @@ fn bound(number: u64) -> i64 {
 fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number)
         .map_err(|_| StoreError::Unusable(format!("the database holds {number} where a counter belongs")))
+}
+
+/// A shard as its columns say.
+fn known_shard(id: i64, count: i64) -> Result<Shard, StoreError> {
+    let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+    Shard::new(number(id), number(count))
+        .map_err(|why| StoreError::Unusable(format!("the database holds shard {id} of {count}: {why}")))
+}
+
+/// How often a shard identified in a row.
+fn known_streak(number: i64) -> Result<u32, StoreError> {
+    unsigned(number).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 fn encode(change: &Change) -> Result<String, StoreError> {
@@ -338,6 +390,10 @@ fn state_of(text: &str) -> Result<AssignmentState, StoreError> {
     let known =
         [AssignmentState::Serving, AssignmentState::Quarantined].into_iter().find(|state| state.as_str() == text);
     known.ok_or_else(|| StoreError::Unusable(format!("the database holds the state {text:?}, which there is not")))
+}
+
+fn track_of(text: &str) -> Result<Track, StoreError> {
+    text.parse().map_err(|why| StoreError::Unusable(format!("the database holds a track that there is not: {why}")))
 }
 
 /// The columns that say where data is, as they are read.

@@ -8,7 +8,9 @@ pub(crate) mod moves;
 mod nag;
 pub(crate) mod peers;
 mod register;
+mod sizes;
 mod stream;
+pub(crate) mod usage;
 mod vitals;
 pub(crate) mod witness;
 
@@ -23,9 +25,11 @@ use peers::{Courier, Peers};
 use shared::http::{Client, ClientError, Latch};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
+use sizes::Sizes;
 use std::{sync::Arc, time::Duration};
 use stream::Stream;
 use tokio::{sync::watch, task::JoinHandle};
+use usage::UsageMeter;
 use vitals::Vitals;
 use witness::Witnessing;
 
@@ -66,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) kept: Kept,
     /// Ends the lineage that the database writes.
     pub(crate) over: Over,
+    /// What the process uses.
+    pub(crate) usage: UsageMeter,
 }
 
 impl Agent {
@@ -77,7 +83,7 @@ impl Agent {
         let client = Client::new(&options.config_url, Some(token.clone()), CALL)?;
         let (leave, stop) = (Shutdown::new(), Shutdown::new());
         let (known, heard) = watch::channel(false);
-        let Parts { ownership, engine, registered, readiness, metrics, moves, kept, over } = parts;
+        let Parts { ownership, engine, registered, readiness, metrics, moves, kept, over, usage } = parts;
         let stream = Stream {
             client: client.clone(),
             ownership: ownership.clone(),
@@ -97,6 +103,7 @@ impl Agent {
         let remembered = kept.marks().and_then(|_| kept.remembered(ownership.generation()));
         ownership.heard_of_term(kept.term());
         let courier = Courier::new(&client);
+        let sizes = Sizes::start(engine.clone(), usage.web().clone(), everything.child_token());
         let heart = Heart {
             client,
             peers: Peers::new(token),
@@ -114,6 +121,8 @@ impl Agent {
             leave: leave.clone(),
             last_commit: None,
             over,
+            usage,
+            sizes,
         };
         let ended = Shutdown::new();
         let (heart_ended, stream_ended) = (ended.clone().drop_guard(), ended.clone().drop_guard());

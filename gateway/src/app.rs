@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! start  folder lock ▸ lineage is this life's ▸ listener bound ▸ database ▸ agent (register, lease, assignments) ▸ listener served
+//! leave  a number that is not to run again: serves on until its targets have moved away
 //! stop   web traffic ends ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ all of it
 //!        replicated ▸ goodbye ▸ listener closed
 //! ```
 
 mod handler;
+mod leaving;
 mod replica;
 
-use crate::agent::{Agent, Parts, card::Card};
+use crate::agent::{Agent, Parts, card::Card, usage::UsageMeter};
 use crate::boot::{self, MustPrepare, Over};
 use crate::handoff::{self, Handoffs};
 use crate::http::{App, Bounds, Door, Links, Peers, routes};
@@ -21,6 +23,7 @@ use crate::{
 };
 use anyhow::Context;
 use handler::{Attached, Working};
+use leaving::Leaving;
 use shared::clock::{BootClock, Clock};
 use shared::http::relay::{FlowBounds, SenderBounds};
 use shared::http::{BoundListener, Client, Probes, Tokens, bind};
@@ -53,6 +56,9 @@ pub async fn serve(options: Options, bot: impl Into<Bot>, shutdown: Shutdown) ->
 /// The same by a clock of the caller's.
 async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: Shutdown) -> anyhow::Result<()> {
     let (tokens, token) = tokens(&options)?;
+    if options.prepare && !boot::prepare_first(&options, &shutdown).await? {
+        return Ok(());
+    }
     let folder = Folder::take(&options.data, &options.pod, options.pod_uid.as_deref())?;
     let replicated = boot::check(&options, &folder)?;
     let over = Over::new(options.data.clone(), replicated.is_some());
@@ -70,7 +76,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
     let engine_stop = Shutdown::new();
     let tracing = Tracing::start(&options.traces, "berth-gateway", options.pod.as_str(), &metrics)?;
-    let (tracer, replication) = (tracing.tracer(), replica::replication(&options));
+    let (tracer, replication) = (tracing.tracer(), replica::replication(&options, replicated.as_ref()));
     let opening =
         Engine::open_with(&options, ownership.clone(), bot, &metrics, tracer, engine_stop.clone(), replication);
     let engine =
@@ -84,7 +90,10 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         ownership.write_log(log.with_context(|| format!("cannot write --ownership-log {}", file.display()))?);
     }
     engine.take_up().await.context("cannot take up what the pod's database says it owned")?;
-    replica::follow(&options, &engine, engine_stop.clone())?;
+    let copies = replica::Copies::open(&options, replicated.as_ref())?;
+    if let Some(copies) = &copies {
+        copies.follow(&options, &engine, engine_stop.clone())?;
+    }
     let registered = probes.latch("registered", "not registered with config-service yet");
     let readiness = Readiness::new(&probes, ownership.clone(), engine.clone(), attached.as_ref().map(Attached::remote));
     let client = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
@@ -110,6 +119,9 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         };
         recovery::start(parts, engine_stop.clone());
     }
+    let home = Home { set: options.web.clone(), handler: attached.as_ref().map(Attached::remote) };
+    let web = Web::new(home, web_bounds(&options), ownership.clone(), &metrics, tracing.tracer());
+    shared::shutdown::spawn(web.clone().watch(engine_stop.clone()));
     let parts = Parts {
         ownership: ownership.clone(),
         engine: engine.clone(),
@@ -119,7 +131,9 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         moves: Arc::new(handoffs.clone()),
         kept: folder.kept().clone(),
         over: over.clone(),
+        usage: UsageMeter::start(ownership.clock().clone(), options.memory_limit, web.clone()),
     };
+    let leaving = Leaving::new(&options, token.clone())?;
     let config = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
     let reconciler = Reconciler::new(
         engine.clone(),
@@ -129,20 +143,30 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         engine_stop.clone(),
     );
     shared::shutdown::spawn(reconciler.run());
-    let agent = Agent::start(&options, token, card, parts)?;
+    let agent = Agent::start(&options, token.clone(), card, parts)?;
 
-    let home = Home { set: options.web.clone(), handler: attached.as_ref().map(Attached::remote) };
-    let web = Web::new(home, web_bounds(&options), ownership.clone(), &metrics, tracing.tracer());
-    shared::shutdown::spawn(web.clone().watch(engine_stop.clone()));
     let door = Door::new(ownership, engine.clone(), own_metrics);
     let links = Links::new(bounds(&options), options.links);
     let peers = Peers::new(agent.witness().clone(), agent.courier().clone(), options.peer_requests);
-    let drills = replica::drills(&options, &engine, &metrics, engine_stop.clone())?;
+    let drills = copies.as_ref().map(|copies| copies.drills(&options, &engine, &metrics, engine_stop.clone()));
+    let client = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
+    let retention = copies.as_ref().map(|copies| copies.retention(&options, &engine, client, engine_stop.clone()));
     let (tokens, aside_kept) = (Arc::new(tokens), options.quarantine_retention);
     let late = Arc::new(Semaphore::new(LATE));
-    let app = App { tokens, door, links: links.clone(), web: web.clone(), peers, handoffs, late, drills, aside_kept };
+    let app = App {
+        tokens,
+        door,
+        links: links.clone(),
+        web: web.clone(),
+        peers,
+        handoffs,
+        late,
+        drills,
+        retention,
+        aside_kept,
+    };
     let router = routes(app, &probes, metrics, readiness);
-    let running = Running { agent, engine, engine_stop, links, web, probes, options, over };
+    let running = Running { agent, engine, engine_stop, links, web, probes, options, over, leaving };
     let ended = running.run(bound, router, attached, shutdown).await;
     tracing.stop().await;
     drop(folder);
@@ -211,6 +235,7 @@ struct Running {
     probes: Probes,
     options: Options,
     over: Over,
+    leaving: Leaving,
 }
 
 impl Running {
@@ -228,7 +253,7 @@ impl Running {
         let limits = self.options.limits.clone();
         let mut server = shared::shutdown::spawn(shared::http::serve(bound, router, limits, listening.clone()));
         let ended = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
+            () = self.told_to_stop(&shutdown) => Ok(()),
             // What it has acknowledged stands; another life of it begins where nobody writes to the old path.
             () = self.over.ended() => {
                 refused = Some(MustPrepare("the lineage of this pod's database is over").into());
@@ -257,6 +282,12 @@ impl Running {
             server.await.context("the listener's task failed")?.context("the listener failed")?;
         }
         refused.map_or(ended, Err)
+    }
+
+    /// Completes when the pod was told to stop and may.
+    async fn told_to_stop(&self, shutdown: &Shutdown) {
+        shutdown.cancelled().await;
+        self.leaving.may_stop().await;
     }
 
     async fn stop(mut self) {

@@ -7,7 +7,7 @@
 //!                                    └ no ▸ wait until the last life may be succeeded ▸ end Litestream ▸ SEAL ▸ list
 //!                                           ▸ keep or restore ▸ next life ▸ Litestream's folder goes ▸ begun.json ▸ lineage.json
 //! replicate  litestream.lock, as standard input ▸ becomes litestream replicate
-//! gateway    gateway.lock ▸ lineage.json is of this life and this owner ▸ …
+//! gateway    (--prepare: all that prepare does ▸) gateway.lock ▸ lineage.json is of this life and this owner ▸ …
 //! ```
 
 mod command;
@@ -17,13 +17,17 @@ mod note;
 mod over;
 mod prepare;
 mod replicate;
+#[cfg(feature = "plant")]
+pub mod simulation;
 mod steps;
 mod wait;
 
+pub(crate) use command::prepare_first;
 pub use command::{Task, asked, with_tasks};
-pub(crate) use note::check;
+pub(crate) use note::{Opened, check};
 pub(crate) use over::Over;
 pub use over::{EX_TEMPFAIL, MustPrepare, exit_code};
+pub(crate) use steps::socket;
 
 use crate::{
     folder::FolderError,
@@ -71,7 +75,9 @@ pub enum BootError {
         source: io::Error,
     },
     /// The gateway was started before its folder was prepared.
-    #[error("{0}; run `berth gateway prepare` with the same flags first, or set BERTH_REPLICATION=off")]
+    #[error(
+        "{0}; run `berth gateway prepare` with the same flags first, or give --prepare, or set BERTH_REPLICATION=off"
+    )]
     Unprepared(String),
     /// Somebody holds Litestream's lock and does not let it go.
     #[error("{path} is held by {holder}, which does not end; stop it")]

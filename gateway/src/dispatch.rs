@@ -32,6 +32,7 @@ pub(crate) mod writer;
 use crate::{
     engine::EngineError,
     ownership::{Changes, Guard},
+    replication::Acknowledge,
     store::{Claimed, Settled, StoreError},
 };
 use admission::Permit;
@@ -79,8 +80,8 @@ pub(crate) enum Command {
     Follow { changes: Changes, known: Option<Known>, done: oneshot::Sender<Result<Vec<TargetId>, StoreError>> },
     /// Begin another life of the database: what it owned is put aside.
     BeginAnew { done: oneshot::Sender<Result<Incarnation, StoreError>> },
-    /// Mark a call as being made, and say what it is.
-    Claim { guard: Guard, seq: u64, done: oneshot::Sender<Option<Claimed>> },
+    /// Mark a call as being made, and say what it is, once that counts.
+    Claim { guard: Guard, seq: u64, mode: Acknowledge, done: oneshot::Sender<Option<Claimed>> },
     /// Write down what became of a call.
     Settle { guard: Guard, seq: u64, settled: Settled, done: oneshot::Sender<()> },
     /// Carry out what an operator decided about a dead letter.

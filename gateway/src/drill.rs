@@ -8,7 +8,7 @@
 
 mod meters;
 mod note;
-mod when;
+pub(crate) mod when;
 
 pub(crate) use meters::DrillMeters;
 
@@ -43,6 +43,8 @@ pub(crate) struct Bounds {
     pub(crate) every: Duration,
     /// How long to wait until what is compared is replicated.
     pub(crate) wait: Duration,
+    /// How long one look through the database, or the copy, may take.
+    pub(crate) look: Duration,
 }
 
 /// What a drill works with.
@@ -74,6 +76,8 @@ enum Failed {
     Unknown,
     #[error("commit {0} was not replicated within {1:?} (--drill-wait)")]
     Behind(u64, Duration),
+    #[error("a look through the database took longer than {0:?} (--drill-look)")]
+    Slow(Duration),
     #[error("the scratch folder has room for {free} bytes, the copy may need {needed}")]
     Room { free: u64, needed: u64 },
     #[error("cannot use the scratch folder: {0}")]
@@ -221,8 +225,11 @@ impl Drop for Running<'_> {
 }
 
 async fn attempt(parts: &Parts, drill: &mut Drill) -> Result<(), Failed> {
-    let before = parts.engine.sums(None).await?;
-    let (seq, wait) = (before.commit_seq, parts.bounds.wait);
+    let Bounds { wait, look, .. } = parts.bounds;
+    let here =
+        async || parts.engine.sums(None, look).await.map_err(|why| too_slow(&why, look).unwrap_or(Failed::Engine(why)));
+    let before = here().await?;
+    let seq = before.commit_seq;
     if !parts.replication.reached(seq, wait).await {
         return Err(Failed::Behind(seq, wait));
     }
@@ -235,11 +242,12 @@ async fn attempt(parts: &Parts, drill: &mut Drill) -> Result<(), Failed> {
     room(&scratch, parts.engine.load().bytes)?;
     let restored = restore(&parts.replica, &lineage, &file, |_| {}).await?;
     drill.bytes = restored.bytes;
-    let copy = parts.engine.sums(Some(file.clone())).await.map_err(Failed::Copy);
+    let copy = parts.engine.sums(Some(file.clone()), look).await;
+    let copy = copy.map_err(|why| too_slow(&why, look).unwrap_or(Failed::Copy(why)));
     remove(&file)?;
     let copy: Sums = copy?;
     drill.commit_seq = copy.commit_seq;
-    let after = parts.engine.sums(None).await?;
+    let after = here().await?;
     let compared = compare(&before, &copy, &after, TOLD);
     (drill.targets, drill.moving, drill.rows) = (compared.targets, compared.moving, compared.rows);
     (drill.differences, drill.found) = (compared.differences, compared.found);
@@ -253,6 +261,11 @@ async fn attempt(parts: &Parts, drill: &mut Drill) -> Result<(), Failed> {
             )))
         }
     }
+}
+
+/// Says that it was the time limit.
+fn too_slow(why: &crate::EngineError, look: Duration) -> Option<Failed> {
+    matches!(why, crate::EngineError::Store(why) if why.is_interrupted()).then_some(Failed::Slow(look))
 }
 
 /// A copy takes as much as the database, and while it is made its files once more.

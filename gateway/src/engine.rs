@@ -2,11 +2,13 @@
 //! may wait and until when; the writer thread behind it owns the database and the mailboxes.
 
 mod aside;
+mod busy;
 mod data;
 mod load;
 mod moving;
 
 pub(crate) use crate::dispatch::erasure::Erasure;
+pub(crate) use busy::Busy;
 pub(crate) use data::{Export, NotDone, Wanted};
 pub(crate) use load::{Rate, Shared};
 
@@ -347,6 +349,33 @@ impl Engine {
         self.read(move |reader| reader.past_incarnations(most)).await
     }
 
+    /// Returns what the busiest targets do, if there is news of it; whoever asks has it alone.
+    pub(crate) fn weights(&self) -> Vec<shared::wire::control::TargetWeight> {
+        self.0.shared.take_weights()
+    }
+
+    /// Returns the count of its answers.
+    pub(crate) fn answers(&self) -> &crate::answers::Answers {
+        self.0.meters.answers()
+    }
+
+    /// Returns how often it was told what the busiest targets do.
+    pub(crate) fn windows(&self) -> u64 {
+        self.0.shared.windows()
+    }
+
+    /// Returns what targets store, by name: at most `most` of those after `after`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) async fn stored(
+        &self,
+        after: Option<TargetId>,
+        most: usize,
+    ) -> Result<Vec<(TargetId, u64)>, EngineError> {
+        self.read(move |reader| reader.stored(after.as_ref(), most)).await
+    }
+
     /// Returns what the pod carries.
     pub fn load(&self) -> Load {
         Load {
@@ -354,6 +383,8 @@ impl Engine {
             events_per_second: self.0.shared.rate(),
             bytes: self.0.reader.size(),
             aside: self.0.meters.asides(),
+            usage: None,
+            replication: self.0.replicated.lag(),
         }
     }
 

@@ -96,7 +96,7 @@ impl Folder {
             let written = text.map_err(io::Error::from).and_then(|text| note::replace(&file, &text));
             written.map_err(failed(&file))?;
         }
-        let kept = Kept::new(path, Identity { pod: pod.clone(), uid: uid.map(str::to_owned), boot_id });
+        let kept = Kept::new(path, identity(pod, uid));
         Ok(Self { path: path.to_owned(), same_boot, kept, _lock: lock })
     }
 
@@ -114,6 +114,11 @@ impl Folder {
     pub(crate) fn same_boot(&self) -> bool {
         self.same_boot
     }
+}
+
+/// Returns who this process is to the notes of a folder.
+pub(crate) fn identity(pod: &PodId, uid: Option<&str>) -> Identity {
+    Identity { pod: pod.clone(), uid: uid.map(str::to_owned), boot_id: boot_id() }
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> FolderError {

@@ -22,7 +22,7 @@ pub(crate) use handoff::{received, received_all};
 pub(crate) use link::{Bounds, Links};
 pub(crate) use peers::Peers;
 
-use crate::{drill::Drills, handoff::Handoffs, readiness::Readiness, web::Web};
+use crate::{drill::Drills, handoff::Handoffs, readiness::Readiness, retention::Retention, web::Web};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -59,6 +59,8 @@ pub(crate) struct App {
     pub(crate) handoffs: Handoffs,
     /// Restore drills; none without a replica.
     pub(crate) drills: Option<Drills>,
+    /// What takes old lineages away; none without a replica.
+    pub(crate) retention: Option<Retention>,
     /// A few batches of late events at a time.
     pub(crate) late: Arc<Semaphore>,
     /// How long rows that were put aside are kept at least.
@@ -113,6 +115,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/local/targets/{target}/dead/{kind}/{seq}/{verb}", post(data::decide))
         .route("/v1/local/dead", get(data::dead))
         .route("/v1/local/replication/drill", get(replication::drill).post(replication::make_drill))
+        .route("/v1/local/replication/lineages", post(replication::clean))
         .route("/v1/local/quarantine", get(aside::list))
         .route("/v1/local/quarantine/{copy}/export", get(aside::export))
         .route("/v1/local/quarantine/{copy}/drop", post(aside::drop))

@@ -1,6 +1,7 @@
 //! The stateful worker: owns targets, applies their events in order and durably, runs the bot's handler.
 
 mod agent;
+mod answers;
 mod app;
 pub mod boot;
 mod dispatch;
@@ -20,9 +21,12 @@ mod reconcile;
 mod recovery;
 pub mod replica;
 mod replication;
+mod retention;
 mod retire;
 mod run;
 mod schema;
+#[cfg(feature = "plant")]
+pub mod simulation;
 mod store;
 pub mod testing;
 mod web;

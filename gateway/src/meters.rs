@@ -1,6 +1,6 @@
 //! What the engine counts. Labels name platforms and outcomes, never targets: there are too many of those.
 
-use crate::store::Settled;
+use crate::{answers::Answers, store::Settled};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -81,6 +81,7 @@ pub(crate) struct Meters {
     handler: Histogram,
     group_events: Histogram,
     group_seconds: Histogram,
+    answers: Answers,
 }
 
 impl Meters {
@@ -98,6 +99,7 @@ impl Meters {
             handler: Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.02, 0.05, 0.2, 1.0]),
             group_events: Histogram::new([1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1_024.0]),
             group_seconds: Histogram::new([0.000_5, 0.002, 0.005, 0.01, 0.02, 0.05, 0.2, 1.0, 5.0]),
+            answers: Answers::default(),
         };
         metrics.register(|to| {
             to.register("berth_events", "Events by what became of them", meters.events.clone());
@@ -121,7 +123,15 @@ impl Meters {
         meters
     }
 
+    /// Returns the count of answers.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
     pub(crate) fn event(&self, platform: Platform, verdict: Verdict) {
+        if verdict == Verdict::Retried {
+            self.answers.failed();
+        }
         let label = ByResult { platform: platform.as_str(), result: verdict.word() };
         self.events.get_or_create(&label).inc();
     }

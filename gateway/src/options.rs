@@ -6,15 +6,24 @@ mod replication;
 pub use handler::HandlerArgs;
 pub use replication::ReplicationArgs;
 
-use crate::{replica::ReplicaArgs, web::Application};
+use crate::{replica::ReplicaArgs, retention, web::Application};
 use clap::Args;
 use shared::{
     PodId,
     http::ServeLimits,
     settings::duration,
     telemetry::{LogArgs, trace::TraceArgs},
+    wire::control::Track,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+fn lineage_retention(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < retention::SHORTEST {
+        return Err("a lineage is kept for 7 days at least: until then whoever comes back late may need it".to_owned());
+    }
+    Ok(time)
+}
 
 /// Flags of a gateway pod.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +43,9 @@ pub struct Options {
     /// The zone the pod runs in
     #[arg(long, env = "BERTH_ZONE", value_name = "NAME")]
     pub zone: Option<String>,
+    /// Its track: `stable`, or `canary` for a pod on which a new version is tried; such a pod has only the targets of the canary
+    #[arg(long, env = "BERTH_TRACK", default_value_t, value_name = "TRACK")]
+    pub track: Track,
     /// Its capacity relative to other pods
     #[arg(long, env = "BERTH_CAPACITY", default_value_t = 1.0, value_name = "X")]
     pub capacity: f64,
@@ -43,6 +55,10 @@ pub struct Options {
     /// The folder that holds the pod's database; one process at a time
     #[arg(long, env = "BERTH_GATEWAY_DATA", value_name = "DIR")]
     pub data: PathBuf,
+    /// Prepare the data folder first, as `prepare` does: for an orchestrator that starts a process that has ended again, and
+    /// nothing before it
+    #[arg(long, env = "BERTH_PREPARE")]
+    pub prepare: bool,
     /// Tokens the services present to each other, the current one first
     #[arg(long, env = "BERTH_SERVICE_TOKENS", hide_env_values = true, value_name = "TOKENS")]
     pub service_tokens: Option<String>,
@@ -221,12 +237,28 @@ pub struct Options {
     /// cut. 0 lets it be as slow as it likes
     #[arg(long, env = "BERTH_WEB_MIN_RATE", default_value_t = 512, value_name = "BYTES", help_heading = "Limits")]
     pub web_min_rate: u32,
+    /// How long the pod may serve on after SIGTERM when it leaves for good, until its targets have moved away; the platform's
+    /// own patience before SIGKILL has to be longer by a stop and a last upload
+    #[arg(long, env = "BERTH_DRAIN_DEADLINE", default_value = "4m", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub drain_deadline: Duration,
+    /// How much memory the pod may occupy, in bytes, for the autoscaler; the container's limit when it is not set
+    #[arg(long, env = "BERTH_MEMORY_LIMIT", value_name = "BYTES", help_heading = "Limits")]
+    pub memory_limit: Option<u64>,
     /// How often the pod restores its own replica to a scratch file and compares it with its database; 0 for never
     #[arg(long, env = "BERTH_DRILL_EVERY", default_value = "24h", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
     pub drill_every: Duration,
     /// How long such a drill waits until what it compares is replicated
     #[arg(long, env = "BERTH_DRILL_WAIT", default_value = "5m", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
     pub drill_wait: Duration,
+    /// How long such a drill may look through the database, or the copy, at a time; meanwhile the WAL grows
+    #[arg(long, env = "BERTH_DRILL_LOOK", default_value = "10m", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
+    pub drill_look: Duration,
+    /// How long a lineage is kept at least after its last file was written; never less than 7 days
+    #[arg(long, env = "BERTH_LINEAGE_RETENTION", default_value = "7days", value_parser = lineage_retention, value_name = "TIME", help_heading = "Replication")]
+    pub lineage_retention: Duration,
+    /// How often the pod takes lineages away whose time is over, its own and those of pods that are gone; 0 for never
+    #[arg(long, env = "BERTH_LINEAGE_GC_EVERY", default_value = "24h", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
+    pub lineage_gc_every: Duration,
     /// Most dead pods' replicas that are restored at once
     #[arg(long, env = "BERTH_RESTORES", default_value_t = 1, value_name = "N", help_heading = "Replication")]
     pub restores: usize,

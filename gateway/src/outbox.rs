@@ -10,7 +10,10 @@ mod verdict;
 
 pub(crate) use policy::Allowed;
 
-use crate::{Options, dispatch::Commands, engine::EngineError, meters::Meters, ownership::Ownership, store::OpenCall};
+use crate::{
+    Options, dispatch::Commands, engine::EngineError, meters::Meters, ownership::Ownership, replication::Acknowledge,
+    store::OpenCall,
+};
 use lanes::{Lanes, Queued};
 use send::{Next, Sender};
 use shared::{Clock, TargetId, shutdown::Shutdown, telemetry::trace::Tracer};
@@ -32,6 +35,8 @@ pub(crate) enum Note {
     Open {
         /// The target.
         target: TargetId,
+        /// When it counts that one is being made.
+        mode: Acknowledge,
         /// Its calls, in order.
         calls: Vec<OpenCall>,
     },
@@ -139,9 +144,9 @@ impl Run {
 
     fn note(&mut self, note: Note) {
         match note {
-            Note::Open { target, calls } => {
+            Note::Open { target, mode, calls } => {
                 let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
-                self.lanes.push(&target, calls.into_iter().map(|call| Queued::new(call, now, wall_ms)));
+                self.lanes.push(&target, calls.into_iter().map(|call| Queued::new(call, mode, now, wall_ms)));
             }
             Note::Held { target } => self.lanes.drop_target(&target),
             Note::Closed { target } => {

@@ -9,6 +9,8 @@
 
 mod owner;
 mod plan;
+#[cfg(feature = "plant")]
+pub mod simulation;
 mod taking;
 
 pub(crate) use taking::take;
@@ -21,7 +23,7 @@ use shared::{
     http::{Client, ClientError},
     settings::Secret,
     shutdown::Shutdown,
-    wire::quarantine::{Late, LateFate, Progress, Reconcile},
+    wire::quarantine::{Late, LateCall, LateEvent, LateFate, Progress, Reconcile},
 };
 use std::time::Duration;
 
@@ -66,6 +68,20 @@ enum Stuck {
     Asked(#[from] ClientError),
     #[error("{0}")]
     Waits(String),
+}
+
+/// To whom the end of a journal is sent, and as whose.
+#[derive(Debug, Clone, Copy)]
+struct To<'a> {
+    client: &'a Client,
+    me: &'a PodId,
+    incarnation: &'a Incarnation,
+}
+
+impl To<'_> {
+    fn late(&self, calls: Vec<LateCall>, events: Vec<LateEvent>) -> Late {
+        Late { from: self.me.clone(), incarnation: self.incarnation.clone(), calls, events }
+    }
 }
 
 /// What the task works with.
@@ -155,8 +171,9 @@ impl Reconciler {
         }
         report.owner = Some(owner);
         row.reconciled.sent_seq = row.reconciled.sent_seq.max(origin.journal_seq);
-        self.send_calls(row, &client, &me, &origin.incarnation).await?;
-        self.send_events(row, &client, &me, &origin.incarnation).await?;
+        let to = To { client: &client, me: &me, incarnation: &origin.incarnation };
+        self.send_calls(row, to).await?;
+        self.send_events(row, to).await?;
         row.reconciled.report.progress = Progress::Done;
         let report = &row.reconciled.report;
         tracing::info!(target = %row.target, sent = report.sent, known = report.known, applied = report.applied,
@@ -164,33 +181,20 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn send_calls(
-        &mut self,
-        row: &mut AsideRow,
-        client: &Client,
-        me: &PodId,
-        incarnation: &Incarnation,
-    ) -> Result<(), Stuck> {
+    async fn send_calls(&mut self, row: &mut AsideRow, to: To<'_>) -> Result<(), Stuck> {
         loop {
             let (after, had) = (row.reconciled.call_seq, row.reconciled.report.had);
             let called = self.engine.called(row.local, (after, had), self.bounds.oldest, self.bounds.batch).await?;
             let Some(last) = called.last().map(|(seq, _)| *seq) else { return Ok(()) };
             let calls: Vec<_> = called.into_iter().map(|(_, call)| call).collect();
             row.reconciled.report.calls += calls.len() as u64;
-            let late = Late { from: me.clone(), incarnation: incarnation.clone(), calls, events: Vec::new() };
-            owner::tell(client, &row.target, &late).await?;
+            owner::tell(to.client, &row.target, &to.late(calls, Vec::new())).await?;
             row.reconciled.call_seq = last;
             self.note(row).await?;
         }
     }
 
-    async fn send_events(
-        &mut self,
-        row: &mut AsideRow,
-        client: &Client,
-        me: &PodId,
-        incarnation: &Incarnation,
-    ) -> Result<(), Stuck> {
+    async fn send_events(&mut self, row: &mut AsideRow, to: To<'_>) -> Result<(), Stuck> {
         loop {
             let bounds = (self.bounds.batch, self.bounds.bytes);
             let tail = self.engine.tail(row.local, row.reconciled.sent_seq, bounds).await?;
@@ -210,8 +214,7 @@ impl Reconciler {
             let mut fates = Vec::new();
             let mut detail = None;
             if !events.is_empty() {
-                let late = Late { from: me.clone(), incarnation: incarnation.clone(), calls: Vec::new(), events };
-                let taken = owner::tell(client, &row.target, &late).await?;
+                let taken = owner::tell(to.client, &row.target, &to.late(Vec::new(), events)).await?;
                 (fates, detail) = (taken.events, taken.detail);
             }
             // What was answered for is a beginning of what was sent; skipped ones count up to there.

@@ -13,6 +13,9 @@ mod fetch;
 mod job;
 mod meters;
 mod plan;
+mod search;
+#[cfg(feature = "plant")]
+pub mod simulation;
 
 pub(crate) use meters::RecoveryMeters;
 

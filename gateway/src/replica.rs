@@ -3,7 +3,8 @@
 //! Decides names, bounds and the order of single calls; knows nothing of when a lineage begins, is sealed or is restored.
 //!
 //! ```text
-//! BASE / GENERATION / POD / INCARNATION / ltx/LEVEL/MIN-MAX.ltx      Litestream's alone
+//! BASE / GENERATION / POD / INCARNATION / ltx/LEVEL/MIN-MAX.ltx      Litestream's alone, in a folder
+//!                                       / LEVEL/MIN-MAX.ltx          the same in a bucket, where a level has four digits
 //!                                       / berth/begun.json           once, before anything is served
 //!                                       / berth/SEALED               once, by whoever restores for others
 //! ```
@@ -23,8 +24,8 @@ pub use config::{Service, service_config};
 pub use lineage::{Begun, Lineage, Seal};
 pub use litestream::{Litestream, LitestreamError, VERSION};
 pub use restore::{RestoreError, Restored, restore};
-pub(crate) use store::last_txid;
 pub use store::{Listing, Removed, ReplicaStore};
+pub(crate) use store::{Stock, last_txid};
 
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub enum ReplicaError {
     /// The store refused, or failed.
     #[error("the replica's store failed: {0}")]
     Store(#[from] object_store::Error),
+    /// It is being removed.
+    #[error("the lineage {0} is being removed, since its time is over: nothing is restored from what is left of it")]
+    Removing(String),
     /// What Berth keeps there is not what it wrote.
     #[error("{path} in the replica's store is damaged: {detail}")]
     Damaged {

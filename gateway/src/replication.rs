@@ -15,6 +15,8 @@ mod meters;
 mod modes;
 mod pace;
 mod seals;
+#[cfg(feature = "plant")]
+pub mod simulation;
 
 pub(crate) use self::core::Rules;
 pub(crate) use control::{ControlSocket, Seals};

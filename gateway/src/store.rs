@@ -254,12 +254,20 @@ impl Store {
         self.follower.leave(&self.conn, target);
     }
 
-    /// Begins a group commit and counts it.
+    /// Begins a group commit and counts it. The same row says up to which one the replica went by then: it is written beside
+    /// what there is to write, never by itself, so that a pod at rest has nothing to upload.
     pub(crate) fn begin(&self) -> Result<(), StoreError> {
         self.run("BEGIN IMMEDIATE")?;
-        let mut count = self.conn.prepare_cached("UPDATE meta SET commit_seq = commit_seq + 1 RETURNING commit_seq")?;
-        self.counted.begins(count.query_row([], |row| row.get(0))?);
+        let mut count = self.conn.prepare_cached(
+            "UPDATE meta SET commit_seq = commit_seq + 1, replicated_seq = max(replicated_seq, ?1) RETURNING commit_seq",
+        )?;
+        self.counted.begins(count.query_row([signed(self.counted.replicated())], |row| row.get(0))?);
         Ok(())
+    }
+
+    /// Notes that everything up to a commit is in the replica.
+    pub(crate) fn replicated(&self, seq: u64) {
+        self.counted.reached(seq);
     }
 
     /// Makes the group durable.

@@ -23,7 +23,7 @@ use shared::{
     shutdown::Shutdown,
     telemetry::{Metrics, trace::Tracer},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use warden::{Tether, Warden};
@@ -85,6 +85,16 @@ impl Drop for Held {
 }
 
 impl Web {
+    /// Returns how many requests and tunnels are under way.
+    pub(crate) fn connections(&self) -> u64 {
+        u64::try_from(self.0.meters.connections.get()).unwrap_or_default()
+    }
+
+    /// Returns how many of them each target has, of those that have any.
+    pub(crate) fn of_targets(&self) -> HashMap<TargetId, u64> {
+        self.0.of_targets.taken()
+    }
+
     /// Makes the web traffic of a pod.
     pub(crate) fn new(home: Home, bounds: WebBounds, ownership: Ownership, metrics: &Metrics, tracer: Tracer) -> Self {
         let (warden, running, closing) = (Warden::new(ownership), TaskTracker::new(), Shutdown::new());

@@ -5,6 +5,7 @@ use crate::http::{BodyLimits, Door, Memories, routes};
 use crate::metrics::{Counters, Snapshot};
 use crate::router::{Parking, Router};
 use crate::routes::{Alone, Feed, Keeper, Placer, Routes};
+use crate::stop::delayed;
 use crate::web::Web;
 use crate::{Options, ingress::Verifiers};
 use shared::clock::BootClock;
@@ -39,6 +40,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     }
 
     let (metrics, probes) = (Metrics::new(), Probes::new());
+    let shutdown = delayed(shutdown, options.stop_delay, probes.clone());
     let counters = Counters::register(&metrics);
     let tracing = Tracing::start(&options.traces, "berth-http-service", &address.to_string(), &metrics)?;
     let tracer = tracing.tracer();

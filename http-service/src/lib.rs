@@ -15,6 +15,7 @@ mod metrics;
 mod options;
 mod router;
 mod routes;
+mod stop;
 #[cfg(test)]
 mod testing;
 mod web;

@@ -27,6 +27,9 @@ pub struct Options {
     /// How often the table is written there, when it has changed; also at the end
     #[arg(long, env = "BERTH_TABLE_EVERY", default_value = "30s", value_parser = duration, value_name = "TIME")]
     pub table_every: Duration,
+    /// How long it serves on, not ready any more, once it is told to stop: until a balancer sends nothing more
+    #[arg(long, env = "BERTH_STOP_DELAY", default_value = "0s", value_parser = duration, value_name = "TIME")]
+    pub stop_delay: Duration,
     /// Tokens the services present to each other, the current one first
     #[arg(long, env = "BERTH_SERVICE_TOKENS", hide_env_values = true, value_name = "TOKENS")]
     pub service_tokens: Option<String>,

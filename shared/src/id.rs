@@ -5,7 +5,7 @@ mod pod;
 mod schema;
 mod target;
 
-pub use fence::{Epoch, LeaseId, MoveId, Revision, Term};
+pub use fence::{Epoch, LeaseId, MoveId, PlanId, Revision, Term};
 pub use pod::{Incarnation, PodId};
 pub use target::{Kind, Platform, TargetId, escape_part};
 

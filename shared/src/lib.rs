@@ -23,5 +23,5 @@ pub mod telemetry;
 pub mod wire;
 
 pub use clock::{Clock, Mono};
-pub use id::{Epoch, Incarnation, Kind, LeaseId, MoveId, Platform, PodId, Revision, TargetId, Term};
+pub use id::{Epoch, Incarnation, Kind, LeaseId, MoveId, PlanId, Platform, PodId, Revision, TargetId, Term};
 pub use problem::Problem;

@@ -61,6 +61,19 @@ pub enum Bug {
     CommitsByTimeout,
     /// A move goes on although its source does not own the target any more (Moves).
     ReassignedGoesOn,
+    /// What is committed is acknowledged at once, uploaded or not (Data 3).
+    AcknowledgesBeforeUpload,
+    /// A pod whose lineage is sealed goes on acknowledging (Data 3).
+    SealNotChecked,
+    /// A replica is listed and restored without having been sealed (Data 4).
+    RestoresUnsealed,
+    /// An older data folder is kept although the store has more (LITESTREAM.md, Boot).
+    OlderFolderKept,
+    /// What was imported from a replica is imported again by a job that is repeated (Data 4). Planted in the simulation, whose
+    /// jobs are a stand-in.
+    ImportsTwice,
+    /// The inbox is not asked about late events (Data 5). Planted in the simulation, whose rows are a stand-in.
+    LateNotCompared,
 }
 
 thread_local! {

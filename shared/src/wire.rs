@@ -4,14 +4,20 @@
 pub mod admin;
 pub mod control;
 pub mod data;
+pub mod discord;
 pub mod drill;
 pub mod handoff;
+pub mod lineages;
 pub mod link;
+mod load;
 pub mod peers;
 pub mod provenance;
 pub mod quarantine;
 pub mod replication;
+mod served;
 pub mod sse;
+mod track;
+mod weights;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -52,7 +52,8 @@ pub(crate) fn packages() -> Vec<Package> {
 pub(crate) fn sources() -> Vec<Source> {
     let root = root();
     let mut all = Vec::new();
-    for package in ["shared", "config-service", "gateway", "http-service", "cli", "tests", "examples"] {
+    for package in ["shared", "config-service", "gateway", "http-service", "discord-double", "cli", "tests", "examples"]
+    {
         walk(&root.join(package), &mut |path| {
             if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(path).expect("a readable source");

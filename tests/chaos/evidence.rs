@@ -46,6 +46,10 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Adds what lies in a stopped pod's data folder.
     pub(crate) fn read_pod(&mut self, pod: &str, folder: &Path) -> anyhow::Result<()> {
+        if !folder.join("berth.db").is_file() {
+            // It was lost, and is not back: whoever ought to serve what it had is found without it.
+            return Ok(());
+        }
         let database = pod_data::open(folder);
         let has_state = database.prepare("SELECT state FROM target").is_ok();
         let state = if has_state { "state" } else { "'owned'" };

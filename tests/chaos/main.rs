@@ -24,8 +24,8 @@ mod world;
 
 use anyhow::Context;
 use args::{Arguments, Command};
+use berth_tests::page::{Origin, write_page};
 use clap::Parser;
-use numbers::{Origin, write_page};
 use report::Report;
 use rustix::fs::FlockOperation;
 use shared::clock::{BootClock, Clock};
@@ -99,11 +99,14 @@ async fn whole(options: &args::Run) -> anyhow::Result<ExitCode> {
 /// Makes a run with faults; returns whether all promises were kept.
 async fn broken(options: &args::Run, plan: &Plan, folder: &Path) -> anyhow::Result<bool> {
     let report = run::run(options, plan, folder).await?;
+    if options.self_test {
+        run::carelessness_is_found(options, plan, folder).await?;
+    }
     written(options, &report)?;
     print!("{}", said(&report));
     if let Some(page) = &options.markdown {
         let table = report.table() + "\n" + &report.sentence() + "\n";
-        write_page(page, "faults", &Origin::here(&plan.berth), &table)?;
+        write_page(page, "chaos: faults", &Origin::here(&plan.berth, &typed()), &table)?;
     }
     let enough = report.acknowledged >= options.least_events;
     if !enough {
@@ -115,14 +118,14 @@ async fn broken(options: &args::Run, plan: &Plan, folder: &Path) -> anyhow::Resu
 
 /// Measures the numbers; returns whether all were kept.
 async fn measured(options: &args::Run, plan: &Plan, folder: &Path) -> anyhow::Result<bool> {
-    let plan = Plan { proxied: false, preloaded: false, ..plan.clone() };
+    let plan = Plan { proxied: false, preloaded: false, replicated: false, ..plan.clone() };
     let figures = numbers::measure(options, &plan, folder).await?;
     written(options, &figures)?;
     let rows: String = figures.iter().map(numbers::Figure::row).collect();
     let table = format!("| what | measured | promised | kept |\n|---|---|---|---|\n{rows}");
     print!("\n{table}");
     if let Some(page) = &options.markdown {
-        write_page(page, "numbers", &Origin::here(&plan.berth), &table)?;
+        write_page(page, "chaos: numbers", &Origin::here(&plan.berth, &typed()), &table)?;
     }
     Ok(figures.iter().all(|figure| figure.kept != Some(false)))
 }
@@ -156,6 +159,7 @@ fn plan(options: &args::Run) -> anyhow::Result<Plan> {
         berth: options.binary.clone().unwrap_or(beside),
         proxied: true,
         preloaded: true,
+        replicated: true,
         disk_bytes,
         gateway_settings: Vec::new(),
     })
@@ -181,4 +185,10 @@ fn locked() -> anyhow::Result<File> {
     let lock = File::create(LOCK).context(LOCK)?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).context("another run is under way")?;
     Ok(lock)
+}
+
+/// What was typed to start this.
+fn typed() -> String {
+    let said: Vec<_> = std::env::args().skip(1).collect();
+    format!("./chaos {}", said.join(" "))
 }

@@ -4,7 +4,7 @@
 use crate::{net::Place, preload::Control, preload::SETTING};
 use anyhow::Context;
 use berth_tests::process::clean;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     fs::{File, OpenOptions},
     io::Write,
@@ -54,6 +54,14 @@ impl Node {
             command.spawn().context("the proxy cannot be started")
         });
         Ok(Self { place, recipe, log, control, child: None, proxy: proxy.transpose()? })
+    }
+
+    /// Makes what stands beside a node, in its place, with a log of its own; does not start it.
+    pub(crate) fn beside(place: &Place, recipe: Recipe, folder: &Path) -> anyhow::Result<Self> {
+        let file = |end: &str| folder.join(format!("{}.litestream.{end}", place.name()));
+        let log = OpenOptions::new().create(true).append(true).open(file("log"))?;
+        let control = Control::new(&file("control"))?;
+        Ok(Self { place: place.clone(), recipe, log, control, child: None, proxy: None })
     }
 
     /// Its name.
@@ -113,13 +121,19 @@ impl Node {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Sends it a signal.
+    /// Returns whether it has ended and wants its folder to be prepared anew.
+    pub(crate) fn must_prepare(&mut self) -> bool {
+        let code = |child: &mut Child| child.try_wait().ok()??.code();
+        self.child.as_mut().and_then(code) == Some(i32::from(gateway::boot::EX_TEMPFAIL))
+    }
+
+    /// Sends it a signal, and whatever it has started.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.running()
             && let Some(child) = &self.child
         {
             // It may end at this very moment.
-            let _ = kill_process(Pid::from_child(child), signal);
+            let _ = kill_process_group(Pid::from_child(child), signal);
         }
     }
 

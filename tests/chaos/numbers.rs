@@ -1,14 +1,12 @@
 //! The numbers of docs/reliability.md: each is measured several times on a cluster without proxies and with its clocks as
-//! they are, while events arrive. Decides what is measured and what was promised of it; the page is `page`'s.
+//! they are, while events arrive. Decides what is measured and what was promised of it; the page is `berth_tests::page`'s.
 
 mod drain;
 mod figure;
-mod page;
 mod rolling;
 mod steady;
 
 pub(crate) use figure::Figure;
-pub(crate) use page::{Origin, write_page};
 
 use crate::{
     args,

@@ -64,15 +64,38 @@ pub(crate) struct Owned {
     pub(crate) changed_hands: usize,
 }
 
-/// Judges the logs that are there, each with the history of its process's clocks.
-pub(crate) fn judge<'a>(logs: impl Iterator<Item = (&'a Path, &'a [Piece])>) -> anyhow::Result<Owned> {
+/// How far a target's journal is, as its owners say.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    epoch: Epoch,
+    written: u64,
+    acknowledged: u64,
+}
+
+impl Place {
+    /// Takes in what an owner wrote; returns the place that it ought to have gone on behind, when it did not. A new owner may
+    /// have it from a replica: then it goes on behind what was acknowledged at least.
+    fn write(&mut self, epoch: Epoch, (first, last): (u64, u64), replicated: bool) -> Option<u64> {
+        let is_new = epoch > std::mem::replace(&mut self.epoch, epoch);
+        let before = if replicated && is_new { self.acknowledged } else { self.written };
+        self.written = last;
+        (first <= before).then_some(before)
+    }
+}
+
+/// Judges the logs that are there, each with the history of its process's clocks. `replicated`: what was acknowledged is in
+/// replicas, and a new owner may begin with one.
+pub(crate) fn judge<'a>(
+    logs: impl Iterator<Item = (&'a Path, &'a [Piece])>,
+    replicated: bool,
+) -> anyhow::Result<Owned> {
     let mut open = Vec::new();
     for (path, clocks) in logs.filter(|(path, _)| path.exists()) {
         open.push(Log::open(path, clocks)?);
     }
     let (mut checker, mut found, mut now) = (Checker::new(Bounds::default()), Owned::default(), 0);
     let mut epochs: BTreeMap<TargetId, Epoch> = BTreeMap::new();
-    let mut places: BTreeMap<TargetId, u64> = BTreeMap::new();
+    let mut places: BTreeMap<TargetId, Place> = BTreeMap::new();
     loop {
         let earliest = open.iter_mut().filter(|log| log.next.is_some());
         let Some(log) = earliest.min_by_key(|log| log.next.as_ref().map(|(at, _)| *at)) else { break };
@@ -80,12 +103,17 @@ pub(crate) fn judge<'a>(logs: impl Iterator<Item = (&'a Path, &'a [Piece])>) -> 
         // A log may be a little out of order in itself: its lines come from several threads.
         now = at.max(now);
         let Line { pod, target, epoch, what, seqs, .. } = line;
-        if let Some((first, last)) = seqs.filter(|_| what == "apply") {
-            let before = places.insert(target.clone(), last).unwrap_or(0);
-            if first <= before {
-                let said = format!("{pod} wrote place {first} of {target}'s journal, which was at {before} already");
-                found.broken.push(said);
+        let place = places.entry(target.clone()).or_default();
+        match (what.as_str(), seqs) {
+            ("apply", Some((first, last))) => {
+                if let Some(before) = place.write(epoch, (first, last), replicated) {
+                    let said =
+                        format!("{pod} wrote place {first} of {target}'s journal, which was at {before} already");
+                    found.broken.push(said);
+                }
             }
+            ("ack", Some((_, last))) => place.acknowledged = place.acknowledged.max(last),
+            _ => {}
         }
         let before = epochs.insert(target.clone(), epoch);
         found.changed_hands += usize::from(before.is_some_and(|before| before < epoch));
@@ -124,7 +152,18 @@ mod tests {
     fn judged(first: &[(u64, u64, &str)], second: &[(u64, u64, &str)]) -> Owned {
         let folder = tempfile::tempdir().expect("a folder");
         let paths = [log(folder.path(), "gateway-0", first), log(folder.path(), "gateway-1", second)];
-        judge(paths.iter().map(|path| (path.as_path(), [].as_slice()))).expect("readable logs")
+        judge(paths.iter().map(|path| (path.as_path(), [].as_slice())), false).expect("readable logs")
+    }
+
+    #[test]
+    fn an_heir_goes_on_behind_what_was_acknowledged() {
+        let mut place = Place { epoch: Epoch(1), written: 9, acknowledged: 7 };
+        assert_eq!(place.write(Epoch(2), (8, 8), true), None, "two were never acknowledged");
+        assert_eq!(place.write(Epoch(2), (8, 8), true), Some(8), "an owner goes on behind itself");
+        let mut place = Place { epoch: Epoch(1), written: 9, acknowledged: 7 };
+        assert_eq!(place.write(Epoch(2), (7, 7), true), Some(7), "that one was");
+        let mut place = Place { epoch: Epoch(1), written: 9, acknowledged: 7 };
+        assert_eq!(place.write(Epoch(2), (8, 8), false), Some(9), "there are no replicas");
     }
 
     #[test]

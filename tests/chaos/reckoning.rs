@@ -1,4 +1,4 @@
-//! The end of a run: the load finishes, the calls leave, the gateways stop in order, and what is left is judged. Decides the
+//! The end of a run: the load finishes, moves come to rest, the calls leave, the gateways stop in order, and what is left is judged. Decides the
 //! order of these steps; the judgement is `verdict`'s.
 
 use crate::{
@@ -28,6 +28,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// With `spoilt`, what is left is spoilt before it is judged.
 pub(crate) async fn reckon(world: &mut World, load: &mut Load, spoilt: bool) -> anyhow::Result<(Verdict, u64)> {
     load.finish(FINISH).await;
+    if let Err(why) = world.at_rest().await {
+        // What that means for targets is found in the databases.
+        eprintln!("{why:#}");
+    }
     let ledger = &load.ledger;
     let promised: Vec<u64> = (0..ledger.targets()).map(|i| ledger.promised(i)).collect();
     let mut evidence = Evidence { owners: world.owners().await?, ..Evidence::default() };
@@ -48,7 +52,8 @@ pub(crate) async fn reckon(world: &mut World, load: &mut Load, spoilt: bool) -> 
     verdict.judge(&promised, &evidence);
     let paths: Vec<_> = (0..world.gateways.len()).map(|n| world.ownership_log(n)).collect();
     let clocks = world.gateways.iter().map(Node::clocks);
-    verdict.owned(crate::owned::judge(paths.iter().map(PathBuf::as_path).zip(clocks))?);
+    let logs = paths.iter().map(PathBuf::as_path).zip(clocks);
+    verdict.owned(crate::owned::judge(logs, !world.litestreams.is_empty())?);
     Ok((verdict, promised.iter().sum()))
 }
 

@@ -1,6 +1,10 @@
 //! A run: load, fault after fault, peace, and the reckoning at the end. Decides the order of things; what a fault does, and
 //! what is wrong, is decided elsewhere.
 
+mod careless;
+
+pub(crate) use careless::is_found as carelessness_is_found;
+
 use crate::{
     args,
     faults::{Deck, Fault, Kind},
@@ -39,14 +43,9 @@ struct Run {
 /// Makes a run in `folder` and reports it.
 pub(crate) async fn run(options: &args::Run, plan: &Plan, folder: &Path) -> anyhow::Result<Report> {
     let kinds = kinds(options)?;
-    let world = World::start(plan, folder).await?;
-    let senders = Senders::to(&world, options.targets, options.rate, PATIENCE);
-    let began = BootClock.now();
-    let load = Load::start(&senders, options.targets);
-    let mut run = Run { world, load, owners: BTreeMap::new(), began, rows: Vec::new(), calm: Duration::ZERO };
-    run.all_served(began, CONVERGE).await.context("the load never got going")?;
+    let mut run = Run::begin(options, plan, folder).await?;
     let mut deck = Deck::new(options.seed, &kinds);
-    let until = began.after(Duration::from_secs_f64(options.minutes * 60.0));
+    let until = run.began.after(Duration::from_secs_f64(options.minutes * 60.0));
     while BootClock.now() < until {
         let peace = BootClock.now();
         run.rest(Duration::from_millis(deck.peace_ms())).await?;
@@ -67,6 +66,17 @@ fn kinds(options: &args::Run) -> anyhow::Result<Vec<Kind>> {
 }
 
 impl Run {
+    /// Starts a cluster under load.
+    async fn begin(options: &args::Run, plan: &Plan, folder: &Path) -> anyhow::Result<Self> {
+        let world = World::start(plan, folder).await?;
+        let senders = Senders::to(&world, options.targets, options.rate, PATIENCE);
+        let began = BootClock.now();
+        let load = Load::start(&senders, options.targets);
+        let mut run = Self { world, load, owners: BTreeMap::new(), began, rows: Vec::new(), calm: Duration::ZERO };
+        run.all_served(began, CONVERGE).await.context("the load never got going")?;
+        Ok(run)
+    }
+
     /// Waits, and starts again what ended by itself.
     async fn rest(&mut self, most: Duration) -> anyhow::Result<()> {
         let until = BootClock.now().after(most);
@@ -165,10 +175,23 @@ impl Run {
     /// The targets that feel a fault.
     fn hit(&self, struck: &Struck) -> Vec<usize> {
         let names: Vec<_> = struck.gateways.iter().map(|n| self.world.gateways[*n].name()).collect();
-        let owned = |i: &usize| self.owners.get(&load::target(*i)).is_some_and(|pod| names.contains(&pod.as_str()));
         // Who owns what could not be asked yet: then all count.
-        let all = names.is_empty() || self.owners.is_empty();
-        (0..self.load.ledger.targets()).filter(|i| all || owned(i)).collect()
+        if names.is_empty() || self.owners.is_empty() {
+            return (0..self.load.ledger.targets()).collect();
+        }
+        self.owned_by(&self.owners, &names).collect()
+    }
+
+    /// The targets that these pods own.
+    fn owned_by(&self, owners: &BTreeMap<String, String>, names: &[&str]) -> impl Iterator<Item = usize> {
+        let owned = move |i: &usize| owners.get(&load::target(*i)).is_some_and(|pod| names.contains(&pod.as_str()));
+        (0..self.load.ledger.targets()).filter(owned)
+    }
+
+    /// Waits until every target is served and every node is ready.
+    async fn well_again(&mut self, since: Mono) -> anyhow::Result<()> {
+        self.all_served(since, CONVERGE).await?;
+        self.world.all_ready().await
     }
 
     /// Waits until every target has been acknowledged an event since `since`.
@@ -187,7 +210,7 @@ impl Run {
 
     async fn reckon(mut self, options: &args::Run) -> anyhow::Result<Report> {
         let healed = BootClock.now();
-        let converged = self.all_served(healed, CONVERGE).await;
+        let converged = self.well_again(healed).await;
         let unserved =
             |ledger: &load::Ledger| (0..ledger.targets()).filter(|i| ledger.served_since(*i, healed).is_none()).count();
         let unserved = unserved(&self.load.ledger);

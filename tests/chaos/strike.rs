@@ -10,6 +10,7 @@ use anyhow::bail;
 use http::Method;
 use rustix::process::Signal;
 use serde_json::json;
+use std::time::Duration;
 
 /// What has to be done to take a fault back.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ enum Undo {
     Sync(usize),
     Clear(usize),
     Undrain(usize),
+    Replicas,
 }
 
 /// A fault that is under way.
@@ -104,6 +106,20 @@ pub(crate) async fn strike(world: &mut World, fault: &Fault) -> anyhow::Result<S
             struck = Struck::of(&format!("{} targets", fault.amount));
             moves(world, fault).await?;
         }
+        K::DiskLost => {
+            // What is committed meanwhile is nowhere else: it must not have been acknowledged.
+            world.node(Who::Litestream(gateway)).signal(Signal::STOP);
+            tokio::time::sleep(Duration::from_millis(fault.amount)).await;
+            world.lose_disk(gateway)?;
+            struck.undo.extend([Undo::Start(at_gateway), Undo::Start(Who::Litestream(gateway))]);
+        }
+        K::LitestreamKill => kill(world, Who::Litestream(gateway), &mut struck),
+        K::LitestreamPause => pause(world, Who::Litestream(gateway), &mut struck),
+        K::StoreAway => {
+            struck = Struck::of("the store");
+            world.shut_replicas(true).await?;
+            struck.undo.push(Undo::Replicas);
+        }
         K::Drain => {
             ask(world, &format!("/v1/pods/{}/drain", struck.detail)).await?;
             struck.undo.push(Undo::Undrain(gateway));
@@ -127,6 +143,7 @@ pub(crate) async fn heal(world: &mut World, struck: &mut Struck) -> anyhow::Resu
                 world.gateways[gateway].control().fsync_fails(false)?;
                 world.gateways[gateway].control().fsync_slow(0)?;
             }
+            Undo::Replicas => world.shut_replicas(false).await?,
             Undo::Clear(gateway) => world.disks().clear(gateway),
             Undo::Undrain(gateway) => {
                 let path = format!("/v1/pods/{}/undrain", world.gateways[gateway].name());

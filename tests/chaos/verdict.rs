@@ -61,11 +61,14 @@ impl Verdict {
             let name = load::target(i);
             let owner = evidence.owners.get(&name);
             let held = evidence.holdings.get(&name).into_iter().flatten();
-            let mut served = held.filter(|holding| holding.state == "owned");
+            let mut served = held.clone().filter(|holding| holding.state == "owned");
             let own = served.clone().find(|holding| Some(&holding.pod) == owner);
             let Some(own) = own.or_else(|| served.next()) else {
                 if *count > 0 {
-                    self.lost.push(format!("{name}: nobody serves it; {count} events are out of reach"));
+                    let held: Vec<_> = held.map(|held| format!("{} on {}", held.state, held.pod)).collect();
+                    let said =
+                        format!("{name}: nobody serves it; {count} events are out of reach: {}", held.join(", "));
+                    self.lost.push(said);
                 }
                 continue;
             };

@@ -3,7 +3,9 @@
 
 mod disks;
 mod plan;
+mod rest;
 
+use plan::REPLICAS;
 pub(crate) use plan::{ADMIN_TOKEN, Plan};
 
 use crate::{
@@ -25,6 +27,10 @@ use std::{
 
 /// How long a node may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
+/// How often a Litestream is started that has ended: its folder may not be prepared yet.
+const PREPARED: Duration = Duration::from_millis(300);
+/// The size of the disk that has all replicas.
+const REPLICAS_BYTES: u64 = 4 << 30;
 
 /// A node of the cluster, by what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +41,8 @@ pub(crate) enum Who {
     Gateway(usize),
     /// An HTTP tier.
     Http(usize),
+    /// The Litestream beside a gateway.
+    Litestream(usize),
 }
 
 /// The cluster. Its fields end in this order.
@@ -46,6 +54,8 @@ pub(crate) struct World {
     pub(crate) gateways: Vec<Node>,
     /// The HTTP tiers.
     pub(crate) routers: Vec<Node>,
+    /// The Litestreams beside the gateways; none when there are no replicas.
+    pub(crate) litestreams: Vec<Node>,
     /// The control plane's database.
     pub(crate) postgres: Server,
     /// The network.
@@ -60,6 +70,8 @@ pub(crate) struct World {
     down: BTreeSet<Who>,
     /// Nodes that ended without having been killed.
     pub(crate) ended: Vec<String>,
+    /// When it was last looked for Litestreams that have ended.
+    looked: tokio::time::Instant,
 }
 
 impl World {
@@ -80,6 +92,8 @@ impl World {
         for place in &gateways {
             disks.add(folder, place.name(), plan.disk_bytes)?;
         }
+        // The last of the disks.
+        disks.add(folder, REPLICAS, REPLICAS_BYTES)?;
         let node = |place: &Place, recipe| Node::new(place.clone(), recipe, folder, plan.proxied);
         let all = |places: &[Place], recipe: &dyn Fn(&Place) -> crate::node::Recipe| -> anyhow::Result<Vec<Node>> {
             places.iter().map(|place| node(place, recipe(place))).collect()
@@ -88,6 +102,11 @@ impl World {
             configs: all(&configs, &|place| setting.config(place))?,
             gateways: all(&gateways, &|place| setting.gateway(place, &configs))?,
             routers: all(&routers, &|place| setting.router(place, &configs))?,
+            litestreams: gateways
+                .iter()
+                .filter(|_| plan.replicated)
+                .map(|place| Node::beside(place, setting.litestream(place, &configs), folder))
+                .collect::<anyhow::Result<_>>()?,
             postgres,
             net,
             outside,
@@ -97,6 +116,7 @@ impl World {
             folder: folder.to_owned(),
             down: BTreeSet::new(),
             ended: Vec::new(),
+            looked: tokio::time::Instant::now(),
         };
         for node in world.nodes_mut() {
             node.start()?;
@@ -128,6 +148,7 @@ impl World {
             Who::Config(n) => &mut self.configs[n],
             Who::Gateway(n) => &mut self.gateways[n],
             Who::Http(n) => &mut self.routers[n],
+            Who::Litestream(n) => &mut self.litestreams[n],
         }
     }
 
@@ -155,11 +176,35 @@ impl World {
         for who in configs.chain(others) {
             if !self.down.contains(&who) && !self.node(who).running() {
                 let name = self.node(who).name().to_owned();
-                self.ended.push(name);
+                if !self.node(who).must_prepare() {
+                    self.ended.push(name);
+                }
                 self.node(who).start()?;
             }
         }
+        if self.looked.elapsed() > PREPARED {
+            self.looked = tokio::time::Instant::now();
+            for n in 0..self.litestreams.len() {
+                if !self.down.contains(&Who::Litestream(n)) {
+                    self.litestreams[n].start()?;
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Takes a gateway's disk away: its processes are killed, and what they kept is gone.
+    pub(crate) fn lose_disk(&mut self, gateway: usize) -> anyhow::Result<()> {
+        self.take_down(Who::Gateway(gateway));
+        if !self.litestreams.is_empty() {
+            self.take_down(Who::Litestream(gateway));
+        }
+        self.disks.lose(gateway)
+    }
+
+    /// Lets the store of the replicas take nothing, or again.
+    pub(crate) async fn shut_replicas(&self, shut: bool) -> anyhow::Result<()> {
+        self.disks.read_only(self.gateways.len(), shut).await
     }
 
     /// Returns where all nodes stand, the database too.
@@ -188,6 +233,7 @@ impl World {
             if tokio::time::Instant::now() > deadline {
                 bail!("{name} is not ready after {READY:?}: {said}; its log is in {}", self.folder.display());
             }
+            self.supervise()?;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

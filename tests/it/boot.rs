@@ -1,17 +1,20 @@
 //! A pod goes on with its own replica, or begins another one: never on an older disk, never beside another writer, never empty.
-//! The real Litestream, in a folder and on an S3 double.
+//! The real Litestream, in a folder and in two S3-compatible stores.
 
+use crate::stores::on;
 use berth_tests::{
     Client, Cluster, Setup, eventually,
-    litestream::{beside, lineage, store},
+    litestream::{beside, lineage, store, sync},
     pod_data,
     process::{Process, clean},
+    store::{Kind, Store},
     supervised::{Up, run, runs},
 };
-use gateway::replica::Lineage;
+use gateway::replica::{Lineage, ReplicaStore};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
+    io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -21,23 +24,25 @@ use tempfile::TempDir;
 const LONG: Duration = Duration::from_secs(120);
 const POD: &str = "gateway-0";
 
-/// A cluster of one pod, whose database is copied to a folder.
+/// A cluster of one pod, whose database is copied to a store.
 struct Story {
     cluster: Cluster,
     litestream: Process,
-    base: String,
     // The last field: it goes when nothing writes there any more.
-    _replicas: TempDir,
+    store: Store,
 }
 
 impl Story {
     async fn start() -> Self {
-        let replicas = TempDir::with_prefix("berth-replicas-").expect("a folder");
-        let base = format!("file://{}", replicas.path().display());
-        let setup = Setup { gateways: 1, ..Setup::default() }.with("BERTH_REPLICA", &base);
+        Self::start_on(Kind::Folder).await
+    }
+
+    async fn start_on(kind: Kind) -> Self {
+        let store = Store::start(kind).await;
+        let setup = Setup { gateways: 1, settings: store.settings(), ..Setup::default() };
         let cluster = setup.start().await;
         let litestream = beside(&cluster, POD);
-        Self { cluster, litestream, base, _replicas: replicas }
+        Self { cluster, litestream, store }
     }
 
     fn data(&self) -> PathBuf {
@@ -57,7 +62,7 @@ impl Story {
     }
 
     async fn uploaded(&self) {
-        uploaded(&self.base, &self.data()).await;
+        uploaded(&self.store.open(), &self.data()).await;
     }
 
     /// Ends gateway and Litestream as a lost machine does.
@@ -94,13 +99,10 @@ impl Story {
 }
 
 /// Waits until all that the database in `data` has committed is in the replica.
-async fn uploaded(base: &str, data: &Path) {
-    let (store, lineage, socket) = (store(base), lineage(data).expect("prepared"), data.join("litestream.sock"));
-    let body = serde_json::json!({ "path": data.join("berth.db"), "wait": true, "timeout": 30 }).to_string();
+async fn uploaded(store: &ReplicaStore, data: &Path) {
+    let (lineage, socket) = (lineage(data).expect("prepared"), data.join("litestream.sock"));
     eventually("what was committed is uploaded", LONG, async || {
-        let mut ask = Command::new("curl");
-        ask.args(["-sf", "-m", "40", "--unix-socket"]).arg(&socket).args(["-d", &body, "http://litestream/sync"]);
-        let is_through = ask.output().expect("curl runs").status.success();
+        let is_through = sync(&socket, &data.join("berth.db")).await;
         let copies = store.list(&lineage).await.expect("listed");
         (is_through && copies.last_txid.is_some()).then_some(())
     })
@@ -110,6 +112,12 @@ async fn uploaded(base: &str, data: &Path) {
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
     assert!(copied.success());
+}
+
+on! {
+    [folder: Folder, moto: Moto, s3s_fs: S3sFs] a_clean_update_under_another_pod_uid_goes_on_and_a_crash_under_one_begins_another_lineage,
+    [folder: Folder, moto: Moto, s3s_fs: S3sFs] an_older_volume_that_is_put_back_is_noticed_and_nothing_replicated_is_lost,
+    [folder: Folder, moto: Moto, s3s_fs: S3sFs] an_empty_disk_waits_for_the_end_of_the_last_life_and_restores_it,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,9 +141,8 @@ async fn a_gateway_that_was_killed_goes_on_with_its_lineage_beside_the_same_lite
     assert_eq!(story.applied().await, 5);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clean_update_under_another_pod_uid_goes_on_and_a_crash_under_one_begins_another_lineage() {
-    let mut story = Story::start().await;
+async fn a_clean_update_under_another_pod_uid_goes_on_and_a_crash_under_one_begins_another_lineage(kind: Kind) {
+    let mut story = Story::start_on(kind).await;
     story.apply(1..4).await;
     let first = story.lineage();
     assert!(story.cluster.gateways[0].stop().await.success());
@@ -151,7 +158,7 @@ async fn a_clean_update_under_another_pod_uid_goes_on_and_a_crash_under_one_begi
     assert!(said.contains("with the database that is here"), "{said}");
     let second = story.lineage();
     assert_ne!(second, first);
-    let replicas = store(&story.base);
+    let replicas = story.store.open();
     assert!(replicas.sealed(&first).await.expect("read").is_some(), "nobody acknowledges by the old one");
     assert_eq!(replicas.begun(&second).await.expect("read").expect("begun").previous, Some(first.clone()));
     story.apply(6..8).await;
@@ -159,9 +166,8 @@ async fn a_clean_update_under_another_pod_uid_goes_on_and_a_crash_under_one_begi
     assert!(replicas.list(&first).await.expect("listed").files > 0, "the old lineage is kept");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_older_volume_that_is_put_back_is_noticed_and_nothing_replicated_is_lost() {
-    let mut story = Story::start().await;
+async fn an_older_volume_that_is_put_back_is_noticed_and_nothing_replicated_is_lost(kind: Kind) {
+    let mut story = Story::start_on(kind).await;
     story.apply(1..4).await;
     // A volume's snapshot is taken of a machine that stands still.
     story.cluster.gateways[0].pause();
@@ -183,8 +189,31 @@ async fn an_older_volume_that_is_put_back_is_noticed_and_nothing_replicated_is_l
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_disk_waits_for_the_end_of_the_last_life_and_restores_it() {
+async fn a_damaged_database_is_noticed_and_restored_from_its_copies() {
     let mut story = Story::start().await;
+    story.apply(1..6).await;
+    let first = story.lineage();
+    story.lose().await;
+    // What is in the WAL goes into the file, and then the disk turns a page of it to ones.
+    let database = pod_data::open(&story.data());
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'journal'";
+    let page: u64 = database.query_row(sql, [], |row| row.get(0)).expect("a table");
+    let size: u64 = database.pragma_query_value(None, "page_size", |row| row.get(0)).expect("a size");
+    drop(database);
+    let mut file = fs::OpenOptions::new().write(true).open(story.data().join("berth.db")).expect("a file");
+    file.seek(SeekFrom::Start((page - 1) * size)).expect("a place");
+    file.write_all(&vec![0xff; usize::try_from(size).expect("small")]).expect("written");
+    drop(file);
+    let said = story.replaced("another").await;
+    assert!(said.contains("with what was restored of the last one"), "{said}");
+    assert_ne!(story.lineage(), first);
+    assert_eq!(story.applied().await, 5);
+    story.apply(6..8).await;
+    assert_eq!(story.applied().await, 7);
+}
+
+async fn an_empty_disk_waits_for_the_end_of_the_last_life_and_restores_it(kind: Kind) {
+    let mut story = Story::start_on(kind).await;
     story.apply(1..6).await;
     story.lose().await;
     fs::remove_dir_all(story.data()).expect("the disk is gone");
@@ -231,10 +260,8 @@ async fn another_place_for_the_copies_is_another_lineage() {
     story.apply(1..4).await;
     let first = story.lineage();
     story.lose().await;
-    let elsewhere = TempDir::with_prefix("berth-replicas-").expect("a folder");
-    story.base = format!("file://{}", elsewhere.path().display());
-    let base = story.base.clone();
-    story.cluster.gateways[0].set("BERTH_REPLICA", &base);
+    story.store = Store::start(Kind::Folder).await;
+    story.cluster.gateways[0].set("BERTH_REPLICA", &story.store.base());
     story.cluster.gateways[0].start_again();
     story.cluster.gateways[0].ready().await;
     let mut command = clean(Command::new(berth_tests::process::berth()));
@@ -242,8 +269,9 @@ async fn another_place_for_the_copies_is_another_lineage() {
     story.litestream = Process::start("litestream", command);
     story.apply(4..6).await;
     assert_eq!(story.applied().await, 5);
-    assert!(store(&base).list(&story.lineage()).await.expect("listed").files > 0);
-    assert!(story.lineage() == first || store(&base).list(&first).await.expect("listed").files == 0);
+    let replicas = story.store.open();
+    assert!(replicas.list(&story.lineage()).await.expect("listed").files > 0);
+    assert!(story.lineage() == first || replicas.list(&first).await.expect("listed").files == 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -283,7 +311,7 @@ async fn up_keeps_replicas_and_a_kill_of_everything_with_a_lost_disk_loses_nothi
         assert!(send(id), "{id}");
     }
     let pod = data.join(POD);
-    uploaded(&format!("file://{}", data.join("replica").display()), &pod).await;
+    uploaded(&store(&format!("file://{}", data.join("replica").display())), &pod).await;
 
     let children = up.children();
     up.process.kill().await;

@@ -7,9 +7,10 @@
 use berth_tests::{
     Cluster, Setup, eventually,
     senders::{Delivery, telegram},
+    small_disk::SmallDisk,
 };
 use rustix::process::{Resource, Rlimit, prlimit};
-use std::{path::Path, process::Command, time::Duration};
+use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -57,29 +58,11 @@ async fn an_event_that_cannot_be_written_is_not_acknowledged() {
     assert_eq!((state.applied, state.last_event_id), (next, Some(next.to_string())));
 }
 
-/// A small file system of its own; unmounted when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path, bytes: usize) -> Option<Self> {
-        std::fs::create_dir_all(at).expect("a folder");
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(at);
-        command.output().is_ok_and(|output| output.status.success()).then_some(Self(at))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).output();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_acknowledges_nothing_and_recovers() {
     let mut cluster = quick().prepare();
     let folder = cluster.pod_folder("gateway-0");
-    let Some(_disk) = SmallDisk::mount(&folder, 3 << 20) else {
+    let Some(disk) = SmallDisk::mount(&folder, 3 << 20) else {
         eprintln!("skipped: this process may not mount a file system; the other story of this file shows the same");
         return;
     };
@@ -87,14 +70,9 @@ async fn a_full_disk_acknowledges_nothing_and_recovers() {
     cluster.launch_rest();
     cluster.all_ready().await;
     cluster.post_until_taken(&message(&cluster, 1, 10), 20 * SECOND).await;
-    let filler = folder.join("filler");
-    let taken = Command::new("dd")
-        .args(["if=/dev/zero", "bs=4096", &format!("of={}", filler.display())])
-        .output()
-        .expect("dd runs");
-    assert!(!taken.status.success(), "the disk is full now");
+    disk.fill();
     let next = refuses(&cluster, 2, 20_000).await;
-    std::fs::remove_file(&filler).expect("the filler can be removed");
+    disk.relieve();
     cluster.post_until_taken(&message(&cluster, next, 10), 20 * SECOND).await;
     let state = cluster.state("telegram:channel:-1").await.expect("the target exists");
     assert_eq!((state.applied, state.last_event_id), (next, Some(next.to_string())));

@@ -1,13 +1,10 @@
 //! A replica that cannot be restored is found by the drill, with the real Litestream, before anybody needs it.
 
-use berth_tests::{
-    Cluster, Setup, cluster::ADMIN_TOKEN, eventually, litestream::beside, process::Process, scrape, supervised,
-};
+use berth_tests::{Cluster, Setup, eventually, litestream::beside, process::Process, scrape, supervised::operate};
 use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -24,13 +21,8 @@ async fn replicated(folder: &Path) -> (Cluster, Process) {
     (cluster, litestream)
 }
 
-fn berth(cluster: &Cluster, line: &[&str]) -> Output {
-    let url = cluster.config.url("");
-    supervised::run(&[line, &["--config-url", &url, "--token", ADMIN_TOKEN]].concat())
-}
-
 fn verify(cluster: &Cluster, which: &str) -> (bool, Value) {
-    let said = berth(cluster, &["replication", "verify", which, "-o", "json"]);
+    let said = operate(cluster, &["replication", "verify", which, "-o", "json"]);
     let drills: Value = serde_json::from_slice(&said.stdout).unwrap_or_else(|why| panic!("{why}: {said:?}"));
     (said.status.success(), drills[0]["drill"].clone())
 }
@@ -72,7 +64,7 @@ async fn a_drill_restores_the_replica_compares_it_and_finds_a_damaged_file() {
     };
     let (good, age) = metrics().await;
     assert!((good - 1.0).abs() < 0.1 && age < 600.0, "{good} {age}");
-    let shown = berth(&cluster, &["replication", "status", POD]);
+    let shown = operate(&cluster, &["replication", "status", POD]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.status.success() && text.contains("good") && text.contains(POD), "{text}");
 
@@ -89,7 +81,7 @@ async fn a_drill_restores_the_replica_compares_it_and_finds_a_damaged_file() {
     assert!(!ok && broken["ok"] == false, "{broken}");
     assert!(broken["detail"].as_str().is_some_and(|why| !why.is_empty()), "{broken}");
     eventually("the metric says so", MINUTES, async || (metrics().await.0 < 0.5).then_some(())).await;
-    let text = String::from_utf8_lossy(&berth(&cluster, &["replication", "status", POD]).stdout).into_owned();
+    let text = String::from_utf8_lossy(&operate(&cluster, &["replication", "status", POD]).stdout).into_owned();
     assert!(text.contains("failed"), "{text}");
     let left: Vec<_> = fs::read_dir(cluster.pod_folder(POD).join("restore")).expect("a folder").flatten().collect();
     assert!(left.is_empty(), "nothing is left of it: {left:?}");

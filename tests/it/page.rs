@@ -75,6 +75,7 @@ async fn a_cluster_from_empty_to_broken_is_shown_without_a_fault() {
     assert!(seen.text.contains("Events applied\n1"), "{}", seen.text);
     browser.visit(Visit::new("pod", cluster.config.url(&format!("/pods/{owner}")))).await;
     browser.visit(Visit::new("targets", cluster.config.url("/targets"))).await;
+    browser.visit(Visit::new("plans", cluster.config.url("/plans"))).await;
     let gone = Visit::new("no-such-target", cluster.config.url("/targets/discord:guild:404")).status(404);
     browser.visit(gone).await;
     cluster.gateway(&owner).kill().await;

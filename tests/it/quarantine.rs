@@ -1,20 +1,15 @@
 //! Rows that a pod has put aside: seen, exported, and gone only when nothing of them is needed.
 
-use berth_tests::{Cluster, Setup, cluster::ADMIN_TOKEN, eventually, supervised};
+use berth_tests::{Cluster, Setup, eventually, supervised::operate};
 use serde_json::{Value, json};
 use shared::wire::control::AssignmentState;
-use std::{fs, process::Output, time::Duration};
+use std::{fs, time::Duration};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn berth(cluster: &Cluster, line: &[&str]) -> Output {
-    let url = cluster.config.url("");
-    supervised::run(&[line, &["--config-url", &url, "--token", ADMIN_TOKEN]].concat())
-}
-
 /// Asks for what a pod has put aside, as the command prints it.
 fn listed(cluster: &Cluster, pod: &str) -> Vec<Value> {
-    let said = berth(cluster, &["pod", "quarantine", "list", pod, "-o", "json"]);
+    let said = operate(cluster, &["pod", "quarantine", "list", pod, "-o", "json"]);
     assert!(said.status.success(), "{said:?}");
     serde_json::from_slice::<Value>(&said.stdout).expect("JSON").as_array().expect("a list").clone()
 }
@@ -60,18 +55,18 @@ async fn rows_that_a_pod_has_put_aside_are_seen_exported_and_dropped_only_knowin
 
     let file = cluster.folder().join("copy.jsonl");
     let path = file.to_str().expect("a plain path");
-    let exported = berth(&cluster, &["pod", "quarantine", "export", "gateway-1", &target, "--file", path]);
+    let exported = operate(&cluster, &["pod", "quarantine", "export", "gateway-1", &target, "--file", path]);
     assert!(exported.status.success(), "{exported:?}");
     let text = fs::read_to_string(&file).expect("written");
     let journal = text.lines().filter(|line| line.contains("\"table\":\"journal\"")).count();
     assert_eq!(journal, 2, "what it had, and nothing that came later: {text}");
 
     let drop = ["pod", "quarantine", "drop", "gateway-1", &target, "--reason", "looked through"];
-    let refused = berth(&cluster, &drop);
+    let refused = operate(&cluster, &drop);
     assert!(!refused.status.success(), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not everything that was acknowledged"), "{refused:?}");
     assert_eq!(listed(&cluster, "gateway-1").len(), shown.len(), "nothing was dropped");
-    let dropped = berth(&cluster, &[&drop[..], &["--i-know"]].concat());
+    let dropped = operate(&cluster, &[&drop[..], &["--i-know"]].concat());
     assert!(dropped.status.success(), "{dropped:?}");
     eventually("it is gone", MINUTE, async || {
         let left = listed(&cluster, "gateway-1");

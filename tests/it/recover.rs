@@ -1,42 +1,25 @@
 //! A gateway whose disk is gone: what it acknowledged comes back from its replica, at the pods that got its targets. With the
 //! real Litestream, and a folder as the replica's store.
 
-use berth_tests::{Cluster, Setup, eventually, litestream::beside, process::Process};
+mod times;
+
+use berth_tests::{
+    Setup,
+    copied::{Copied, PATIENCE},
+    eventually,
+};
 use serde_json::{Value, json};
 use shared::wire::admin::PodRecovery;
 use shared::wire::control::AssignmentState;
-use std::{fs, time::Duration};
-use tempfile::TempDir;
+use std::fs;
 use tokio::time::Instant;
 
-/// The machine may be busy with much else: nothing here is about how long something takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A cluster with copies, and chats that one of its pods owns.
+struct Chats(Copied);
 
-/// A cluster whose pods have replicas, each written by a Litestream of its own.
-struct Replicated {
-    cluster: Cluster,
-    copying: Vec<(String, Process)>,
-    // The last field: it goes when nothing writes there any more.
-    store: TempDir,
-}
-
-impl Replicated {
+impl Chats {
     async fn start() -> Self {
-        let store = TempDir::with_prefix("berth-replicas-").expect("a folder");
-        let setup = Setup::default().with("BERTH_REPLICA", &format!("file://{}", store.path().display()));
-        let cluster = setup.start().await;
-        let pods = ["gateway-0", "gateway-1", "gateway-2"];
-        let copying = pods.into_iter().map(|pod| (pod.to_owned(), beside(&cluster, pod))).collect();
-        Self { cluster, copying, store }
-    }
-
-    /// Kills a pod and its Litestream; its disk is gone.
-    async fn lose(&mut self, pod: &str) {
-        self.cluster.gateway(pod).kill().await;
-        for (_, litestream) in self.copying.iter_mut().filter(|(of, _)| of == pod) {
-            litestream.kill().await;
-        }
-        fs::remove_dir_all(self.cluster.pod_folder(pod)).expect("taken away");
+        Self(Copied::start(Setup::default()).await)
     }
 
     /// Sends so many messages to chats from `first` on, each until it is acknowledged; returns those that a pod owns.
@@ -44,9 +27,9 @@ impl Replicated {
         let mut mine = Vec::new();
         for chat in first..first + 12 {
             for n in 1..=messages {
-                self.cluster.post_until_taken(&self.cluster.message(-chat, n), PATIENCE).await;
+                self.0.cluster.post_until_taken(&self.0.cluster.message(-chat, n), PATIENCE).await;
             }
-            if self.cluster.assignment(-chat).await.is_some_and(|found| found.pod.as_str() == pod) {
+            if self.0.cluster.assignment(-chat).await.is_some_and(|found| found.pod.as_str() == pod) {
                 mine.push(-chat);
             }
         }
@@ -58,13 +41,13 @@ impl Replicated {
     async fn served_elsewhere(&self, pod: &str, chats: &[i64], applied: u64) {
         for chat in chats {
             eventually("it is served elsewhere", PATIENCE, async || {
-                let found = self.cluster.assignment(*chat).await?;
+                let found = self.0.cluster.assignment(*chat).await?;
                 (found.pod.as_str() != pod && found.state == AssignmentState::Serving).then_some(())
             })
             .await;
             let target = format!("telegram:channel:{chat}");
             let state = eventually("its owner has its rows", PATIENCE, async || {
-                let reply = self.cluster.admin(&format!("/v1/targets/{target}/state")).await.ok()?;
+                let reply = self.0.cluster.admin(&format!("/v1/targets/{target}/state")).await.ok()?;
                 (reply.status == 200).then(|| reply.json())
             })
             .await;
@@ -75,28 +58,28 @@ impl Replicated {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_pod_acknowledged_is_served_by_others_when_its_disk_is_gone() {
-    let mut one = Replicated::start().await;
+    let mut one = Chats::start().await;
     let chats = one.chats_on("gateway-1", 100, 3).await;
-    one.cluster.leases_are_kept(3).await;
+    one.0.cluster.leases_are_kept(3).await;
     let since = Instant::now();
-    one.lose("gateway-1").await;
+    one.0.lose(&["gateway-1"]).await;
     one.served_elsewhere("gateway-1", &chats, 3).await;
     println!("{} chats served again {:?} after their pod and its disk were lost", chats.len(), since.elapsed());
     for chat in &chats {
         // What the dead pod has answered is known to its heir, and what is new goes on.
-        one.cluster.post_until_taken(&one.cluster.message(*chat, 2), PATIENCE).await;
-        one.cluster.post_until_taken(&one.cluster.message(*chat, 4), PATIENCE).await;
-        let state = one.cluster.state(&format!("telegram:channel:{chat}")).await.expect("known");
+        one.0.cluster.post_until_taken(&one.0.cluster.message(*chat, 2), PATIENCE).await;
+        one.0.cluster.post_until_taken(&one.0.cluster.message(*chat, 4), PATIENCE).await;
+        let state = one.0.cluster.state(&format!("telegram:channel:{chat}")).await.expect("known");
         assert_eq!((state.applied, state.duplicates), (4, 1), "each once");
     }
-    let sealed = fs::read_dir(one.store.path().join("1/gateway-1")).expect("lineages").flatten();
+    let sealed = fs::read_dir(one.0.store().join("1/gateway-1")).expect("lineages").flatten();
     assert!(sealed.map(|life| life.path().join("berth/SEALED")).all(|seal| seal.is_file()), "nobody goes on there");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_hand_nothing_is_restored_before_an_operator_says_so() {
-    let mut one = Replicated::start().await;
-    let cluster = &one.cluster;
+    let mut one = Chats::start().await;
+    let cluster = &one.0.cluster;
     let headers = [("authorization", format!("Bearer {}", berth_tests::cluster::ADMIN_TOKEN))];
     let headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let body = json!({ "value": "by-hand", "reason": "a story" }).to_string();
@@ -105,39 +88,39 @@ async fn by_hand_nothing_is_restored_before_an_operator_says_so() {
     let set = cluster.client.call(http::Method::PUT, &url, &headers, body).await.expect("an answer");
     assert_eq!(set.status, 200, "{}", set.text());
     let chats = one.chats_on("gateway-1", 300, 2).await;
-    one.cluster.leases_are_kept(3).await;
-    one.lose("gateway-1").await;
+    one.0.cluster.leases_are_kept(3).await;
+    one.0.lose(&["gateway-1"]).await;
     for chat in &chats {
         eventually("it has an heir", PATIENCE, async || {
-            let found = one.cluster.assignment(*chat).await?;
+            let found = one.0.cluster.assignment(*chat).await?;
             (found.pod.as_str() != "gateway-1").then_some(())
         })
         .await;
-        let found = one.cluster.assignment(*chat).await.expect("known");
+        let found = one.0.cluster.assignment(*chat).await.expect("known");
         assert!(found.state == AssignmentState::Quarantined && found.restoring().is_none(), "{found:?}");
     }
     let why = json!({ "reason": "its disk is gone" });
     let path = "/v1/pods/gateway-1/recover";
     let would: PodRecovery =
-        one.cluster.admin_post(&format!("{path}?dry_run=true"), &why).await.expect("answers").json_as();
+        one.0.cluster.admin_post(&format!("{path}?dry_run=true"), &why).await.expect("answers").json_as();
     assert!(would.dry_run && would.targets >= chats.len() as u64 && would.unable == 0, "{would:?}");
-    let did: Value = one.cluster.admin_post(path, &why).await.expect("answers").json();
+    let did: Value = one.0.cluster.admin_post(path, &why).await.expect("answers").json();
     assert_eq!(did["dry_run"], json!(false), "{did}");
     one.served_elsewhere("gateway-1", &chats, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_heir_that_is_killed_while_it_restores_goes_on_when_it_is_back() {
-    let mut one = Replicated::start().await;
+    let mut one = Chats::start().await;
     let chats = one.chats_on("gateway-1", 500, 3).await;
-    one.cluster.leases_are_kept(3).await;
-    one.lose("gateway-1").await;
+    one.0.cluster.leases_are_kept(3).await;
+    one.0.lose(&["gateway-1"]).await;
     let heir = eventually("somebody is to restore", PATIENCE, async || {
-        let found = one.cluster.assignment(chats[0]).await?;
+        let found = one.0.cluster.assignment(chats[0]).await?;
         (found.pod.as_str() != "gateway-1").then(|| found.pod.to_string())
     })
     .await;
-    one.cluster.gateway(&heir).kill().await;
-    one.cluster.gateway(&heir).start_again();
+    one.0.cluster.gateway(&heir).kill().await;
+    one.0.cluster.gateway(&heir).start_again();
     one.served_elsewhere("gateway-1", &chats, 3).await;
 }

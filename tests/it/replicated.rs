@@ -1,12 +1,18 @@
 //! Acknowledged means replicated: with the real Litestream, and with the disk thrown away.
 
+mod numbers;
+
 use berth_tests::{
     Cluster, Delivery, Setup,
     beside::Beside,
-    eventually, pod_data,
-    process::cpu,
-    scrape,
+    double::PlatformDouble,
+    eventually,
+    flood::{Flood, Taken},
+    handler_double::{HandlerDouble, Says},
+    pod_data, scrape,
+    senders::discord,
     sync_proxy::{Does, SyncProxy},
+    wait::holds_for,
     workload::{Poster, acknowledged, plan},
 };
 use serde_json::json;
@@ -14,7 +20,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -92,57 +98,6 @@ impl Story {
     }
 }
 
-/// Senders that never stop: each feeds a target of its own, and notes what was acknowledged.
-struct Flood {
-    stop: Arc<AtomicBool>,
-    count: Arc<AtomicU64>,
-    workers: JoinSet<Vec<(u64, String, String)>>,
-}
-
-impl Flood {
-    fn start(poster: &Poster, targets: u64) -> Self {
-        let (stop, count) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let mut workers = JoinSet::new();
-        for i in 0..targets {
-            let (poster, stop, count) = (poster.clone(), Arc::clone(&stop), Arc::clone(&count));
-            workers.spawn(async move {
-                let mut taken = Vec::new();
-                for n in 0.. {
-                    if stop.load(Ordering::SeqCst) {
-                        break;
-                    }
-                    let planned = plan(&poster.keys, i, n);
-                    match poster.post(&planned.delivery, i).await {
-                        Ok(reply) if acknowledged(&reply) => {
-                            taken.push((i, planned.target, planned.id));
-                            count.fetch_add(1, Ordering::SeqCst);
-                        }
-                        _ => tokio::time::sleep(SECOND / 20).await,
-                    }
-                }
-                taken
-            });
-        }
-        Self { stop, count, workers }
-    }
-
-    async fn reaches(&self, count: u64) {
-        eventually(&format!("{count} events are acknowledged"), 3 * LONG, async || {
-            (self.count.load(Ordering::SeqCst) >= count).then_some(())
-        })
-        .await;
-    }
-
-    async fn finish(mut self) -> Vec<(u64, String, String)> {
-        self.stop.store(true, Ordering::SeqCst);
-        let mut all = Vec::new();
-        while let Some(taken) = self.workers.join_next().await {
-            all.extend(taken.expect("a worker ends well"));
-        }
-        all
-    }
-}
-
 /// One run: load, a blow, a restore. Returns how many events were acknowledged and how many of the local ones are lost.
 async fn everything_is_lost_after(events: u64) -> (usize, usize) {
     let settings = [("BERTH_ACKNOWLEDGE", "discord=local"), ("BERTH_REPLICATION_RATE", "20")];
@@ -150,13 +105,13 @@ async fn everything_is_lost_after(events: u64) -> (usize, usize) {
     let poster = Poster::new(&story.cluster);
     let began = Instant::now();
     let flood = Flood::start(&poster, 60);
-    flood.reaches(events).await;
+    flood.reaches(events, 3 * LONG).await;
     let rate = events as f64 / began.elapsed().as_secs_f64();
     story.lose_everything().await;
     let taken = flood.finish().await;
     let there = story.restored().await;
-    let gone = |(_, target, id): &&(u64, String, String)| !there.contains(&(target.clone(), id.clone()));
-    let (local, replicated): (Vec<_>, Vec<_>) = taken.iter().partition(|(i, ..)| i % 5 == 4);
+    let gone = |taken: &&Taken| !there.contains(&taken.event);
+    let (local, replicated): (Vec<_>, Vec<_>) = taken.iter().partition(|taken| taken.feeder % 5 == 4);
     let lost: Vec<_> = replicated.iter().copied().filter(gone).collect();
     assert!(lost.is_empty(), "acknowledged as replicated, and not in the replica: {lost:?}");
     assert!(replicated.len() > 50, "{} events prove nothing", replicated.len());
@@ -231,6 +186,46 @@ async fn a_connection_that_is_cut_after_the_upload_acknowledges_nothing_by_itsel
     story.cluster.post_until_taken(&story.cluster.message(-1, 1), LONG).await;
     let state = story.cluster.state("telegram:channel:-1").await.expect("known");
     assert_eq!(state.applied, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_reply_leaves_only_once_what_it_says_is_in_the_replica() {
+    let (outside, open) = (PlatformDouble::start().await, Arc::<AtomicBool>::default());
+    let gate = Arc::clone(&open);
+    let handler = HandlerDouble::start(move |asked| match asked.route.as_str() {
+        "GET /v1/describe" => Says::Json(200, json!({"api": ["1"], "name": "double"})),
+        _ if gate.load(Ordering::SeqCst) => Says::Json(200, json!({"reply": {"text": "at last"}})),
+        // It is asked again.
+        _ => Says::Json(503, json!({})),
+    });
+    let settings = [
+        ("BERTH_HANDLER", &*handler.url()),
+        ("BERTH_HANDLER_RETRY", "100ms"),
+        ("BERTH_HANDLER_ATTEMPTS", "100000"),
+        ("BERTH_ACKNOWLEDGE", "discord=replicated"),
+        ("BERTH_DISCORD_API", &*format!("http://{}", outside.host())),
+        ("BERTH_OUTBOX_PRIVATE", "true"),
+    ];
+    let story = Story::start(&settings).await;
+    let command = discord::command("77", "1", "x", &json!([])).to_string();
+    let delivery = discord::signed(&story.cluster.keys, discord::INTERACTIONS, command.as_bytes());
+    let reply = story.cluster.post_until_taken(&delivery, LONG).await;
+    assert_eq!(reply.json()["type"], json!(5), "deferred: {}", reply.text());
+    story.proxy.now(Does::Hangs);
+    open.store(true, Ordering::SeqCst);
+    eventually("it is handled", LONG, async || {
+        story.cluster.state("discord:guild:77").await.filter(|state| state.applied == 1)
+    })
+    .await;
+    holds_for(3 * SECOND, async || match outside.count() {
+        0 => Ok(()),
+        count => Err(format!("{count} calls left, and a lost disk would take back what they say")),
+    })
+    .await;
+    story.proxy.now(Does::Passes);
+    let call = eventually("the reply leaves", LONG, async || outside.calls().into_iter().next()).await;
+    assert!(call.method == "PATCH" && call.body.contains("at last"), "{call:?}");
+    assert!(story.restored().await.contains(&("discord:guild:77".to_owned(), "1".to_owned())));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -323,63 +318,4 @@ async fn a_wal_that_nobody_moves_is_emptied_by_the_pod_and_the_replica_goes_on_w
     story.cluster.post_until_taken(&story.cluster.message(-1, 1), LONG).await;
     let there = story.restored().await;
     assert!(sent.is_subset(&there), "{:?}", sent.difference(&there));
-}
-
-/// Prints what an acknowledgement takes beyond the local one, uploads, and processor time. Run it alone, on an idle machine,
-/// with optimised binaries.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "numbers for docs/reliability.md; run by hand"]
-async fn numbers() {
-    println!(
-        "| store | events/s | acknowledged | p50 | p99 | uploads/s | $ per month | CPU Litestream | CPU gateway |"
-    );
-    for (store, does) in [("local", Does::Passes), ("+ 40 ms", Does::Slow(SECOND / 25))] {
-        for (rate, mode, settings) in [
-            (20_u32, "local", vec![("BERTH_ACKNOWLEDGE", "telegram=local")]),
-            (20, "replicated", vec![]),
-            (20, "replicated, 20 uploads/s", vec![("BERTH_REPLICATION_RATE", "20")]),
-            (300, "local", vec![("BERTH_ACKNOWLEDGE", "telegram=local")]),
-            (300, "replicated", vec![]),
-            (300, "replicated, 20 uploads/s", vec![("BERTH_REPLICATION_RATE", "20")]),
-        ] {
-            let story = Story::start(&settings).await;
-            story.proxy.now(does);
-            println!("| {store} | {rate} | {mode} | {} |", measured(story, rate).await);
-        }
-    }
-}
-
-/// Feeds a story at a rate for half a minute and returns what came of it, as cells of a table.
-async fn measured(mut story: Story, rate: u32) -> String {
-    const FOR: Duration = Duration::from_secs(30);
-    let poster = Poster::new(&story.cluster);
-    for chat in 0..50 {
-        story.cluster.post_until_taken(&story.cluster.message(-100 - chat, 1), LONG).await;
-    }
-    let gateway = story.cluster.gateways[0].process().pid();
-    let (syncs, used, own) =
-        (story.metric("berth_replication_syncs_total").await, story.litestream.cpu(), cpu(gateway));
-    let (mut posts, mut tick) = (JoinSet::new(), tokio::time::interval(SECOND / rate));
-    let began = Instant::now();
-    let mut update = 2;
-    while began.elapsed() < FOR {
-        tick.tick().await;
-        let chat = i64::try_from(update % 50).unwrap_or_default();
-        let (poster, delivery) = (poster.clone(), story.cluster.message(-100 - chat, update));
-        update += 1;
-        posts.spawn(async move {
-            let sent = Instant::now();
-            let reply = poster.post(&delivery, 0).await;
-            reply.is_ok_and(|reply| reply.status == 200).then(|| sent.elapsed())
-        });
-    }
-    let mut took: Vec<_> = posts.join_all().await.into_iter().map(|took| took.expect("acknowledged")).collect();
-    let passed = began.elapsed().as_secs_f64();
-    took.sort_unstable();
-    let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
-    let uploads = (story.metric("berth_replication_syncs_total").await - syncs) / passed;
-    // A PUT costs 5 $ a million with the large provider; a month has 2.63 million seconds.
-    let (dollars, share) = (uploads * 2.63 * 5.0, |used: Duration| used.as_secs_f64() / passed * 100.0);
-    let (theirs, ours) = (share(story.litestream.cpu() - used), share(cpu(gateway) - own));
-    format!("{:.1} ms | {:.1} ms | {uploads:.2} | {dollars:.0} | {theirs:.1} % | {ours:.1} %", at(0.5), at(0.99))
 }

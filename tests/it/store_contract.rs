@@ -11,29 +11,16 @@ use shared::wire::control::AssignmentState;
 use shared::{Epoch, LeaseId, Revision, Term};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-mod moves;
+#[macro_use]
 mod world;
+mod discord;
+mod moves;
+mod plans;
+mod weights;
 
 use moves::*;
+use plans::*;
 use world::*;
-
-/// Runs each story on both databases.
-macro_rules! on_both {
-    ($($story:ident),+ $(,)?) => {
-        mod on_sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
-                super::$story(super::World::sqlite()).await;
-            })+
-        }
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
-                super::$story(super::World::postgres().await).await;
-            })+
-        }
-    };
-}
 
 on_both![
     a_takeover_begins_a_new_term_and_fences_the_old_one_everywhere,
@@ -55,6 +42,9 @@ on_both![
     moves_are_read_newest_first_and_by_what_is_asked,
     a_move_that_is_not_over_is_never_forgotten,
     what_operators_say_of_a_pod_outlives_its_registrations,
+    a_plan_goes_on_from_the_state_that_was_expected_only,
+    a_plan_that_runs_is_never_forgotten_and_one_that_was_never_applied_is,
+    what_holds_a_target_is_read_back_until_nothing_does,
 ];
 
 async fn a_life_that_is_buried_stays_buried(world: World) {
@@ -223,7 +213,7 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
         revision: model.revision(),
         epoch: model.epoch(),
         pods: model.pods().cloned().collect(),
-        assignments: model.assignments(None).cloned().collect(),
+        assignments: model.all().clone(),
         ..Snapshot::default()
     };
     assert_eq!(read, kept);
@@ -233,7 +223,7 @@ async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {
     let (store, term) = world.leading().await;
     store.commit(term, batch(vec![first(1, 0), Write::Fencing(fencing(0, 5, 7))])).await.expect("committed");
     let before = store.load(term).await.expect("read");
-    let owned = before.assignments[0].clone();
+    let owned = before.assignments.told().next().expect("one is there");
     let moved = |pod: u64, epoch: Epoch| Write::Assign {
         target: owned.target.clone(),
         parent: None,
@@ -299,7 +289,7 @@ async fn epochs_grow_above_every_floor(world: World) {
     let lower = Write::Pod { record: record(0, 3), expected: Some(LeaseId(2)), floor: issued };
     store.commit(term, batch(vec![lower, first(3, 0)])).await.expect("committed");
     let read = store.load(term).await.expect("read");
-    let epochs: Vec<_> = read.assignments.iter().map(|assignment| assignment.epoch.0).collect();
+    let epochs: Vec<_> = read.assignments.told().map(|assignment| assignment.epoch.0).collect();
     assert_eq!(epochs, [issued.0, floor.0 + 1, floor.0 + 2]);
 }
 

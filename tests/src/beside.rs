@@ -68,9 +68,4 @@ impl Beside {
         let restored = restore(&self.args, &self.lineage, &folder.join("berth.db"), |_| ()).await;
         restored.expect("the replica can be restored").took
     }
-
-    /// Returns the processor time it has used.
-    pub fn cpu(&self) -> Duration {
-        crate::process::cpu(self.process.pid())
-    }
 }

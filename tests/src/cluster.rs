@@ -121,6 +121,8 @@ impl Setup {
             ("BERTH_CONFIG_STORE".to_owned(), store),
             ("BERTH_ADMIN_TOKENS".to_owned(), ADMIN_TOKEN.to_owned()),
             ("BERTH_OPEN_READS".to_owned(), "true".to_owned()),
+            // Nothing moves by itself where a story does not say so.
+            ("BERTH_REBALANCE_INTERVAL".to_owned(), "0s".to_owned()),
         ];
         // A story's own settings come last, and count.
         settings.extend(self.common());
@@ -222,17 +224,17 @@ impl Cluster {
         ]);
         // A story that is about replicas says where they are; its gateways are prepared as they start.
         let is_replicated = settings.iter().any(|(name, _)| name == "BERTH_REPLICA");
-        settings.push(if is_replicated {
-            ("BERTH_LITESTREAM".to_owned(), litestream::program().display().to_string())
-        } else {
-            ("BERTH_REPLICATION".to_owned(), "off".to_owned())
-        });
+        if !is_replicated {
+            settings.push(("BERTH_REPLICATION".to_owned(), "off".to_owned()));
+        } else if settings.iter().all(|(name, _)| name != "BERTH_LITESTREAM") {
+            settings.push(("BERTH_LITESTREAM".to_owned(), litestream::program().display().to_string()));
+        }
         Recipe {
             name: pod.to_owned(),
             role: "gateway",
             listen: "BERTH_GATEWAY_LISTEN",
             settings,
-            wrapper: is_replicated.then_some(litestream::PREPARED),
+            wrapper: is_replicated.then(|| litestream::prepared(self.setup.bot)),
             program: self.setup.bot,
         }
     }
@@ -256,6 +258,11 @@ impl Cluster {
         let urls: Vec<_> = self.config_services().map(|role| role.url("")).collect();
         all.push(("BERTH_CONFIG_URL".to_owned(), urls.join(",")));
         all
+    }
+
+    /// Returns what its gateways are.
+    pub fn bot(&self) -> Program {
+        self.setup.bot
     }
 
     /// Returns the cluster's folder.
@@ -396,12 +403,16 @@ impl Cluster {
         }
     }
 
-    /// Returns who owns a target.
+    /// Returns who owns a target, as soon as somebody leads.
     ///
     /// # Panics
     /// When nobody does.
     pub async fn owner(&self, target: &str) -> String {
-        let reply = self.admin(&format!("/v1/targets/{target}")).await.expect("the config-service answers");
+        let reply = eventually("a config-service leads", Duration::from_secs(60), async || {
+            let reply = self.admin(&format!("/v1/targets/{target}")).await.expect("the config-service answers");
+            (reply.status != 503).then_some(reply)
+        })
+        .await;
         let owner = reply.json().get("pod").and_then(Value::as_str).map(ToOwned::to_owned);
         owner.unwrap_or_else(|| panic!("{target} has no owner: {} {}", reply.status, reply.text()))
     }

@@ -1,6 +1,7 @@
 //! A proxy in front of PostgreSQL's socket that cuts a connection at the COMMIT of a chosen transaction: before the server
 //! has it, or after the server has done it and before the client hears so. Either way the client cannot know the outcome.
 
+use crate::accept::Accepting;
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -12,7 +13,6 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
-    task::JoinHandle,
 };
 
 /// Where the connection is cut.
@@ -37,7 +37,7 @@ pub struct CutProxy {
     folder: TempDir,
     plan: Arc<Mutex<Option<Plan>>>,
     cuts: Arc<AtomicU64>,
-    task: JoinHandle<()>,
+    _accepting: Accepting,
 }
 
 impl CutProxy {
@@ -50,21 +50,15 @@ impl CutProxy {
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
         let (plan, cuts) = (Arc::<Mutex<Option<Plan>>>::default(), Arc::<AtomicU64>::default());
         let (known, counted) = (Arc::clone(&plan), Arc::clone(&cuts));
-        let task = shared::shutdown::spawn(async move {
-            // Connections end with the task.
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let (plan, cuts, socket) = (Arc::clone(&known), Arc::clone(&counted), socket.clone());
-                connections.spawn(async move {
-                    // A server that is away refuses the client too; a broken connection is the end of it.
-                    if let Ok(server) = UnixStream::connect(&socket).await {
-                        let _ = serve(client, server, &plan, &cuts).await;
-                    }
-                });
-                while connections.try_join_next().is_some() {}
+        let accepting = Accepting::start(listener, move |client| {
+            let (plan, cuts, socket) = (Arc::clone(&known), Arc::clone(&counted), socket.clone());
+            async move {
+                // A server that is away refuses the client too.
+                let server = UnixStream::connect(&socket).await?;
+                serve(client, server, &plan, &cuts).await
             }
         });
-        Self { folder, plan, cuts, task }
+        Self { folder, plan, cuts, _accepting: accepting }
     }
 
     /// Returns the URL of a database through the proxy, from its own one over the server's socket.
@@ -82,12 +76,6 @@ impl CutProxy {
     /// Returns how many connections were cut so far.
     pub fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for CutProxy {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -3,25 +3,36 @@
 //!
 //! The senders share no code with the verifiers they test. Nothing here decides what is right; the stories do.
 
+mod accept;
 pub mod beside;
 pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod collector_double;
+pub mod copied;
 pub mod cut_proxy;
 pub mod double;
 pub mod fixtures;
+pub mod flood;
 pub mod handler_double;
+pub mod ledger;
 pub mod litestream;
+pub mod page;
 pub mod pod_data;
 pub mod postgres;
 pub mod process;
 pub mod raw;
+pub mod reckoning;
 pub mod role;
 pub mod scrape;
 pub mod senders;
+pub mod small_disk;
+pub mod statefulset;
+pub mod store;
+pub mod store_proxy;
 pub mod supervised;
 pub mod sync_proxy;
+pub mod tunnel_double;
 pub mod wait;
 pub mod web_double;
 pub mod workload;

@@ -70,3 +70,52 @@ pub fn accepted(folders: &[impl AsRef<Path>]) -> BTreeMap<String, Vec<String>> {
     }
     all
 }
+
+/// What a pod has of one of its own targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Book {
+    /// The ids of its events, in the order of acceptance; timers are left out.
+    pub journal: Vec<String>,
+    /// How many have been applied, as the pod counts.
+    pub applied: u64,
+    /// How many the bot of the stories has handled; none of another bot's.
+    pub handled: Option<u64>,
+}
+
+/// Returns what the pod whose data folder is `folder` has of the targets that it owns.
+///
+/// # Panics
+/// When the database cannot be read, or an event is not done.
+pub fn owned(folder: &Path) -> BTreeMap<String, Book> {
+    let database = open(folder);
+    let sql = "SELECT t.id, t.name, t.applied, (SELECT value FROM kv WHERE target_id = t.id AND key = 'handled')
+               FROM target t WHERE t.state = 'owned'";
+    let mut targets = database.prepare(sql).expect("the targets' schema");
+    let sql = "SELECT event_id, state FROM journal WHERE target_id = ?1 AND source <> 'timer' ORDER BY seq";
+    let mut events = database.prepare(sql).expect("the journal's schema");
+    let mut all = BTreeMap::new();
+    let mut rows = targets.query([]).expect("the targets are readable");
+    while let Some(row) = rows.next().expect("the targets are readable") {
+        let (local, name): (i64, String) = (row.get_unwrap(0), row.get_unwrap(1));
+        let handled: Option<String> = row.get_unwrap(3);
+        let of_target = events.query_map([local], |row| Ok((row.get(0)?, row.get(1)?)));
+        let of_target: Vec<(String, String)> =
+            of_target.expect("the journal is readable").map(|row| row.expect("a row of the journal")).collect();
+        assert!(of_target.iter().all(|(_, state)| state == "done"), "{name}: {of_target:?}");
+        let journal = of_target.into_iter().map(|(id, _)| id).collect();
+        let handled = handled.map(|text| text.parse().expect("a number"));
+        all.insert(name, Book { journal, applied: row.get_unwrap(2), handled });
+    }
+    all
+}
+
+/// Returns the calls that the database in `folder` was asked for, with their states.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn calls(folder: &Path) -> BTreeMap<String, String> {
+    let database = open(folder);
+    let mut statement = database.prepare("SELECT id, state FROM outbox").expect("the outbox' schema");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the outbox is readable");
+    rows.map(|row| row.expect("a row of the outbox")).collect()
+}

@@ -97,6 +97,16 @@ pub fn binary(name: &str) -> PathBuf {
     binary
 }
 
+/// Returns a program that `./test` has installed below the target folder: its path there, and how it gets there by hand.
+///
+/// # Panics
+/// When it is not there, saying what to type.
+pub(crate) fn installed((path, how): (&str, &str)) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let found = test.ancestors().map(|folder| folder.join(path)).find(|program| program.is_file());
+    found.unwrap_or_else(|| panic!("{path} is not in the target folder: ./test installs it; by hand, type: {how}"))
+}
+
 /// Returns a command for the `berth` binary with nothing of the developer's environment but `PATH`: a setting of theirs
 /// must not change a story.
 pub fn command() -> Command {

@@ -137,8 +137,16 @@ impl Role {
     /// # Panics
     /// When it takes longer than 15 s.
     pub async fn stop(&mut self) -> ExitStatus {
+        self.stop_within(Duration::from_secs(15)).await
+    }
+
+    /// The same, when it takes longer than `most`.
+    ///
+    /// # Panics
+    /// When it does.
+    pub async fn stop_within(&mut self, most: Duration) -> ExitStatus {
         self.process.signal(Signal::TERM);
-        self.process.end(Duration::from_secs(15)).await
+        self.process.end(most).await
     }
 
     /// Starts it again on the same port with the same data; does not wait until it is ready.

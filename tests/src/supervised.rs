@@ -1,6 +1,7 @@
 //! A cluster started the way a new user starts it: `berth up` as one process, its children found through the kernel.
 
 use crate::{
+    cluster::{ADMIN_TOKEN, Cluster},
     process::{Process, berth, clean, command},
     role::free_ports,
     wait::eventually,
@@ -88,6 +89,15 @@ pub fn run(arguments: &[&str]) -> Output {
     command().args(arguments).output().expect("berth runs")
 }
 
+/// Runs `berth` with `line` as an operator of this cluster does, and waits for its end.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn operate(cluster: &Cluster, line: &[&str]) -> Output {
+    let url = cluster.config.url("");
+    run(&[line, &["--config-url", &url, "--token", ADMIN_TOKEN]].concat())
+}
+
 /// Runs a line in a shell, in `folder`, as somebody does who pastes it. `berth` is found as it was called.
 ///
 /// # Panics
@@ -99,7 +109,8 @@ pub fn paste(line: &str, folder: &Path) -> Output {
     shell.output().expect("a shell runs")
 }
 
-fn children_of(parent: i32) -> Vec<(i32, String)> {
+/// Returns the ids of the processes that a process has started, with their command lines.
+pub fn children_of(parent: i32) -> Vec<(i32, String)> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let mut found: Vec<_> = ids

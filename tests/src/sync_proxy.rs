@@ -1,12 +1,12 @@
 //! A proxy in front of Litestream's control socket that stands for a store that is slow, refuses, or is cut off after it has
 //! taken an upload. What Litestream itself does is real; only when the pod hears of it, and whether, is decided here.
 
+use crate::accept::Accepting;
 use std::{path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{UnixListener, UnixStream},
     sync::watch,
-    task::{JoinHandle, JoinSet},
 };
 
 /// What becomes of an upload.
@@ -28,7 +28,7 @@ pub enum Does {
 #[derive(Debug)]
 pub struct SyncProxy {
     does: watch::Sender<Does>,
-    task: JoinHandle<()>,
+    accepting: Accepting,
 }
 
 impl SyncProxy {
@@ -42,37 +42,24 @@ impl SyncProxy {
         let listener = UnixListener::bind(&socket).unwrap_or_else(|why| panic!("{}: {why}", socket.display()));
         let does = watch::Sender::new(Does::Passes);
         let told = does.clone();
-        let task = shared::shutdown::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let (mut told, behind) = (told.subscribe(), behind.clone());
-                connections.spawn(async move {
-                    let does = *told.borrow_and_update();
-                    // A broken connection is the end of it.
-                    let _ = serve(client, does, &behind, &mut told).await;
-                });
-                while connections.try_join_next().is_some() {}
+        let accepting = Accepting::start(listener, move |client| {
+            let (mut told, behind) = (told.subscribe(), behind.clone());
+            async move {
+                let does = *told.borrow_and_update();
+                serve(client, does, &behind, &mut told).await
             }
         });
-        Self { does, task }
+        Self { does, accepting }
     }
 
     /// Ends: whoever asks from now on finds nobody.
     pub async fn end(&mut self) {
-        self.task.abort();
-        // It was asked to end.
-        let _ = (&mut self.task).await;
+        self.accepting.end().await;
     }
 
     /// From now on it does this with every upload that begins.
     pub fn now(&self, does: Does) {
         self.does.send_replace(does);
-    }
-}
-
-impl Drop for SyncProxy {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

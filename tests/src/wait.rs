@@ -21,6 +21,22 @@ pub async fn eventually<T>(what: &str, most: Duration, mut condition: impl Async
     }
 }
 
+/// Looks at what is `missing` until nothing is.
+///
+/// # Panics
+/// After `most`, saying `what` it is.
+pub async fn none_left<T: std::fmt::Debug>(what: &str, most: Duration, mut missing: impl AsyncFnMut() -> Vec<T>) {
+    let deadline = Instant::now() + most;
+    loop {
+        let left = missing().await;
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "not within {most:?}: {what}: {left:?}");
+        sleep(POLL).await;
+    }
+}
+
 /// Waits for `future`.
 ///
 /// # Panics

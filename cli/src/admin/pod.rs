@@ -118,14 +118,16 @@ async fn list(args: All) -> Result<(), Failure> {
 /// How long the end of a declared death is waited for.
 const DECLARE: std::time::Duration = std::time::Duration::from_secs(30);
 
-const HEAD: [&str; 7] = ["POD", "STATE", "TARGETS", "EVENTS/S", "LEASE", "ADDRESS", "VERSION"];
+const HEAD: [&str; 9] = ["POD", "STATE", "TRACK", "TARGETS", "EVENTS/S", "REPLICA", "LEASE", "ADDRESS", "VERSION"];
 
 fn cells(pod: &PodStatus) -> Vec<String> {
     vec![
         pod.info.pod.to_string(),
         state(pod.state).to_owned(),
+        pod.track.to_string(),
         pod.targets.to_string(),
         format!("{:.1}", pod.load.events_per_second),
+        replica(pod),
         pod.lease_age_ms.map_or_else(|| "-".to_owned(), |age| format!("{} old", ago(age))),
         pod.info.address.clone(),
         pod.version.clone(),
@@ -135,6 +137,15 @@ fn cells(pod: &PodStatus) -> Vec<String> {
 /// Returns the word for a pod's state, as the API has it.
 pub(super) const fn state(state: PodState) -> &'static str {
     state.as_str()
+}
+
+/// Says in two words how a pod's replica stands.
+pub(super) fn replica(pod: &PodStatus) -> String {
+    match pod.load.replication {
+        None => "-".to_owned(),
+        Some(lag) if lag.ms == 0 => lag.state.to_string(),
+        Some(lag) => format!("{}, {}", lag.state, ago(lag.ms)),
+    }
 }
 
 async fn get(args: One) -> Result<(), Failure> {
@@ -161,13 +172,16 @@ fn sheet(pod: &PodStatus) -> String {
     if let Some(why) = &pod.not_ready {
         fact("not ready", output::plain(why));
     }
-    if pod.drain.is_some() {
+    if pod.state == PodState::Drained {
+        fact("drain", "nothing is left: it is safe to remove".to_owned());
+    } else if pod.drain.is_some() {
         fact("drain", drain::progress(pod));
     } else if pod.cordoned {
         fact("cordoned", "it gets no new targets".to_owned());
     }
     fact("address", pod.info.address.clone());
     fact("zone", pod.info.zone.clone().unwrap_or_else(|| "-".to_owned()));
+    fact("track", pod.track.to_string());
     fact("capacity", pod.info.capacity.to_string());
     fact("targets", format!("{} assigned, {} held", pod.targets, pod.load.targets));
     if pod.quarantined > 0 {
@@ -184,6 +198,9 @@ fn sheet(pod: &PodStatus) -> String {
     }
     if let Some(replica) = &pod.replica {
         fact("replica", output::plain(replica));
+    }
+    if let Some(lag) = &pod.load.replication {
+        fact("replication", format!("{}, {} and {} bytes behind", lag.state, ago(lag.ms), lag.bytes));
     }
     fact("events/s", format!("{:.1}", pod.load.events_per_second));
     fact("database", format!("{} bytes, schema {}", pod.load.bytes, pod.schema));

@@ -1,6 +1,8 @@
 //! `berth replication`: how the pods' replicas stand, and restore drills on demand. Prints what config-service says; a drill is
 //! the pod's: whoever stops waiting stops nothing.
 
+mod gc;
+
 use super::{Common, now_ms};
 use crate::{
     exit::{Code, Failure},
@@ -26,6 +28,8 @@ pub(crate) enum Verb {
     Status(Status),
     /// Have replicas restored to a scratch file and compared with the databases, now
     Verify(Verify),
+    /// Remove lineages whose time is over, or say what becomes of each
+    Gc(gc::Gc),
 }
 
 /// Flags of `berth replication status`.
@@ -67,6 +71,7 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Status(args) => status(args).await,
         Verb::Verify(args) => verify(args).await,
+        Verb::Gc(args) => gc::run(args).await,
     }
 }
 

@@ -1,6 +1,9 @@
 //! `berth status`: one sentence on the cluster, then who is not well.
 
-use super::{Common, pod::state};
+use super::{
+    Common,
+    pod::{replica, state},
+};
 use crate::{
     exit::{Code, Failure},
     output::{self, Format, Table, ago},
@@ -87,16 +90,16 @@ fn screen(status: &Status) -> String {
         health.term,
         health.revision
     );
-    let mut table = Table::new(&["NAME", "STATE", "TARGETS", "LEASE", "ADDRESS"]);
+    let mut table = Table::new(&["NAME", "STATE", "TARGETS", "REPLICA", "LEASE", "ADDRESS"]);
     for pod in &status.pods.pods {
         let lease = pod.lease_age_ms.map_or_else(|| "-".to_owned(), |age| format!("{} old", ago(age)));
         let (name, address) = (pod.info.pod.to_string(), pod.info.address.clone());
         let state = if pod.state == PodState::Ready && !pod.is_well() { "not ready" } else { state(pod.state) };
-        table.row([name, state.to_owned(), pod.targets.to_string(), lease, address]);
+        table.row([name, state.to_owned(), pod.targets.to_string(), replica(pod), lease, address]);
     }
     if let Some(probe) = &status.http_service {
         let state = if probe.ready { "ready" } else { "not ready" };
-        table.row(["http-service", state, "-", "-", &probe.url].map(str::to_owned));
+        table.row(["http-service", state, "-", "-", "-", &probe.url].map(str::to_owned));
     }
     text.push_str(&table.render());
     text
@@ -126,6 +129,8 @@ fn problems(status: &Status) -> Vec<String> {
             Some(why) => found.push(format!("{}: {}", pod.info.pod, output::plain(why))),
             None => {}
         }
+        let lag = pod.load.replication.filter(|_| pod.state == PodState::Ready);
+        found.extend(lag.and_then(|lag| lag.trouble()).map(|why| format!("{}: {why}", pod.info.pod)));
     }
     if let Some(probe) = status.http_service.as_ref().filter(|probe| !probe.ready) {
         found.push(format!("http-service is not ready: {}", probe.detail.replace('\n', ", ")));

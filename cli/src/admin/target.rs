@@ -1,9 +1,11 @@
 //! `berth target`: which targets there are, where each is, and what its owner holds of it.
 
 mod erase;
+mod explain;
 pub(super) mod export;
 mod history;
 mod loss;
+mod pin;
 
 use super::{
     Api, Common, moves, now_ms,
@@ -35,10 +37,16 @@ pub(crate) enum Verb {
     Get(One),
     /// Say which pod owns a target
     Where(One),
+    /// Say why a target is where it is, and what speaks for and against every pod
+    Explain(One),
     /// List who owned a target, since when and why
     History(history::History),
     /// Move a target to another pod while it is served
     Move(moves::Begin),
+    /// Move a target to a pod and keep it there
+    Pin(pin::Pin),
+    /// End a pin: the target stays where it is until something moves it
+    Unpin(pin::Unpin),
     /// Write everything a target has to a file
     Export(export::Export),
     /// Delete everything a target has, for good
@@ -93,8 +101,11 @@ pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::List(args) => list(args).await,
         Verb::Get(args) => get(args).await,
         Verb::Where(args) => place(args).await,
+        Verb::Explain(args) => explain::run(args).await,
         Verb::History(args) => history::run(args).await,
         Verb::Move(args) => moves::begin(args).await,
+        Verb::Pin(args) => pin::pin(args).await,
+        Verb::Unpin(args) => pin::unpin(args).await,
         Verb::Export(args) => export::run(args).await,
         Verb::Erase(args) => erase::run(args).await,
         Verb::AcceptDataLoss(args) => loss::run(args).await,

@@ -72,6 +72,16 @@ pub(super) fn usage(id: u32) -> Result<Usage, Failure> {
     Ok(Usage { cpu, memory: parse_memory(&read("smaps_rollup")?) })
 }
 
+/// Returns the most memory that a process ever had, in bytes.
+///
+/// # Errors
+/// When it is no more.
+pub(super) fn most(id: u32) -> Result<u64, Failure> {
+    let path = format!("/proc/{id}/status");
+    let text = fs::read_to_string(&path).map_err(|why| Failure::error(format!("cannot read {path}: {why}")))?;
+    Ok(bytes_of(&text, "VmHWM:"))
+}
+
 /// Returns what this process has used.
 ///
 /// # Errors
@@ -94,12 +104,14 @@ fn parse_stat(text: &str) -> Option<Stat> {
 }
 
 fn parse_memory(text: &str) -> Memory {
-    let of = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    };
-    let bytes = |name| of(name).unwrap_or_default() * 1_024;
-    Memory { pss_bytes: bytes("Pss:"), rss_bytes: bytes("Rss:") }
+    Memory { pss_bytes: bytes_of(text, "Pss:"), rss_bytes: bytes_of(text, "Rss:") }
+}
+
+/// Returns what stands in the line of that name; zero when there is none.
+fn bytes_of(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    number.unwrap_or_default() * 1_024
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ fn a_cluster_with_a_secret_of_its_own_is_not_signed_for_with_a_made_one() {
         supervisor: 1,
         http_url: "http://127.0.0.1:1".into(),
         config_url: "http://127.0.0.1:2".into(),
+        scaled: None,
         gateways: Vec::new(),
         store: String::new(),
         given: vec!["BERTH_DISCORD_PUBLIC_KEY".into()],

@@ -12,37 +12,77 @@ use super::{
 };
 use crate::{exit::Failure, home::Home};
 use clap::ValueEnum;
-use std::{ffi::OsString, fs, time::Duration};
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
 
-/// The children in groups; the first group started is the last one stopped.
+/// The children, by what they are to each other.
 #[derive(Debug)]
-pub(super) struct Fleet(Vec<Vec<Child>>);
+pub(super) struct Fleet {
+    config: Vec<Child>,
+    gateways: Vec<Child>,
+    /// What copies the gateways' databases.
+    beside: Vec<Child>,
+    http: Vec<Child>,
+}
 
 impl Fleet {
     /// Starts all at once: the roles wait for each other.
-    pub(super) fn start(groups: &[Vec<Spec>], ground: &Ground) -> Self {
-        let start = |spec: &Spec| Child::start(spec.clone(), ground.clone());
-        Self(groups.iter().map(|group| group.iter().map(start).collect()).collect())
+    pub(super) fn start(specs: Specs, ground: &Ground) -> Self {
+        let mut fleet = Self {
+            config: vec![Child::start(specs.config, ground.clone())],
+            gateways: Vec::new(),
+            beside: Vec::new(),
+            http: vec![Child::start(specs.http, ground.clone())],
+        };
+        specs.gateways.into_iter().for_each(|spec| fleet.add(spec, ground));
+        fleet
+    }
+
+    /// Starts one gateway more, with what copies its database.
+    pub(super) fn add(&mut self, spec: GatewaySpec, ground: &Ground) {
+        self.beside.extend(spec.beside.map(|beside| Child::start(beside, ground.clone())));
+        self.gateways.push(Child::start(spec.gateway, ground.clone()));
+    }
+
+    /// Stops these gateways, then what copies their databases: it uploads what they have committed last.
+    pub(super) async fn remove(&mut self, pods: &[String]) {
+        let leaves = |child: &mut Child| pods.contains(&child.name);
+        let gateways: Vec<_> = self.gateways.extract_if(.., leaves).collect();
+        let beside: Vec<_> =
+            self.beside.extract_if(.., |child| pods.iter().any(|pod| litestream(pod) == child.name)).collect();
+        end(gateways).await;
+        end(beside).await;
     }
 
     /// Stops http-service first, so that nothing new comes in, then the gateways, what copies their databases, and config-service.
     pub(super) async fn stop(&mut self) {
-        while let Some(group) = self.0.pop() {
-            let names: Vec<_> = group.iter().map(|child| child.name.as_str()).collect();
-            eprintln!("stopping {}", names.join(", "));
-            group.iter().for_each(Child::ask_to_end);
-            for child in group {
-                let name = child.name.clone();
-                if child.ended().await == Ended::Killed {
-                    eprintln!("{name} did not stop in time and was killed");
-                }
-            }
+        for group in [&mut self.http, &mut self.gateways, &mut self.beside, &mut self.config] {
+            end(std::mem::take(group)).await;
         }
     }
+}
+
+async fn end(group: Vec<Child>) {
+    if group.is_empty() {
+        return;
+    }
+    let names: Vec<_> = group.iter().map(|child| child.name.as_str()).collect();
+    eprintln!("stopping {}", names.join(", "));
+    group.iter().for_each(Child::ask_to_end);
+    for child in group {
+        let name = child.name.clone();
+        if child.ended().await == Ended::Killed {
+            eprintln!("{name} did not stop in time and was killed");
+        }
+    }
+}
+
+/// What copies a gateway's database is called after it.
+fn litestream(pod: &str) -> String {
+    pod.replacen("gateway", "litestream", 1)
 }
 
 /// Shows every death, and has config-service told of gateways that are away: at once of those in `away`, whose folders are
@@ -82,86 +122,133 @@ pub(super) async fn lost(
     std::future::pending().await
 }
 
-/// Returns what to run, group by group: config-service, the Litestreams, the gateways, http-service.
-///
-/// # Errors
-/// When a child's folder cannot be made.
-pub(super) fn specs(
-    args: &Args,
-    home: &Home,
-    ports: &Ports,
-    passed: &[Passed],
-    replicas: &Replicas,
-) -> Result<Vec<Vec<Spec>>, Failure> {
-    let loopback = |port: u16| format!("127.0.0.1:{port}");
-    let config_url = format!("http://{}", loopback(ports.config));
-    let folder = |name: &str| {
-        let path = home.child(name);
-        fs::create_dir_all(&path)
-            .map(|()| path.clone())
-            .map_err(|why| Failure::error(format!("cannot make {}: {why}", path.display())))
-    };
+/// What to run.
+#[derive(Debug)]
+pub(super) struct Specs {
+    config: Spec,
+    gateways: Vec<GatewaySpec>,
+    http: Spec,
+}
 
-    let store = match &args.config_store {
-        Some(store) => store.clone(),
-        None => format!("sqlite:{}", folder("config-service")?.join("config.db").display()),
-    };
-    let flags = vec!["--listen".into(), loopback(ports.config).into(), "--open-reads".into()];
-    let mut env = pick(passed, |name| matches!(name, SERVICE_TOKENS | ADMIN_TOKENS));
-    env.push(("BERTH_CONFIG_STORE", store));
-    let config = spec(args, home, "config-service", &["config-service"], flags, env);
+/// What to run for one gateway.
+#[derive(Debug)]
+pub(super) struct GatewaySpec {
+    gateway: Spec,
+    /// What copies its database, where replicas are kept.
+    beside: Option<Spec>,
+}
 
-    let handler_token = args.handler.token()?;
-    let (mut gateways, mut litestreams) = (Vec::new(), Vec::new());
-    for (port, n) in ports.gateways.iter().zip(0_u16..) {
-        let name = format!("gateway-{n}");
+/// What children are told.
+#[derive(Clone, Copy)]
+pub(super) struct Plan<'a> {
+    /// What was said to `up`.
+    pub(super) args: &'a Args,
+    /// The data folder.
+    pub(super) home: &'a Home,
+    /// The ports of those that begin.
+    pub(super) ports: &'a Ports,
+    /// The secrets.
+    pub(super) passed: &'a [Passed],
+    /// The replicas.
+    pub(super) replicas: &'a Replicas,
+}
+
+impl Plan<'_> {
+    /// Returns what to run.
+    ///
+    /// # Errors
+    /// When a child's folder cannot be made.
+    pub(super) fn specs(&self) -> Result<Specs, Failure> {
+        let Self { args, home, ports, passed, .. } = *self;
+        let store = match &args.config_store {
+            Some(store) => store.clone(),
+            None => format!("sqlite:{}", self.folder("config-service")?.join("config.db").display()),
+        };
+        let flags = vec!["--listen".into(), loopback(ports.config).into(), "--open-reads".into()];
+        let mut env = pick(passed, |name| matches!(name, SERVICE_TOKENS | ADMIN_TOKENS));
+        env.push(("BERTH_CONFIG_STORE", store));
+        let config = spec(args, home, "config-service", &["config-service"], flags, env);
+
+        let numbered = ports.gateways.iter().zip(0_u16..);
+        let gateways = numbered.map(|(port, number)| self.gateway(number, *port)).collect::<Result<_, _>>()?;
+
+        // What a new http-service goes by while config-service is away.
+        let others: Vec<_> = ports.gateways.iter().map(|port| loopback(*port)).collect();
         let mut flags: Vec<OsString> = vec![
             "--listen".into(),
-            loopback(*port).into(),
+            loopback(ports.http).into(),
+            "--config-url".into(),
+            self.config_url().into(),
+            "--table".into(),
+            self.folder("http-service")?.join("table.json").into(),
+            "--gateways".into(),
+            others.join(",").into(),
+        ];
+        if let Some(targets) = args.secrets.standard_targets() {
+            flags.extend(["--standard-targets".into(), targets.into()]);
+        }
+        let env = pick(passed, |name| name != ADMIN_TOKENS);
+        let http = spec(args, home, "http-service", &["http-service"], flags, env);
+        Ok(Specs { config, gateways, http })
+    }
+
+    /// Returns what to run for the gateway of a number, on a port.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub(super) fn gateway(&self, number: u16, port: u16) -> Result<GatewaySpec, Failure> {
+        let Self { args, home, passed, replicas, .. } = *self;
+        let name = format!("gateway-{number}");
+        let mut flags: Vec<OsString> = vec![
+            "--listen".into(),
+            loopback(port).into(),
             "--advertise".into(),
-            loopback(*port).into(),
+            loopback(port).into(),
             "--pod".into(),
             name.clone().into(),
             "--config-url".into(),
-            config_url.clone().into(),
+            self.config_url().into(),
             "--data".into(),
-            folder(&name)?.into(),
+            self.folder(&name)?.into(),
         ];
         flags.extend(args.handler.flags());
         flags.extend(replicas.flags());
         let mut env = pick(passed, |name| name == SERVICE_TOKENS);
-        env.extend(handler_token.iter().map(|token| (handler::TOKEN, token.clone())));
+        env.extend(args.handler.token()?.map(|token| (handler::TOKEN, token)));
         let mut gateway = spec(args, home, &name, &["gateway"], flags.clone(), env.clone());
-        if replicas.are_kept() {
-            // Whoever starts this has reaped the process before, or was told of its end by the ports that it held.
-            let (done, prepared) = watch::channel(false);
-            let before = spec(args, home, &name, &["gateway", "prepare", "--reaped"], flags.clone(), Vec::new());
-            gateway.before = Some(Before { args: before.args, done });
-            let beside = spec(args, home, &format!("litestream-{n}"), &["gateway", "replicate"], flags, env);
-            litestreams.push(Spec { after: Some(prepared), ..beside });
+        if !replicas.are_kept() {
+            return Ok(GatewaySpec { gateway, beside: None });
         }
-        gateways.push(gateway);
+        // Whoever starts this has reaped the process before, or was told of its end by the ports that it held.
+        let (done, prepared) = watch::channel(false);
+        let before = spec(args, home, &name, &["gateway", "prepare", "--reaped"], flags.clone(), Vec::new());
+        gateway.before = Some(Before { args: before.args, done });
+        let beside = spec(args, home, &litestream(&name), &["gateway", "replicate"], flags, env);
+        Ok(GatewaySpec { gateway, beside: Some(Spec { after: Some(prepared), ..beside }) })
     }
 
-    // What a new http-service goes by while config-service is away.
-    let others: Vec<_> = ports.gateways.iter().map(|port| loopback(*port)).collect();
-    let mut flags: Vec<OsString> = vec![
-        "--listen".into(),
-        loopback(ports.http).into(),
-        "--config-url".into(),
-        config_url.into(),
-        "--table".into(),
-        folder("http-service")?.join("table.json").into(),
-        "--gateways".into(),
-        others.join(",").into(),
-    ];
-    if let Some(targets) = args.secrets.standard_targets() {
-        flags.extend(["--standard-targets".into(), targets.into()]);
+    /// Chooses the port of a gateway that begins later.
+    ///
+    /// # Errors
+    /// When it is taken.
+    pub(super) fn port(&self, number: u16) -> Result<u16, Failure> {
+        self.args.ports.another(number, self.args.check)
     }
-    let http = spec(args, home, "http-service", &["http-service"], flags, pick(passed, |name| name != ADMIN_TOKENS));
-    // A gateway ends before its Litestream, which uploads what it has committed last.
-    let groups = [vec![config], litestreams, gateways, vec![http]];
-    Ok(groups.into_iter().filter(|group| !group.is_empty()).collect())
+
+    fn config_url(&self) -> String {
+        format!("http://{}", loopback(self.ports.config))
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.home.child(name);
+        fs::create_dir_all(&path)
+            .map(|()| path.clone())
+            .map_err(|why| Failure::error(format!("cannot make {}: {why}", path.display())))
+    }
+}
+
+fn loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 fn pick(passed: &[Passed], wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {

@@ -62,6 +62,15 @@ impl PortArgs {
         Ok(Ports { http: next(), config: next(), gateways: (0..pods).map(|_| next()).collect() })
     }
 
+    /// Chooses the port of one gateway more, while the others run.
+    ///
+    /// # Errors
+    /// When it is taken or out of range.
+    pub(super) fn another(&self, number: u16, yielding: bool) -> Result<u16, Failure> {
+        let wish = self.wishes(number + 1)?.pop().ok_or_else(|| Failure::error("there is no such gateway"))?;
+        bind(&wish, yielding)?.local_addr().map(|address| address.port()).map_err(Failure::error)
+    }
+
     fn wishes(&self, pods: u16) -> Result<Vec<Wish>, Failure> {
         let wish = |said: Option<u16>, default: u16, who: &str, flag| Wish {
             port: said.unwrap_or(default),

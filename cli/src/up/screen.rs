@@ -107,6 +107,7 @@ mod tests {
             http_url: "http://127.0.0.1:3000".into(),
             config_url: "http://127.0.0.1:3001".into(),
             store: String::new(),
+            scaled: None,
             gateways: vec![Gateway { pod: "gateway-0".into(), url: "http://127.0.0.1:3010".into() }],
             given: Vec::new(),
         }

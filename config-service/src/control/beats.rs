@@ -62,7 +62,7 @@ impl Beats {
             self.refuse(pod, why, reply);
             return false;
         }
-        fleet.grant(pod, &heartbeat, now);
+        fleet.grant(model, pod, &heartbeat, now);
         let leaving = heartbeat.leaving;
         self.metrics.heartbeat("granted");
         // The pod may have given up waiting; a grant that nobody hears is only a longer wait for the leader.

@@ -17,11 +17,12 @@ use super::{
     intents::Intents,
     moves,
     mutations::Mutations,
+    plans::{Plans, Shape, Stand},
     queue::Queue,
     upkeep::Upkeep,
 };
 use crate::{
-    domain::{Batch, Change, Model, Snapshot},
+    domain::{Batch, Change, Model, Snapshot, Weight},
     metrics::Metrics,
     planner::skew,
     store::{Committed, Store, StoreError},
@@ -29,7 +30,7 @@ use crate::{
 use futures_util::future::BoxFuture;
 use shared::protocol::leader::Input;
 use shared::wire::control::{HoldingsKept, PodState};
-use shared::{Clock, Mono, Term, shutdown::Shutdown};
+use shared::{Clock, Mono, TargetId, Term, shutdown::Shutdown};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -58,6 +59,20 @@ pub(super) enum Ended {
     Generation(u32),
 }
 
+/// What the planner is shown is made from these fields; a function would borrow all of them.
+macro_rules! shape {
+    ($desk:ident, $now:expr, $now_ms:expr) => {
+        Shape {
+            model: &$desk.model,
+            fleet: &$desk.fleet,
+            policy: &$desk.settings.policy,
+            interval: $desk.settings.rebalance,
+            now: $now,
+            now_ms: $now_ms,
+        }
+    };
+}
+
 /// What the leader's task works with.
 pub(super) struct Desk {
     pub(super) store: Arc<dyn Store>,
@@ -79,6 +94,7 @@ pub(super) struct Desk {
     /// which of the two it knows.
     deposed: Option<(Mono, ControlError)>,
     moves: moves::Moves,
+    plans: Plans,
     places: Queue,
     upkeep: Upkeep,
     /// What requests are judged by: tokens and settings.
@@ -122,15 +138,17 @@ impl Desk {
     pub(super) fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        settings: Settings,
+        mut settings: Settings,
         metrics: Metrics,
         hub: Hub,
         term: Term,
-        snapshot: Snapshot,
+        mut snapshot: Snapshot,
     ) -> Self {
         let confirmed = clock.now();
+        let plans = std::mem::take(&mut snapshot.plans);
         let mut places = Queue::new(settings.place_queue);
         let model = Model::new(snapshot);
+        settings.policy.canary = model.canary().share();
         let fleet = Fleet::taken_over(term, settings.terms, settings.lease_patience, &model, confirmed);
         let fencer = Fencer::new(settings.token.clone(), settings.fence_timeout, settings.fence_calls);
         let generation_seen = model.epoch().generation();
@@ -138,6 +156,7 @@ impl Desk {
         places.pause(standing.values.paused);
         let upkeep = Upkeep::new(Arc::clone(&store), term, settings.change_keep);
         let moves = moves::Moves::new(&model, settings.patience, settings.moves, metrics.clone(), confirmed);
+        let moves = moves.with_plans(plans, settings.budget, settings.plan_moves, confirmed);
         let mutations = Mutations::new(settings.terms, settings.max_tokens, metrics.clone());
         let beats = Beats::new(term, settings.terms.duration, metrics.clone());
         let census = Census::new(settings.max_holdings);
@@ -153,6 +172,7 @@ impl Desk {
             places,
             mutations,
             moves,
+            plans: Plans::default(),
             beats,
             census,
             heirs: Heirs::default(),
@@ -170,6 +190,11 @@ impl Desk {
             standing: watch::Sender::new(Arc::new(standing)),
             snapshot: Weak::new(),
         }
+    }
+
+    /// Takes what the leader before has written of what targets weigh.
+    pub(super) fn remember(&mut self, weights: Vec<(TargetId, Weight)>) {
+        self.fleet.remember(weights, self.clock.now());
     }
 
     /// Returns what requests are judged by, as it changes.
@@ -217,11 +242,13 @@ impl Desk {
                     self.kept_up(done);
                 }
                 () = after(self.moves.wakes_in(self.clock.now())), if commit.is_none() => {}
+                made = self.plans.made() => self.plans.take(made, &self.model, self.clock.wall_ms()),
                 fenced = self.fencer.answered() => self.tell(Input::Fenced(fenced)),
                 () = tokio::time::sleep(wake.unwrap_or(PULSE)) => self.tell(Input::Tick),
                 due = pulse.tick() => self.pulse(due),
                 _ = second.tick() => {
                     self.show();
+                    self.round();
                     trim = trim.or_else(|| self.keep_up());
                 }
                 command = commands.recv() => {
@@ -265,6 +292,8 @@ impl Desk {
             Command::Errand(errand, reply) => self.mutations.errand(errand, reply),
             Command::Report(said, reply) => self.moves.report(said, reply),
             Command::Wish(wish) => self.moves.wish(wish),
+            Command::Plan(wish) => self.plans.wish(wish),
+            Command::Range(range) => self.fleet.ranges(range),
             Command::Used(token, at_ms) => self.upkeep.used(&self.model, token, at_ms),
             Command::Heartbeat(pod, heartbeat, reply) => self.heartbeat(pod, heartbeat, reply),
             Command::Place(_, reply) if !self.model.is_settled() => {
@@ -278,7 +307,20 @@ impl Desk {
                 let (model, fleet, settings, now) = (&self.model, &self.fleet, &self.settings, self.clock.now());
                 let confirmed = now.since(self.confirmed);
                 let (behind, moves, generation_seen) = (self.behind.as_ref(), &self.moves, self.generation_seen);
-                read(&View { term: self.term, model, confirmed, behind, generation_seen, fleet, moves, settings, now });
+                let (plans, now_ms, term) = (&self.plans, self.clock.wall_ms(), self.term);
+                read(&View {
+                    term,
+                    model,
+                    confirmed,
+                    behind,
+                    generation_seen,
+                    fleet,
+                    moves,
+                    plans,
+                    settings,
+                    now,
+                    now_ms,
+                });
             }
         }
     }
@@ -294,13 +336,16 @@ impl Desk {
             self.mutations.turn_away(why);
             self.places.fail(why);
             self.moves.turn_away(why);
+            self.plans.turn_away(why);
             self.heirs.turn_away(why);
             return None;
         }
         if self.deposed.is_some() {
             return None;
         }
-        let (mut batch, now) = (Batch::default(), self.clock.now());
+        let (mut batch, now, now_ms) = (Batch::default(), self.clock.now(), self.clock.wall_ms());
+        self.plans.go_on(&shape!(self, now, now_ms), &self.moves);
+        self.plans.board(&mut batch);
         self.mutations.board(&self.model, &self.fleet, now, &mut batch);
         for intent in self.intents.board(&self.model, &mut batch) {
             self.tell(Input::NotWritten(intent));
@@ -308,9 +353,9 @@ impl Desk {
         let room = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
         let candidates = self.fleet.candidates(&self.model, now);
         let fleet = || heirs::Fleet { candidates: candidates.clone(), policy: &self.settings.policy };
-        let terms = heirs::Terms { when: self.standing.borrow().values.restore, now };
+        let terms = heirs::Terms { when: self.standing.borrow().values.restore, now, wall_ms: self.clock.wall_ms() };
         self.heirs.board(&self.model, &self.census, terms, fleet, room, &mut batch);
-        let world = moves::World { model: &self.model, fleet: &candidates, policy: &self.settings.policy, now };
+        let world = moves::World { model: &self.model, fleet: &candidates, policy: &self.settings.policy, now, now_ms };
         self.moves.board(&world, &mut batch);
         let left = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
         let room = self.settings.place_batch.clamp(2, Batch::MAX_WRITES).min(left);
@@ -334,7 +379,6 @@ impl Desk {
             Ok(committed) => committed,
             Err(why) => return self.not_committed(why),
         };
-        let moved = moves::among(&committed.changes);
         let mut registered = Vec::new();
         for change in &committed.changes {
             if let Change::Pod(record) = change {
@@ -347,12 +391,16 @@ impl Desk {
             committed.edits.into_iter().for_each(|edit| self.model.edit(edit));
             let standing = Standing::new(&self.model);
             self.places.pause(standing.values.paused);
+            self.settings.policy.canary = self.model.canary().share();
             self.standing.send_replace(Arc::new(standing));
         }
+        for (head, moves) in self.plans.committed(&committed.changes, self.clock.now()) {
+            self.moves.run(head, moves, self.clock.now());
+        }
+        self.moves.committed(&self.model, &committed.changes, self.clock.now());
         self.hub.publish(committed.changes);
         self.metrics.revision(self.model.revision());
         self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
-        self.moves.committed(&self.model, moved, self.clock.now());
         self.places.settle(&self.model);
         self.heirs.settled(&self.model);
         let written = self.intents.committed(committed.revision);
@@ -369,6 +417,7 @@ impl Desk {
         self.mutations.failed();
         self.generation.failed();
         self.moves.failed();
+        self.plans.failed();
         self.heirs.failed(&ControlError::Store);
         self.places.fail(&ControlError::Store);
         match why {
@@ -391,10 +440,24 @@ impl Desk {
         snapshot
     }
 
+    /// Looks whether it is time to look for an even share.
+    fn round(&mut self) {
+        if self.deposed.is_some() {
+            return;
+        }
+        let unsettled = || ControlError::Unsettled(self.model.epoch().generation());
+        let stopped = self.behind.clone().or_else(|| (!self.model.is_settled()).then(unsettled));
+        let paused = self.standing.borrow().values.rebalance_paused.clone();
+        let stand = Stand { paused, stopped: stopped.map(|why| why.to_string()) };
+        let (now, now_ms) = (self.clock.now(), self.clock.wall_ms());
+        self.plans.round(&shape!(self, now, now_ms), &self.moves, &stand);
+    }
+
     /// Begins to remove what is too old, when it is time for that.
     fn keep_up(&mut self) -> Running<u64> {
         let values = self.standing.borrow().values.clone();
-        self.upkeep.begin(self.model.revision(), &values)
+        let now = self.clock.now();
+        self.upkeep.begin(self.model.revision(), &values, |most| self.fleet.unwritten(most, now))
     }
 
     fn kept_up(&mut self, done: Result<u64, StoreError>) {

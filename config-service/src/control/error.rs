@@ -1,7 +1,8 @@
 //! Why the control plane refused. `http/problems.rs` says how that reads on the wire.
 
+use shared::wire::admin::PlanState;
 use shared::wire::handoff::MoveState;
-use shared::{Epoch, MoveId, PodId, Revision, TargetId, Term};
+use shared::{Epoch, MoveId, PlanId, PodId, Revision, TargetId, Term};
 use std::time::Duration;
 
 /// Why the control plane refused.
@@ -136,6 +137,47 @@ pub(crate) enum ControlError {
     /// As many moves are under way as may be.
     #[error("{0} moves are under way")]
     TooManyMoves(usize),
+    /// No plan has this number, or it was over long ago.
+    #[error("plan {0} is not known")]
+    UnknownPlan(PlanId),
+    /// The plan is past what was asked for it.
+    #[error("plan {id} is {}", state.as_str())]
+    PlanDecided {
+        /// The plan.
+        id: PlanId,
+        /// How it stands.
+        state: PlanState,
+    },
+    /// The plan has changed since it was looked at.
+    #[error("plan {id} was looked at at revision {seen} and is at {known}")]
+    PlanRevision {
+        /// The plan.
+        id: PlanId,
+        /// The revision that somebody has seen.
+        seen: Revision,
+        /// Its revision.
+        known: Revision,
+    },
+    /// What the plan names is not as it was.
+    #[error("plan {id} is stale: {text}")]
+    StalePlan {
+        /// The plan.
+        id: PlanId,
+        /// How a plan made now differs.
+        text: String,
+    },
+    /// Another plan is carried out.
+    #[error("plan {0} is carried out")]
+    PlanRunning(PlanId),
+    /// Too many plans wait for the planner.
+    #[error("too many plans wait to be made")]
+    TooManyPlans,
+    /// Nothing holds the target.
+    #[error("{0} is not pinned")]
+    NotPinned(TargetId),
+    /// Nothing to be promoted or aborted.
+    #[error("no canary is under way")]
+    NoCanary,
     /// Too many first contacts wait.
     #[error("too many targets wait to be placed")]
     PlaceQueueFull,

@@ -2,14 +2,14 @@
 
 use super::hub::{Hub, Tail};
 use crate::{
-    domain::{Change, Snapshot},
+    domain::{Change, Held, Snapshot},
     store::{Log, Store},
 };
 use shared::wire::{
     control::{Assignment, PodInfo, Watch},
     handoff::Move,
 };
-use shared::{PodId, Revision};
+use shared::{PodId, Revision, TargetId};
 use std::{borrow::Borrow, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -46,8 +46,8 @@ pub(crate) struct Feed {
 
 #[derive(Debug)]
 enum Phase {
-    /// In the middle of the snapshot, from this assignment on.
-    Snapshot { of: Arc<Snapshot>, from: usize, first: bool },
+    /// In the middle of the snapshot, behind this target; none before the first part.
+    Snapshot { of: Arc<Snapshot>, after: Option<TargetId> },
     /// Complete up to a revision; what is older than the hub's ring is read from the log.
     Resuming(Revision),
     /// Complete up to a revision; falling out of the ring means being too slow.
@@ -67,7 +67,7 @@ impl Feed {
     ) -> Self {
         let newest = hub.subscribe();
         let phase = match start {
-            Start::Snapshot(of) => Phase::Snapshot { of, from: 0, first: true },
+            Start::Snapshot(of) => Phase::Snapshot { of, after: None },
             Start::After(revision) => Phase::Resuming(revision),
         };
         Self { hub, store, newest, pod, phase, bookmark, _seat: seat }
@@ -77,9 +77,9 @@ impl Feed {
     pub(crate) async fn next(&mut self) -> Option<Watch> {
         match &self.phase {
             Phase::Ended => None,
-            Phase::Snapshot { of, from, first } => {
-                let (of, from, first) = (Arc::clone(of), *from, *first);
-                Some(self.part(of, from, first))
+            Phase::Snapshot { of, after } => {
+                let (of, after) = (Arc::clone(of), after.clone());
+                Some(self.part(of, after))
             }
             Phase::Resuming(position) => {
                 let position = *position;
@@ -92,20 +92,22 @@ impl Feed {
         }
     }
 
-    fn part(&mut self, of: Arc<Snapshot>, from: usize, first: bool) -> Watch {
-        let mine = |assignment: &Assignment| self.pod.as_ref().is_none_or(|pod| assignment.pod == *pod);
-        let mut matching = of.assignments.iter().enumerate().skip(from).filter(|(_, assignment)| mine(assignment));
-        let assignments = matching.by_ref().take(PART).map(|(_, assignment)| assignment.clone()).collect();
-        let next = matching.next().map(|(at, _)| at);
+    fn part(&mut self, of: Arc<Snapshot>, after: Option<TargetId>) -> Watch {
+        let (first, behind) = (after.is_none(), after.as_ref().map_or("", TargetId::as_str));
+        let mine = |held: &Held<'_>| self.pod.as_ref().is_none_or(|pod| held.pod() == pod);
+        let mut matching = of.assignments.after(behind).filter(mine);
+        let assignments: Vec<_> = matching.by_ref().take(PART).map(|held| held.told()).collect();
+        let more = matching.next().is_some();
         let pods = if first { of.pods.iter().map(|record| record.info.clone()).collect() } else { Vec::new() };
         let moves =
             if first { of.moves.iter().filter(|entry| self.hears_of(entry)).cloned().collect() } else { vec![] };
         let revision = of.revision;
-        self.phase = match next {
-            Some(from) => Phase::Snapshot { of, from, first: false },
+        let last = assignments.last().map(|last| last.target.clone());
+        self.phase = match last.filter(|_| more) {
+            Some(last) => Phase::Snapshot { of: Arc::clone(&of), after: Some(last) },
             None => Phase::Live(revision),
         };
-        Watch::Snapshot { revision, first, more: next.is_some(), pods, assignments, moves }
+        Watch::Snapshot { revision, first, more, pods, assignments, moves }
     }
 
     /// A pod hears of moves from or to it; a router of none, since only the assignment that a commit makes concerns it.
@@ -177,7 +179,7 @@ impl Feed {
                     }
                 }
                 Change::Move(entry) if self.hears_of(entry) => moves.push(entry.clone()),
-                Change::Move(_) | Change::Marked { .. } => {}
+                Change::Move(_) | Change::Marked { .. } | Change::Plan { .. } | Change::Held { .. } => {}
             }
         }
         self.phase = Phase::Live(revision);

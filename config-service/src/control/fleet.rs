@@ -1,15 +1,16 @@
 //! What the leader knows of the pods beyond the database: the protocol's own leader (OWNERSHIP.md, Leases), and what pods say
 //! that they carry, which is only shown. Pure: `now` comes in.
 
-use super::ControlError;
+use super::{ControlError, tracks::Reports, weights::Weights};
 use crate::{
-    domain::{Model, PodRecord},
-    planner::Candidate,
+    domain::{Model, PodRecord, Weight},
+    planner::{Candidate, scaling::Range},
 };
 use shared::protocol::leader::{Input, Known, Leader, Output, Patience, Why};
 use shared::wire::admin::PodStatus;
 use shared::wire::control::{Heartbeat, Load, MAX_NOT_READY, Peer, PodState, Witnesses};
-use shared::{Incarnation, LeaseId, Mono, PodId, Revision, Term, lease::LeaseTerms};
+use shared::wire::replication::Lag;
+use shared::{Incarnation, LeaseId, Mono, PodId, Revision, TargetId, Term, lease::LeaseTerms};
 use std::{collections::BTreeMap, time::Duration};
 
 /// How many heartbeats a pod may miss before it is suspect.
@@ -23,6 +24,11 @@ pub(super) struct Fleet {
     pods: BTreeMap<PodId, Liveness>,
     /// Why pods cannot do their work, by their last heartbeats.
     not_ready: BTreeMap<PodId, String>,
+    weights: Weights,
+    /// How many events pods have answered, and how.
+    reports: Reports,
+    /// Which pods are to run on, as far as whatever starts and stops them has told.
+    range: Option<Range>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +41,11 @@ struct Liveness {
     /// The last group that its database has committed, when it said so as it left.
     goodbye: Option<u64>,
     load: Load,
+    /// Targets that were assigned to it when it told its load.
+    targets: u64,
     seen: Revision,
+    /// How often it has told what its busiest targets do, when it does, and when that was heard last.
+    windows: Option<(u64, Option<Mono>)>,
     /// The state it had when it was last asked what has turned, and when it was first seen in it.
     told: Option<(PodState, Mono)>,
 }
@@ -53,7 +63,15 @@ impl Fleet {
             fenced: model.fencing_of(&record.info.pod).map(|fencing| (fencing.lease_id, fencing.round)),
         });
         let leader = Leader::new(term, terms, now, known, model.members().clone()).with_patience(patience);
-        Self { terms, leader, pods: BTreeMap::new(), not_ready: BTreeMap::new() }
+        Self {
+            terms,
+            leader,
+            pods: BTreeMap::new(),
+            not_ready: BTreeMap::new(),
+            weights: Weights::default(),
+            reports: Reports::default(),
+            range: None,
+        }
     }
 
     /// Tells the protocol what happened; returns what to do, in order.
@@ -105,7 +123,7 @@ impl Fleet {
     }
 
     /// Notes a grant that is answered now.
-    pub(super) fn grant(&mut self, pod: &PodId, heartbeat: &Heartbeat, now: Mono) {
+    pub(super) fn grant(&mut self, model: &Model, pod: &PodId, heartbeat: &Heartbeat, now: Mono) {
         match &heartbeat.not_ready {
             Some(why) => drop(self.not_ready.insert(pod.clone(), why.chars().take(MAX_NOT_READY).collect())),
             None => drop(self.not_ready.remove(pod)),
@@ -114,8 +132,38 @@ impl Fleet {
         live.granted = Some((heartbeat.lease_id, now));
         live.leaving = heartbeat.leaving;
         live.goodbye = heartbeat.goodbye.filter(|_| heartbeat.leaving);
-        live.load = heartbeat.load;
+        (live.load, live.targets) = (heartbeat.load, model.targets_of(pod));
         live.seen = heartbeat.revision;
+        let told = heartbeat.measured.windows;
+        live.windows = told.map(|told| match live.windows {
+            Some((before, at)) if before == told => (told, at),
+            // What it told another leader counts for that one.
+            Some(_) => (told, Some(now)),
+            None => (told, None),
+        });
+        self.weights.heard(&heartbeat.weights, now);
+        self.reports.heard(pod, heartbeat.served.as_deref().copied(), now);
+        self.weights.sized(&heartbeat.measured.sizes);
+    }
+
+    /// Takes what the leader before has written of targets.
+    pub(super) fn remember(&mut self, written: Vec<(TargetId, Weight)>, now: Mono) {
+        self.weights.remember(written, now);
+    }
+
+    /// Returns what is to be written of targets, at most of so many.
+    pub(super) fn unwritten(&mut self, most: usize, now: Mono) -> Vec<(TargetId, Weight)> {
+        self.weights.unwritten(most, now)
+    }
+
+    /// Returns a pod that is ready and has not told what its busiest targets do since then; none when all have, or never do.
+    pub(super) fn untold<'a>(&self, model: &'a Model, since: Mono, now: Mono) -> Option<&'a PodId> {
+        let untold = |record: &&PodRecord| {
+            let live = self.live(&record.info.pod);
+            let tells = live.windows.is_some_and(|(_, at)| at.is_none_or(|at| at <= since));
+            tells && self.state(&live, record, now) == PodState::Ready
+        };
+        model.pods().find(untold).map(|record| &record.info.pod)
     }
 
     /// Returns the pods whose state is another than when this was last asked, by name.
@@ -140,18 +188,51 @@ impl Fleet {
 
     /// Returns the pods as the planner takes them.
     pub(super) fn candidates(&self, model: &Model, now: Mono) -> Vec<Candidate> {
+        let canary = model.canary();
         let candidate = |record: &PodRecord| {
             let live = self.live(&record.info.pod);
+            let targets = model.targets_of(&record.info.pod);
             Candidate {
                 pod: record.info.pod.clone(),
                 capacity: record.info.capacity,
                 ready: self.state(&live, record, now) == PodState::Ready,
-                open: record.marks.open(),
-                targets: model.targets_of(&record.info.pod),
+                open: record.marks.open() && self.in_range(&record.info.pod),
+                targets,
+                fresh: targets.saturating_sub(live.targets),
+                track: canary.counts(record.track),
                 load: live.load,
             }
         };
         model.pods().map(candidate).collect()
+    }
+
+    /// Returns how many events pods have answered, and how.
+    pub(super) fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
+    /// Takes which pods are to run on.
+    pub(super) fn ranges(&mut self, range: Range) {
+        self.range = Some(range);
+    }
+
+    /// Returns whether a pod's ordinal is inside the StatefulSet's range; it is when nobody has said otherwise.
+    pub(super) fn in_range(&self, pod: &PodId) -> bool {
+        self.range.as_ref().is_none_or(|range| range.keeps(pod))
+    }
+
+    /// Returns what targets weigh, as far as pods have told.
+    pub(super) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Returns all pods with what becomes of each, by name.
+    pub(super) fn states<'a>(
+        &'a self,
+        model: &'a Model,
+        now: Mono,
+    ) -> impl Iterator<Item = (&'a PodRecord, PodState)> + use<'a> {
+        model.pods().map(move |record| (record, self.state(&self.live(&record.info.pod), record, now)))
     }
 
     /// Returns the witnesses of a pod: all others of the config in force.
@@ -185,9 +266,19 @@ impl Fleet {
             schema: record.schema,
             bot: record.bot.clone(),
             not_ready: self.not_ready.get(&record.info.pod).cloned(),
+            track: record.track,
             cordoned: record.marks.cordoned,
             drain: None,
         }
+    }
+
+    /// Returns how far a pod's replica is behind, by a heartbeat of its newest lease that is not old; none when that is not
+    /// known, or it has none.
+    pub(super) fn lag(&self, record: &PodRecord, now: Mono) -> Option<Lag> {
+        let live = self.live(&record.info.pod);
+        let (lease_id, at) = live.granted?;
+        let is_fresh = lease_id == record.lease_id && now.since(at) <= self.terms.heartbeat * MISSED;
+        live.load.replication.filter(|_| is_fresh)
     }
 
     /// Returns the last group that a pod's database had committed when it said goodbye, if nothing was heard of it since. A
@@ -226,3 +317,6 @@ fn state(live: &Liveness, record: &PodRecord, now: Mono, terms: &LeaseTerms, may
         None => PodState::Expired,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ impl Due {
     /// Returns it as it is written.
     pub(super) fn write(self, model: &Model) -> Write {
         let Self { target, parent, pod, state, data, reason } = self;
-        let expected = model.assignment(&target).map(|assignment| (assignment.pod.clone(), assignment.epoch));
+        let expected = model.assignment(&target).map(|assignment| (assignment.pod, assignment.epoch));
         Write::Assign { target, parent, pod, expected, reason, state, data }
     }
 }
@@ -191,18 +191,18 @@ fn inheritance(model: &Model, record: &PodRecord, report: &Report) -> VecDeque<D
     };
     let waiting = model.quarantined(None).filter_map(|assignment| {
         let data = assignment.data.as_ref().filter(|data| data.pod == *pod)?;
-        newest(record, report, &assignment.target, data).map(|epoch| goes_on(assignment, epoch))
+        newest(record, report, &assignment.target, data).map(|epoch| goes_on(&assignment, epoch))
     });
     let own = model.assignments_of(pod, None).filter(|assignment| assignment.state == AssignmentState::Serving);
     let own = own.filter_map(|assignment| {
-        if names(record, report, assignment) {
+        if names(record, report, &assignment) {
             // Given back by the leader before this one, and the pod has not heard of it yet.
             return None;
         }
-        let data = data_of(model, assignment, record);
+        let data = data_of(model, &assignment, record);
         Some(match newest(record, report, &assignment.target, &data) {
-            Some(epoch) => goes_on(assignment, epoch),
-            None => Due::of(assignment, FAILOVER).quarantined(pod, Some(data)),
+            Some(epoch) => goes_on(&assignment, epoch),
+            None => Due::of(&assignment, FAILOVER).quarantined(pod, Some(data)),
         })
     });
     waiting.chain(own).collect()
@@ -229,17 +229,17 @@ fn bequeath(
     // A target may bring its parent along.
     let wanted: Vec<_> = homeless
         .take(room.div_ceil(2))
-        .map(|assignment| Wanted { target: assignment.target.clone(), parent: assignment.parent.clone() })
+        .map(|assignment| Wanted { target: assignment.target, parent: assignment.parent })
         .collect();
     let lives = |pod: &PodId| model.pod(pod).is_some_and(|record| !record.buried);
-    let owner_of =
-        |target: &TargetId| model.assignment(target).map(|assignment| &assignment.pod).filter(|pod| lives(pod));
-    for (want, decision) in planner::place(&candidates, fleet.policy, &wanted, owner_of) {
+    let owner_of = |target: &TargetId| model.owner(target).filter(|pod| lives(pod));
+    let said = |target: &TargetId| model.track_said(target);
+    for (want, decision) in planner::place(&candidates, fleet.policy, &wanted, owner_of, said) {
         let (Ok(heir), Some(assignment)) = (decision, model.assignment(&want.target)) else { continue };
         // The parent of a target may have been another dead pod's.
         let Some(dead) = model.pod(&assignment.pod) else { continue };
         if taken.insert(want.target) {
-            batch.writes.push(inherited(model, terms, assignment, dead, &heir).write(model));
+            batch.writes.push(inherited(model, terms, &assignment, dead, &heir).write(model));
         }
     }
 }

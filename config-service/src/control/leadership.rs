@@ -176,12 +176,13 @@ impl Campaign {
 
     async fn serve(&self, term: Term, role: &watch::Sender<Role>) -> Result<Ended, StoreError> {
         let Some(snapshot) = self.load(term).await? else { return Ok(Ended::Stopping) };
+        let weights = self.store.weights().await?;
         let (pods, targets, revision) = (snapshot.pods.len(), snapshot.assignments.len(), snapshot.revision);
         let closed = self.shutdown.child_token();
         let _end_watches = closed.clone().drop_guard();
         let hub = Hub::new(revision, self.settings.watch_backlog, self.settings.max_watchers, closed);
         let (commands, waiting) = mpsc::channel(COMMANDS);
-        let desk = Desk::new(
+        let mut desk = Desk::new(
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             self.settings.clone(),
@@ -190,6 +191,7 @@ impl Campaign {
             term,
             snapshot,
         );
+        desk.remember(weights);
         let standing = desk.standing();
         let leave = self.shutdown.child_token();
         role.send_replace(Role::Leader(Leading { commands, hub, standing, term, leave: leave.clone() }));

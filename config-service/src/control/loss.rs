@@ -51,11 +51,11 @@ impl Loss {
         batch: &mut Batch,
     ) -> Result<(), ControlError> {
         let record = may_lose(&self.pod, model, fleet, now)?;
-        let all = || lost(&self.pod, model).map(|assignment| assignment.target.clone()).collect();
+        let all = || lost(&self.pod, model).map(|assignment| assignment.target).collect();
         let left = self.left.get_or_insert_with(all);
         for target in left.drain(..left.len().min(CHUNK)) {
             let Some(assignment) = model.assignment(&target) else { continue };
-            batch.writes.push(begins_empty(model, assignment));
+            batch.writes.push(begins_empty(model, &assignment));
             self.done += 1;
         }
         if left.is_empty() {
@@ -88,7 +88,7 @@ impl LossOf {
     /// Adds the new epoch.
     pub(super) fn board(&self, model: &Model, batch: &mut Batch) -> Result<(), ControlError> {
         let assignment = may_lose_of(&self.target, model)?;
-        batch.writes.push(begins_empty(model, assignment));
+        batch.writes.push(begins_empty(model, &assignment));
         batch.audits.push(self.by.audit("accept-data-loss", self.target.as_str()));
         let (target, pod) = (self.target.clone(), assignment.pod.clone());
         let answer = TargetLossAccepted { target, pod, revision: Revision(0), dry_run: false };
@@ -100,7 +100,7 @@ impl LossOf {
     pub(super) fn done(self, model: &Model, revision: Revision) {
         let Self { target, by: By { actor, request_id, .. }, reply } = self;
         tracing::warn!(%target, actor, request_id, "the loss of a target's data was accepted by an operator");
-        let Some(pod) = model.assignment(&target).map(|assignment| assignment.pod.clone()) else { return };
+        let Some(pod) = model.assignment(&target).map(|assignment| assignment.pod) else { return };
         // As above.
         let _ = reply.send(Ok(TargetLossAccepted { target, pod, revision, dry_run: false }));
     }
@@ -120,7 +120,7 @@ pub(super) fn would_lose(
 
 /// Says what one target's loss would mean, and changes nothing.
 pub(super) fn would_lose_of(target: &TargetId, model: &Model) -> Result<TargetLossAccepted, ControlError> {
-    let pod = may_lose_of(target, model)?.pod.clone();
+    let pod = may_lose_of(target, model)?.pod;
     Ok(TargetLossAccepted { target: target.clone(), pod, revision: model.revision(), dry_run: true })
 }
 
@@ -135,7 +135,7 @@ fn begins_empty(model: &Model, assignment: &Assignment) -> Write {
 }
 
 /// Returns the targets whose data is lost with a pod's: those it serves, and those that wait for its copy elsewhere.
-fn lost<'a>(pod: &'a PodId, model: &'a Model) -> impl Iterator<Item = &'a Assignment> {
+fn lost<'a>(pod: &'a PodId, model: &'a Model) -> impl Iterator<Item = Assignment> + use<'a> {
     let own = model.assignments_of(pod, None).filter(|one| one.state == AssignmentState::Serving);
     own.chain(model.quarantined(None).filter(|one| one.data.as_ref().is_some_and(|data| data.pod == *pod)))
 }
@@ -147,7 +147,7 @@ fn may_lose<'a>(pod: &PodId, model: &'a Model, fleet: &Fleet, now: Mono) -> Resu
 }
 
 /// Only what waits for its data can begin empty, and only at a pod that lives: a dead one has heirs first.
-fn may_lose_of<'a>(target: &TargetId, model: &'a Model) -> Result<&'a Assignment, ControlError> {
+fn may_lose_of(target: &TargetId, model: &Model) -> Result<Assignment, ControlError> {
     let found = model.assignment(target).ok_or_else(|| ControlError::UnknownTarget(target.clone()))?;
     if found.state != AssignmentState::Quarantined {
         return Err(ControlError::TargetNotQuarantined(target.clone()));

@@ -4,13 +4,17 @@
 //! the truth: a new leader goes on from the rows, and what was only in memory here is reported again by the pods.
 
 mod drains;
+mod holds;
 mod limits;
 mod recent;
 mod reports;
+mod runs;
 mod wishes;
 
-pub(crate) use limits::Limits;
+pub(super) use holds::moved;
 pub(super) use reports::Stands;
+pub(crate) use runs::Budget;
+pub(super) use wishes::MANUAL;
 pub(crate) use wishes::Marking;
 pub(super) use wishes::{Wish, would_mark};
 
@@ -18,21 +22,22 @@ use super::{ControlError, Reply};
 use crate::{
     domain::{Batch, Change, Model, Write},
     metrics::Metrics,
-    planner::{Candidate, Policy},
+    planner::{Candidate, Limits, Policy},
 };
 use drains::Drains;
-use limits::Traffic;
 use recent::Recent;
 use reports::Reports;
+use runs::Runs;
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
 use shared::protocol::handoff::{Decision, Event, Handoff, Patience};
-use shared::wire::admin::PodStatus;
+use shared::wire::admin::{Plan, PlanHead, PlannedMove, PodStatus};
 use shared::wire::control::{Assignment, AssignmentState};
 use shared::wire::handoff::{Move, MoveState};
 use shared::{Mono, MoveId, PodId, TargetId};
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 use wishes::{Begun, Wishes};
@@ -53,6 +58,8 @@ pub(super) struct World<'a> {
     pub(super) policy: &'a Policy,
     /// The time.
     pub(super) now: Mono,
+    /// The wall time, in milliseconds since the Unix epoch.
+    pub(super) now_ms: u64,
 }
 
 impl World<'_> {
@@ -78,6 +85,9 @@ pub(super) struct Moves {
     reports: Reports,
     wishes: Wishes,
     drains: Drains,
+    runs: Runs,
+    /// How many moves of plans may be under way.
+    plan_limits: Limits,
 }
 
 /// A move that is not over.
@@ -149,7 +159,30 @@ impl Moves {
             reports: Reports::default(),
             wishes: Wishes::default(),
             drains: Drains::default(),
+            runs: Runs::default(),
+            plan_limits: limits,
         }
+    }
+
+    /// Goes on with the plans that the term before has left, within such bounds.
+    #[must_use]
+    pub(super) fn with_plans(self, plans: Vec<Plan>, budget: Budget, plan_limits: Limits, now: Mono) -> Self {
+        Self { runs: Runs::new(plans, budget, now), plan_limits, ..self }
+    }
+
+    /// Carries a plan out that is applied from now on.
+    pub(super) fn run(&mut self, head: PlanHead, moves: Arc<[PlannedMove]>, now: Mono) {
+        self.runs.begin(head, moves, now);
+    }
+
+    /// Returns the plans that are carried out, as they were last written.
+    pub(super) fn plans(&self) -> impl Iterator<Item = &PlanHead> {
+        self.runs.all()
+    }
+
+    /// Returns the plans that are carried out, as they stand.
+    pub(super) fn plans_now(&self, world: &World<'_>) -> Vec<PlanHead> {
+        self.runs.heads(world)
     }
 
     /// Takes a pod's reports.
@@ -168,7 +201,7 @@ impl Moves {
         let assigned = assigned(batch);
         self.look(world);
         self.reports.board(world, &mut self.live, &self.patience);
-        let traffic = Traffic::of(world.model, self.live.values().map(|live| &live.handoff));
+        let traffic = limits::traffic(world.model, self.live.values().map(|live| &live.handoff));
         let mut begun = Begun { traffic, writes: Vec::new(), targets: assigned.clone() };
         self.wishes.board(world, &mut self.live, (&self.limits, &self.patience), batch, &mut begun);
         for live in self.live.values_mut() {
@@ -176,7 +209,8 @@ impl Moves {
         }
         self.turn(world, &assigned, batch);
         if batch.writes.len() + begun.writes.len() + CHANGED <= Batch::MAX_WRITES {
-            self.drains.board(world, &self.limits, &mut begun);
+            self.drains.board(world, &self.limits, &self.runs, &mut begun);
+            self.runs.board(world, &self.plan_limits, batch, &mut begun);
         }
         batch.writes.extend(begun.writes);
     }
@@ -195,7 +229,8 @@ impl Moves {
                 }
             }
             if entry.state == MoveState::Copying {
-                happened.extend(called_off(model, entry).map(|why| Event::Cancel(why.to_owned())));
+                let plan = self.runs.called_off(entry).then_some("its plan is carried out no more");
+                happened.extend(called_off(model, entry).or(plan).map(|why| Event::Cancel(why.to_owned())));
             }
             if entry.state == MoveState::Committed && given_back(model, entry) {
                 happened.push(Event::GivenBack);
@@ -209,9 +244,10 @@ impl Moves {
     /// Adds what was decided: each move's state, and behind it the owner that a commit makes.
     fn turn(&mut self, world: &World<'_>, assigned: &HashSet<TargetId>, batch: &mut Batch) {
         let mut changed = 0;
+        let held = held(batch);
         for (id, live) in &mut self.live {
             let Some(next) = &live.next else { continue };
-            let room = changed < CHANGED && batch.writes.len() + 2 <= Batch::MAX_WRITES;
+            let room = changed < CHANGED && batch.writes.len() + 3 <= Batch::MAX_WRITES;
             let Some(entry) = world.model.moving(*id).filter(|entry| room && !assigned.contains(&entry.target)) else {
                 // Decided anew for a later transaction: time asks again by itself, and a pod reports again.
                 live.next = None;
@@ -219,16 +255,21 @@ impl Moves {
             };
             let commits = next.state == MoveState::Committed;
             batch.writes.push(Write::Move { entry: live.entry(entry), expected: Some(entry.state) });
-            batch.writes.extend(commits.then(|| owned(world.model, entry)));
+            if commits {
+                batch.writes.push(owned(world.model, entry));
+                batch.writes.extend(holds::after(world, entry).filter(|_| !held.contains(&entry.target)));
+            }
             changed += 1;
         }
     }
 
     /// The transaction is committed, `model` has it: takes the moves among its changes in, and answers.
-    pub(super) fn committed(&mut self, model: &Model, changes: Vec<Move>, now: Mono) {
-        for entry in changes {
+    pub(super) fn committed(&mut self, model: &Model, changes: &[Change], now: Mono) {
+        self.runs.committed(changes);
+        for entry in among(changes) {
             self.metrics.moved(&entry);
             self.drains.moved(&entry, now);
+            self.runs.moved(&entry, now);
             if entry.state.is_over() {
                 self.live.remove(&entry.id);
                 log(&entry);
@@ -257,6 +298,7 @@ impl Moves {
     /// The transaction is not committed, as far as is known: answers that.
     pub(super) fn failed(&mut self) {
         self.live.values_mut().for_each(|live| live.next = None);
+        self.runs.failed();
         self.reports.fail(&ControlError::Store);
         self.wishes.fail(&ControlError::Store);
     }
@@ -303,7 +345,7 @@ impl Moves {
         to: Option<&PodId>,
         actor: &str,
     ) -> Result<Move, ControlError> {
-        let traffic = Traffic::of(world.model, self.live.values().map(|live| &live.handoff));
+        let traffic = limits::traffic(world.model, self.live.values().map(|live| &live.handoff));
         wishes::decide(world, target, to, actor, &self.limits, &traffic)
     }
 }
@@ -342,7 +384,7 @@ fn given_back(model: &Model, entry: &Move) -> bool {
         let copy = owner.data.as_ref().filter(|data| data.pod == entry.from && data.epoch == entry.epoch);
         owner.pod == entry.from && owner.state == AssignmentState::Serving && copy.is_some()
     };
-    model.assignment(&entry.target).is_some_and(goes_on)
+    model.assignment(&entry.target).as_ref().is_some_and(goes_on)
 }
 
 /// Says why nobody wants a move any more that is being copied.
@@ -358,13 +400,22 @@ fn called_off(model: &Model, entry: &Move) -> Option<&'static str> {
 fn owned(model: &Model, entry: &Move) -> Write {
     Write::Assign {
         target: entry.target.clone(),
-        parent: model.assignment(&entry.target).and_then(|owner| owner.parent.clone()),
+        parent: model.assignment(&entry.target).and_then(|owner| owner.parent),
         pod: entry.to.clone(),
         expected: Some((entry.from.clone(), entry.epoch)),
         reason: wishes::word(&entry.reason),
         state: AssignmentState::Serving,
         data: None,
     }
+}
+
+/// The targets of which it is written in a transaction what holds them.
+fn held(batch: &Batch) -> HashSet<TargetId> {
+    let held = batch.writes.iter().filter_map(|write| match write {
+        Write::Hold { target, .. } => Some(target.clone()),
+        _ => None,
+    });
+    held.collect()
 }
 
 /// The targets that get an owner in a transaction.
@@ -377,7 +428,7 @@ fn assigned(batch: &Batch) -> HashSet<TargetId> {
 }
 
 /// The moves among changes.
-pub(super) fn among(changes: &[Change]) -> Vec<Move> {
+fn among(changes: &[Change]) -> Vec<Move> {
     let moves = changes.iter().filter_map(|change| match change {
         Change::Move(entry) => Some(entry.clone()),
         _ => None,

@@ -76,9 +76,10 @@ impl Queue {
             self.refused.extend(wanted.into_iter().map(|want| (want.target, Refused::Paused)));
             return (0, self.refused.len());
         }
-        let owner_of = |target: &TargetId| model.assignment(target).map(|assignment| &assignment.pod);
+        let owner_of = |target: &TargetId| model.owner(target);
         let before = batch.writes.len();
-        for (Wanted { target, parent }, decision) in planner::place(&fleet(), policy, &wanted, owner_of) {
+        let said = |target: &TargetId| model.track_said(target);
+        for (Wanted { target, parent }, decision) in planner::place(&fleet(), policy, &wanted, owner_of, said) {
             match decision {
                 Ok(pod) => {
                     let (state, data) = (AssignmentState::Serving, None);
@@ -100,10 +101,10 @@ impl Queue {
         self.count();
         let (mut next, mut seen, mut rows) = (Vec::new(), HashSet::new(), 0);
         for want in self.requests.iter().flat_map(|request| &request.wanted) {
-            if model.assignment(&want.target).is_some() || seen.contains(&want.target) {
+            if model.owner(&want.target).is_some() || seen.contains(&want.target) {
                 continue;
             }
-            let homeless = want.parent.as_ref().is_some_and(|parent| model.assignment(parent).is_none());
+            let homeless = want.parent.as_ref().is_some_and(|parent| model.owner(parent).is_none());
             rows += 1 + usize::from(homeless);
             if rows > room {
                 break;
@@ -154,8 +155,7 @@ impl Queue {
 
 impl Request {
     fn look(&mut self, model: &Model) {
-        let open =
-            |want: &&Wanted| model.assignment(&want.target).is_none() && !self.refused.contains_key(&want.target);
+        let open = |want: &&Wanted| model.owner(&want.target).is_none() && !self.refused.contains_key(&want.target);
         self.open = self.wanted.iter().filter(open).count();
     }
 
@@ -163,7 +163,7 @@ impl Request {
         let mut placed = Placed { revision: model.revision(), assignments: Vec::new(), refused: Vec::new() };
         for want in self.wanted {
             match (model.assignment(&want.target), self.refused.get(&want.target)) {
-                (Some(assignment), _) => placed.assignments.push(assignment.clone()),
+                (Some(assignment), _) => placed.assignments.push(assignment),
                 (None, Some(why)) => placed.refused.push(Unplaced {
                     target: want.target,
                     code: why.code().to_owned(),

@@ -38,12 +38,12 @@ impl Recovery {
             batch.kept.extend(self.by.keep(&PodRecovery { revision: Revision(0), dry_run: false, ..answer }));
         }
         let still = || waiting(&self.pod, model).filter(|(_, data)| !data.restoring);
-        let left = self.left.get_or_insert_with(|| still().map(|(one, _)| one.target.clone()).collect());
+        let left = self.left.get_or_insert_with(|| still().map(|(one, _)| one.target).collect());
         for target in left.drain(..left.len().min(CHUNK)) {
             let Some(assignment) = model.assignment(&target) else { continue };
             let Some(data) = assignment.data.as_ref().filter(|data| data.pod == self.pod) else { continue };
             if can_restore(model, &assignment.pod, data) {
-                batch.writes.push(to_restore(assignment, data).write(model));
+                batch.writes.push(to_restore(&assignment, data).write(model));
             }
         }
         Ok(())
@@ -78,20 +78,20 @@ pub(super) fn would_recover(pod: &PodId, model: &Model) -> Result<PodRecovery, C
 }
 
 fn recovery(pod: &PodId, model: &Model) -> PodRecovery {
-    let (mut heirs, mut unable) = (BTreeMap::<&PodId, u64>::new(), 0);
+    let (mut heirs, mut unable) = (BTreeMap::<PodId, u64>::new(), 0);
     for (assignment, data) in waiting(pod, model) {
-        match can_restore(model, &assignment.pod, data) {
-            true => *heirs.entry(&assignment.pod).or_default() += 1,
+        match can_restore(model, &assignment.pod, &data) {
+            true => *heirs.entry(assignment.pod).or_default() += 1,
             false => unable += 1,
         }
     }
     let targets = heirs.values().sum();
-    let heirs = heirs.into_iter().map(|(pod, targets)| HeirShare { pod: pod.clone(), targets }).collect();
+    let heirs = heirs.into_iter().map(|(pod, targets)| HeirShare { pod, targets }).collect();
     PodRecovery { pod: pod.clone(), targets, unable, heirs, revision: model.revision(), dry_run: true }
 }
 
 /// Returns the targets that wait for what a pod had.
-fn waiting<'a>(pod: &'a PodId, model: &'a Model) -> impl Iterator<Item = (&'a Assignment, &'a DataAt)> {
-    let found = model.quarantined(None).filter_map(|one| Some((one, one.data.as_ref()?)));
+fn waiting<'a>(pod: &'a PodId, model: &'a Model) -> impl Iterator<Item = (Assignment, DataAt)> + use<'a> {
+    let found = model.quarantined(None).filter_map(|one| one.data.clone().map(|data| (one, data)));
     found.filter(move |(_, data)| data.pod == *pod)
 }

@@ -62,6 +62,7 @@ pub(super) fn admit(model: &Model, fleet: &Fleet, register: &Register, now: Mono
         report,
         bot: register.bot.clone(),
         replica: register.replica.clone(),
+        track: register.track,
         marks: known.map(|record| record.marks).unwrap_or_default(),
     };
     Ok(Write::Pod { record, expected, floor: register.highest_epoch })

@@ -6,6 +6,8 @@ use super::{
     fleet::Fleet,
     generation, loss, moves,
     moves::{Moves, World},
+    needs,
+    plans::{Draft, Plans, Shape},
     recover,
 };
 use crate::{
@@ -13,10 +15,12 @@ use crate::{
     planner,
 };
 use shared::wire::admin::{
-    DataLossAccepted, DeadDeclared, GenerationBegun, PodMarked, PodRecovery, PodStatus, TargetLossAccepted,
+    DataLossAccepted, DeadDeclared, GenerationBegun, PlanHead, PodMarked, PodRecovery, PodStatus, RebalanceStatus,
+    TargetLossAccepted,
 };
-use shared::wire::control::LastLife;
+use shared::wire::control::{LastLife, Life};
 use shared::wire::handoff::Move;
+use shared::wire::lineages::LineageNeeds;
 use shared::{Mono, MoveId, PodId, TargetId, Term};
 use std::time::Duration;
 
@@ -33,8 +37,26 @@ pub(crate) struct View<'a> {
     pub(super) generation_seen: u32,
     pub(super) fleet: &'a Fleet,
     pub(super) moves: &'a Moves,
+    pub(super) plans: &'a Plans,
     pub(super) settings: &'a Settings,
     pub(super) now: Mono,
+    pub(super) now_ms: u64,
+}
+
+/// A question about a target that takes the planner some time.
+#[derive(Debug)]
+pub(crate) struct Question {
+    draft: Draft,
+    policy: planner::Policy,
+    now_ms: u64,
+    target: TargetId,
+}
+
+impl Question {
+    /// Returns what the planner says; nothing when nobody owns the target.
+    pub(crate) fn answer(self) -> Option<planner::Consideration> {
+        planner::consider(&self.draft.snapshot(), &self.policy, self.now_ms, &self.target, None)
+    }
 }
 
 impl View<'_> {
@@ -72,7 +94,8 @@ impl View<'_> {
 
     /// Returns how placement sees each pod for a target now, the one it would choose first.
     pub(crate) fn candidates(&self, target: &TargetId) -> Vec<planner::Seen> {
-        planner::explain(&self.fleet.candidates(self.model, self.now), &self.settings.policy, target)
+        let said = self.model.track_said(target);
+        planner::explain(&self.fleet.candidates(self.model, self.now), &self.settings.policy, target, said)
     }
 
     fn status(&self, record: &PodRecord) -> PodStatus {
@@ -94,8 +117,34 @@ impl View<'_> {
     /// Says what a move of a target would be.
     pub(crate) fn would_move(&self, target: &TargetId, to: Option<&PodId>, actor: &str) -> Result<Move, ControlError> {
         let fleet = self.fleet.candidates(self.model, self.now);
-        let world = World { model: self.model, fleet: &fleet, policy: &self.settings.policy, now: self.now };
-        self.moves.would_move(&world, target, to, actor)
+        self.moves.would_move(&self.world(&fleet), target, to, actor)
+    }
+
+    fn world<'b>(&'b self, fleet: &'b [planner::Candidate]) -> World<'b> {
+        let Settings { policy, .. } = self.settings;
+        World { model: self.model, fleet, policy, now: self.now, now_ms: self.now_ms }
+    }
+
+    fn shape(&self) -> Shape<'_> {
+        let Settings { policy, rebalance: interval, .. } = self.settings;
+        let (interval, now, now_ms) = (*interval, self.now, self.now_ms);
+        Shape { model: self.model, fleet: self.fleet, policy, interval, now, now_ms }
+    }
+
+    /// Returns what the planner is to be asked about a target, for another thread.
+    pub(crate) fn question(&self, target: &TargetId) -> Question {
+        let Settings { policy, .. } = self.settings;
+        Question { draft: self.shape().draft(), policy: *policy, now_ms: self.now_ms, target: target.clone() }
+    }
+
+    /// Returns the plans that are carried out, as they stand.
+    pub(crate) fn plans(&self) -> Vec<PlanHead> {
+        self.moves.plans_now(&self.world(&self.fleet.candidates(self.model, self.now)))
+    }
+
+    /// Returns what the leader does by itself for an even share.
+    pub(crate) fn rebalance(&self) -> RebalanceStatus {
+        self.plans.rounds.status(&self.shape(), self.plans())
     }
 
     /// Says what would stand when something was said of a pod.
@@ -111,6 +160,16 @@ impl View<'_> {
     /// Says what restoring a dead pod's replica would mean.
     pub(crate) fn would_recover(&self, pod: &PodId) -> Result<PodRecovery, ControlError> {
         recover::would_recover(pod, self.model)
+    }
+
+    /// Says which lives' replicas are needed now, which is `now_ms` by the wall clock.
+    pub(crate) fn needs(&self, now_ms: u64) -> LineageNeeds {
+        needs::needs(self.model, self.fleet, self.now, now_ms)
+    }
+
+    /// Says whether the replica of one life is needed now.
+    pub(crate) fn needs_life(&self, life: &Life, now_ms: u64) -> bool {
+        needs::is_needed(&self.needs(now_ms), life)
     }
 
     /// Says what the loss of one target's data would mean.

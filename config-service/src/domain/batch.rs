@@ -1,15 +1,17 @@
 //! What one transaction is to write, and the stamped changes that come out of it. Stamping is shared by all stores, so
 //! that a revision and an epoch mean the same in each.
 
-use super::{Edit, Fencing, Marks, Members, PodRecord, moves};
+use super::{Edit, Fencing, Hold, Marks, Members, PodRecord, moves, plans};
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
 use shared::wire::{
+    admin::{PlanHead, PlanState, PlannedMove},
     control::{Assignment, AssignmentState, DataAt},
     handoff::{Move, MoveState},
 };
 use shared::{Epoch, LeaseId, PodId, Revision, TargetId};
+use std::sync::Arc;
 
 /// One row to be written, with what it expects to find. A write whose expectation fails makes the whole batch a conflict.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +64,22 @@ pub enum Write {
         pod: PodId,
         /// What stands from now on.
         marks: Marks,
+    },
+    /// A plan is made, or gets further.
+    Plan {
+        /// As it is to stand; its id when it is made, its revision and its times are stamped by the store.
+        head: Box<PlanHead>,
+        /// Its moves, when it is made; they never change afterwards.
+        moves: Option<Arc<[PlannedMove]>>,
+        /// The state that is replaced; none when it is made.
+        expected: Option<PlanState>,
+    },
+    /// Something holds a target where it is, or nothing any more.
+    Hold {
+        /// The target.
+        target: TargetId,
+        /// What holds from now on.
+        hold: Hold,
     },
 }
 
@@ -177,6 +195,12 @@ impl Batch {
                     Change::Assignment { assignment, from: expected.as_ref().map(|(pod, _)| pod.clone()) }
                 }
                 Write::Move { entry, expected } => Change::Move(moves::stamped(entry, *expected, at, now_ms)),
+                Write::Plan { head, expected, .. } => {
+                    Change::Plan { head: Box::new(plans::stamped(head, *expected, at, now_ms)) }
+                }
+                Write::Hold { target, hold } => {
+                    Change::Held { target: target.clone(), hold: hold.clone(), revision: at }
+                }
                 Write::Mark { pod, marks } => Change::Marked { pod: pod.clone(), marks: *marks, revision: at },
             }
         });
@@ -230,6 +254,20 @@ pub enum Change {
         /// The revision that made it so.
         revision: Revision,
     },
+    /// A plan was made, or got further.
+    Plan {
+        /// It. Not in the place of the entry's own fields: both have a `kind`. Large: it would make each of thousands of others so.
+        head: Box<PlanHead>,
+    },
+    /// Something holds a target where it is, or nothing any more.
+    Held {
+        /// The target.
+        target: TargetId,
+        /// What holds now.
+        hold: Hold,
+        /// The revision that made it so.
+        revision: Revision,
+    },
 }
 
 impl Change {
@@ -242,7 +280,8 @@ impl Change {
                 *revision
             }
             Self::Move(entry) => entry.revision,
-            Self::Marked { revision, .. } => *revision,
+            Self::Marked { revision, .. } | Self::Held { revision, .. } => *revision,
+            Self::Plan { head } => head.revision,
         }
     }
 }

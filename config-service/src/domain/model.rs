@@ -1,18 +1,17 @@
 //! Pods and assignments in memory, as the database has them at one revision.
 
 use super::{
-    Change, Edit, Fencing, Marks, Members, SettingRecord, TokenRecord, moves::Running, quarantined::Quarantined,
+    Assignments, Change, Edit, Fencing, Held, Hold, Holds, Marks, Members, SettingRecord, TokenRecord, moves::Running,
+    paged::Paged, quarantined::Quarantined,
 };
 use serde::{Deserialize, Serialize};
 use shared::wire::{
-    control::{Assignment, BotInfo, PodInfo},
+    admin::Plan,
+    control::{Assignment, BotInfo, PodInfo, Track},
     handoff::Move,
 };
 use shared::{Epoch, Incarnation, Kind, LeaseId, MoveId, Platform, PodId, Revision, TargetId};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-};
+use std::{collections::BTreeMap, ops::Bound};
 
 /// Why a target is where it began: nobody had it before.
 pub const FIRST_CONTACT: &str = "first-contact";
@@ -48,6 +47,9 @@ pub struct PodRecord {
     /// Where its database is replicated to, as it said when it registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<String>,
+    /// Which targets it is for while a new version is tried, as it said when it registered.
+    #[serde(default)]
+    pub track: Track,
     /// What operators have said of it. Only [`Change::Marked`] changes that: a registration keeps what stands.
     #[serde(skip)]
     pub marks: Marks,
@@ -70,7 +72,7 @@ pub struct Snapshot {
     /// All pods, by name.
     pub pods: Vec<PodRecord>,
     /// All assignments, by target.
-    pub assignments: Vec<Assignment>,
+    pub assignments: Assignments,
     /// All moves that are not over, by number.
     pub moves: Vec<Move>,
     /// All tokens of the admin API.
@@ -83,6 +85,10 @@ pub struct Snapshot {
     pub fencing: Vec<Fencing>,
     /// The newest generation in which it is known who holds what.
     pub settled: u32,
+    /// All plans whose moves are being made.
+    pub plans: Vec<Plan>,
+    /// What holds targets where they are, by target.
+    pub holds: Vec<(TargetId, Hold)>,
 }
 
 /// The same, to be asked.
@@ -91,8 +97,8 @@ pub struct Model {
     revision: Revision,
     epoch: Epoch,
     pods: BTreeMap<PodId, PodRecord>,
-    assignments: BTreeMap<TargetId, Assignment>,
-    per_pod: BTreeMap<PodId, BTreeSet<TargetId>>,
+    assignments: Assignments,
+    per_pod: BTreeMap<PodId, Paged<TargetId>>,
     moves: Running,
     tokens: BTreeMap<String, TokenRecord>,
     settings: BTreeMap<String, SettingRecord>,
@@ -102,6 +108,7 @@ pub struct Model {
     members: Members,
     fencing: BTreeMap<PodId, Fencing>,
     settled: u32,
+    holds: Holds,
 }
 
 impl Model {
@@ -109,13 +116,15 @@ impl Model {
     pub fn new(snapshot: Snapshot) -> Self {
         let mut model = Self { revision: snapshot.revision, epoch: snapshot.epoch, ..Self::default() };
         model.pods = snapshot.pods.into_iter().map(|pod| (pod.info.pod.clone(), pod)).collect();
-        for assignment in snapshot.assignments {
-            model.assign(assignment);
+        for held in snapshot.assignments.iter() {
+            model.count(held);
         }
+        model.assignments = snapshot.assignments;
         snapshot.moves.into_iter().for_each(|entry| model.moves.apply(entry));
         model.replace_edits(snapshot.tokens, snapshot.settings);
         model.fencing = snapshot.fencing.into_iter().map(|fencing| (fencing.pod.clone(), fencing)).collect();
         (model.members, model.settled) = (snapshot.members, snapshot.settled);
+        snapshot.holds.into_iter().for_each(|(target, hold)| model.holds.set(target, hold));
         model
     }
 
@@ -146,7 +155,7 @@ impl Model {
             revision: self.revision,
             epoch: self.epoch,
             pods: self.pods().cloned().collect(),
-            assignments: self.assignments(None).cloned().collect(),
+            assignments: self.assignments.clone(),
             moves: self.moves().cloned().collect(),
             ..Snapshot::default()
         }
@@ -185,6 +194,9 @@ impl Model {
             Change::Fencing { fencing, .. } => drop(self.fencing.insert(fencing.pod.clone(), fencing)),
             Change::Settled { generation, .. } => self.settled = generation,
             Change::Move(entry) => self.moves.apply(entry),
+            Change::Held { target, hold, .. } => self.holds.set(target, hold),
+            // What is at work on a plan keeps it itself.
+            Change::Plan { .. } => {}
             Change::Marked { pod, marks, .. } => {
                 if let Some(record) = self.pods.get_mut(&pod) {
                     record.marks = marks;
@@ -199,20 +211,39 @@ impl Model {
     }
 
     fn assign(&mut self, assignment: Assignment) {
-        let (target, pod) = (assignment.target.clone(), assignment.pod.clone());
-        self.quarantined.turned(self.assignments.get(&target), &assignment);
-        match self.assignments.insert(target.clone(), assignment) {
-            Some(before) => {
-                if let Some(targets) = self.per_pod.get_mut(&before.pod) {
-                    targets.remove(&target);
-                }
-            }
-            None => {
-                *self.per_platform.entry(target.platform()).or_default() += 1;
-                self.guilds += u64::from(target.kind() == Kind::Guild);
-            }
+        let target = assignment.target.clone();
+        let before = self.assignments.insert(assignment);
+        let assignments = std::mem::take(&mut self.assignments);
+        if let Some(before) = before {
+            self.uncount(&before);
         }
-        self.per_pod.entry(pod).or_default().insert(target);
+        if let Some(held) = assignments.get(&target) {
+            self.count(held);
+        }
+        self.assignments = assignments;
+    }
+
+    fn count(&mut self, held: Held<'_>) {
+        let (target, pod) = (held.target(), held.pod());
+        self.quarantined.comes(held);
+        *self.per_platform.entry(target.platform()).or_default() += 1;
+        self.guilds += u64::from(target.kind() == Kind::Guild);
+        match self.per_pod.get_mut(pod) {
+            Some(targets) => drop(targets.insert(target.clone())),
+            None => drop(self.per_pod.entry(pod.clone()).or_default().insert(target.clone())),
+        }
+    }
+
+    fn uncount(&mut self, before: &Assignment) {
+        let target = &before.target;
+        self.quarantined.goes(before);
+        if let Some(count) = self.per_platform.get_mut(&target.platform()) {
+            *count -= 1;
+        }
+        self.guilds -= u64::from(target.kind() == Kind::Guild);
+        if let Some(targets) = self.per_pod.get_mut(&before.pod) {
+            targets.remove(target.as_str());
+        }
     }
 
     /// Returns the newest revision.
@@ -275,35 +306,53 @@ impl Model {
         self.moves.of(target)
     }
 
+    /// Returns what holds a target where it is; none when nothing does but the time since it moved.
+    pub fn hold(&self, target: &TargetId) -> Option<&Hold> {
+        self.holds.get(target)
+    }
+
+    /// Returns what holds targets where they are.
+    pub fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// Returns a target's assignment.
+    pub fn assignment(&self, target: &TargetId) -> Option<Assignment> {
+        self.assignments.get(target).map(|held| held.told())
+    }
+
     /// Returns who owns a target.
-    pub fn assignment(&self, target: &TargetId) -> Option<&Assignment> {
-        self.assignments.get(target)
+    pub fn owner(&self, target: &TargetId) -> Option<&PodId> {
+        self.assignments.get(target).map(|held| held.pod())
+    }
+
+    /// Returns all assignments as they are now, whatever becomes of them.
+    pub fn all(&self) -> &Assignments {
+        &self.assignments
     }
 
     /// Returns all assignments behind `after`, by target.
-    pub fn assignments<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a Assignment> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.assignments.range::<str, _>((from, Bound::Unbounded)).map(|(_, assignment)| assignment)
+    pub fn assignments(&self, after: Option<&str>) -> impl Iterator<Item = Assignment> + use<'_> {
+        self.assignments.after(after.unwrap_or_default()).map(|held| held.told())
     }
 
     /// Returns the assignments of one platform, or of all, behind `after`, by target. Names begin with their platform, so
     /// that those of one platform lie together.
-    pub fn assignments_on<'a>(
-        &'a self,
+    pub fn assignments_on(
+        &self,
         platform: Option<Platform>,
         after: Option<&str>,
-    ) -> impl Iterator<Item = &'a Assignment> + use<'a> {
+    ) -> impl Iterator<Item = Assignment> + use<'_> {
         let prefix = platform.map_or_else(String::new, |platform| format!("{platform}:"));
         let from = after.filter(|after| *after > prefix.as_str()).unwrap_or(&prefix);
-        let behind = self.assignments.range::<str, _>((Bound::Excluded(from), Bound::Unbounded));
-        behind.map(|(_, assignment)| assignment).take_while(move |found| found.target.as_str().starts_with(&prefix))
+        let behind = self.assignments.after(from);
+        behind.take_while(move |held| held.target().as_str().starts_with(&prefix)).map(|held| held.told())
     }
 
     /// Returns all assignments of targets whose name begins with `prefix`, by target.
-    pub fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Assignment> {
-        let range = self.assignments.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        let matching = range.take_while(move |(target, _)| target.as_str().starts_with(prefix));
-        matching.map(|(_, assignment)| assignment)
+    pub fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = Assignment> + use<'a> {
+        let from = self.assignments.from_name(prefix);
+        from.take_while(move |held| held.target().as_str().starts_with(prefix)).map(|held| held.told())
     }
 
     /// Returns the number of assigned targets.
@@ -327,21 +376,21 @@ impl Model {
     }
 
     /// Returns the assignments of one pod behind `after`, by target.
-    pub fn assignments_of<'a>(
-        &'a self,
-        pod: &PodId,
-        after: Option<&'a str>,
-    ) -> impl Iterator<Item = &'a Assignment> + use<'a> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let targets = self.per_pod.get(pod).map(|targets| targets.range::<str, _>((from, Bound::Unbounded)));
+    pub fn assignments_of(&self, pod: &PodId, after: Option<&str>) -> impl Iterator<Item = Assignment> + use<'_> {
+        self.held_by(pod, after).map(|held| held.told())
+    }
+
+    /// Returns the same where they lie, for whoever looks at very many.
+    pub fn held_by(&self, pod: &PodId, after: Option<&str>) -> impl Iterator<Item = Held<'_>> + use<'_> {
+        let targets = self.per_pod.get(pod).map(|targets| targets.after(after.unwrap_or_default()));
         targets.into_iter().flatten().filter_map(|target| self.assignments.get(target))
     }
 
     /// Returns the assignments whose data is not reachable, behind `after`, by target.
-    pub fn quarantined<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a Assignment> + use<'a> {
+    pub fn quarantined<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = Assignment> + use<'a> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let targets = self.quarantined.targets.range::<str, _>((from, Bound::Unbounded));
-        targets.filter_map(|target| self.assignments.get(target))
+        targets.filter_map(|target| self.assignment(target))
     }
 
     /// Returns how many targets' data is not reachable.

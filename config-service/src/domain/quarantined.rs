@@ -1,5 +1,6 @@
 //! Which targets wait for their data, counted by pod and by platform. Decides nothing about them.
 
+use super::Held;
 use shared::wire::control::{Assignment, AssignmentState};
 use shared::{Platform, PodId, TargetId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,30 +19,29 @@ pub(super) struct Quarantined {
 }
 
 impl Quarantined {
-    /// Notes that an assignment takes the place of the one `before`.
-    pub(super) fn turned(&mut self, before: Option<&Assignment>, after: &Assignment) {
-        let waits = |one: &&Assignment| one.state == AssignmentState::Quarantined;
-        if let Some(gone) = before.filter(waits) {
-            self.targets.remove(&gone.target);
-            let counts = [self.per_pod.get_mut(&gone.pod), self.per_platform.get_mut(&gone.target.platform())];
+    /// Notes what an assignment adds.
+    pub(super) fn comes(&mut self, held: Held<'_>) {
+        if held.state() == AssignmentState::Quarantined {
+            self.targets.insert(held.target().clone());
+            *self.per_pod.entry(held.pod().clone()).or_default() += 1;
+            *self.per_platform.entry(held.target().platform()).or_default() += 1;
+            if held.is_restored() {
+                *self.restoring.entry(held.pod().clone()).or_default() += 1;
+            }
+        }
+    }
+
+    /// Notes that an assignment is replaced.
+    pub(super) fn goes(&mut self, before: &Assignment) {
+        if before.state == AssignmentState::Quarantined {
+            self.targets.remove(&before.target);
+            let counts = [self.per_pod.get_mut(&before.pod), self.per_platform.get_mut(&before.target.platform())];
             counts.into_iter().flatten().for_each(|count| *count -= 1);
-            if restores(gone)
-                && let Some(count) = self.restoring.get_mut(&gone.pod)
+            if before.restoring().is_some()
+                && let Some(count) = self.restoring.get_mut(&before.pod)
             {
                 *count -= 1;
             }
         }
-        if waits(&after) {
-            self.targets.insert(after.target.clone());
-            *self.per_pod.entry(after.pod.clone()).or_default() += 1;
-            *self.per_platform.entry(after.target.platform()).or_default() += 1;
-            if restores(after) {
-                *self.restoring.entry(after.pod.clone()).or_default() += 1;
-            }
-        }
     }
-}
-
-fn restores(assignment: &Assignment) -> bool {
-    assignment.data.as_ref().is_some_and(|data| data.restoring)
 }

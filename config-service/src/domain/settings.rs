@@ -19,6 +19,10 @@ enum Form {
     Time(Duration),
     /// `at-once`, `by-hand`, or a time.
     When,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A whole number from 1 to this.
+    Count(u32),
 }
 
 /// When what a dead pod had is restored from its replica (OWNERSHIP.md, Data 4).
@@ -58,6 +62,24 @@ pub struct Setting {
     default: &'static str,
 }
 
+const AUTOSCALER_MAX: Setting = Setting {
+    name: "autoscaler-max",
+    help: "The most pods that the autoscaler asks for",
+    form: Form::Count(10_000),
+    default: "10",
+};
+const AUTOSCALER_MIN: Setting = Setting {
+    name: "autoscaler-min",
+    help: "The fewest pods that the autoscaler leaves",
+    form: Form::Count(10_000),
+    default: "1",
+};
+const AUTOSCALER_MODE: Setting = Setting {
+    name: "autoscaler-mode",
+    help: "Whether the autoscaler only says how many pods there should be (recommend), sees to it (act), or does nothing (off)",
+    form: Form::Word(&["off", "recommend", "act"]),
+    default: "recommend",
+};
 const AUDIT: Setting = Setting {
     name: "audit-retention",
     help: "How long entries of the audit are kept",
@@ -88,6 +110,12 @@ const PAUSED: Setting = Setting {
     form: Form::Switch,
     default: "false",
 };
+const REBALANCE_PAUSED: Setting = Setting {
+    name: "rebalance-paused",
+    help: "Whether the leader moves nothing by itself for an even share; drains, plans and failovers are not concerned",
+    form: Form::Switch,
+    default: "false",
+};
 const READ_ONLY: Setting = Setting {
     name: "read-only",
     help: "Whether the admin API refuses every change but to this setting; pods and routers are not concerned",
@@ -103,7 +131,19 @@ const RESTORE: Setting = Setting {
 };
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 7] = [AUDIT, HISTORY, ANSWERS, MOVES, PAUSED, READ_ONLY, RESTORE];
+pub const SETTINGS: [Setting; 11] = [
+    AUDIT,
+    AUTOSCALER_MAX,
+    AUTOSCALER_MIN,
+    AUTOSCALER_MODE,
+    HISTORY,
+    ANSWERS,
+    MOVES,
+    PAUSED,
+    READ_ONLY,
+    REBALANCE_PAUSED,
+    RESTORE,
+];
 
 impl Setting {
     /// Returns the setting of that name.
@@ -136,6 +176,12 @@ impl Setting {
                 Ok(_) => Ok(text.clone()),
                 Err(why) => Err(format!("{} is {AT_ONCE}, {BY_HAND} or a time: {why}", self.name)),
             },
+            (Form::Word(words), Value::String(text)) if words.contains(&text.as_str()) => Ok(text.clone()),
+            (Form::Word(words), _) => Err(format!("{} is one of {}", self.name, words.join(", "))),
+            (Form::Count(most), value) => match value.as_u64() {
+                Some(count) if (1..=u64::from(most)).contains(&count) => Ok(count.to_string()),
+                _ => Err(format!("{} is a number from 1 to {most}", self.name)),
+            },
             (Form::Time(_) | Form::When, _) => Err(format!("{} is a text like {:?}", self.name, self.default)),
         }
     }
@@ -144,7 +190,8 @@ impl Setting {
     pub fn shown(&self, text: &str) -> Value {
         match self.form {
             Form::Switch => Value::Bool(text == "true"),
-            Form::Time(_) | Form::When => Value::String(text.to_owned()),
+            Form::Count(_) => text.parse::<u32>().map_or(Value::Null, Value::from),
+            Form::Time(_) | Form::When | Form::Word(_) => Value::String(text.to_owned()),
         }
     }
 
@@ -172,6 +219,17 @@ impl Setting {
     }
 }
 
+/// What the autoscaler may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoscalerValues {
+    /// `off`, `recommend` or `act`.
+    pub mode: String,
+    /// The fewest pods.
+    pub min: u32,
+    /// The most pods.
+    pub max: u32,
+}
+
 /// The values in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Values {
@@ -189,6 +247,10 @@ pub struct Values {
     pub read_only: Option<(String, String)>,
     /// When replicas are restored.
     pub restore: RestoreWhen,
+    /// What the autoscaler may do.
+    pub autoscaler: AutoscalerValues,
+    /// Who has paused the rebalancer and why; none when it is not paused.
+    pub rebalance_paused: Option<(String, String)>,
 }
 
 impl Values {
@@ -202,15 +264,24 @@ impl Values {
             duration(text(setting)).or_else(|_| duration(setting.default)).unwrap_or(DAY)
         };
         let on = |setting: &Setting| text(setting) == "true";
-        let forbade = record(&READ_ONLY).map(|record| (record.actor.clone(), record.reason.clone()));
+        let count = |setting: &Setting| text(setting).parse().unwrap_or(1);
+        let who = |setting: &Setting| {
+            record(setting).filter(|_| on(setting)).map(|record| (record.actor.clone(), record.reason.clone()))
+        };
         Self {
             audit: time(&AUDIT),
             history: time(&HISTORY),
             answers: time(&ANSWERS),
             moves: time(&MOVES),
             paused: on(&PAUSED),
-            read_only: forbade.filter(|_| on(&READ_ONLY)),
+            read_only: who(&READ_ONLY),
+            rebalance_paused: who(&REBALANCE_PAUSED),
             restore: RestoreWhen::of(text(&RESTORE)).unwrap_or_default(),
+            autoscaler: AutoscalerValues {
+                mode: text(&AUTOSCALER_MODE).to_owned(),
+                min: count(&AUTOSCALER_MIN),
+                max: count(&AUTOSCALER_MAX),
+            },
         }
     }
 }
@@ -237,6 +308,9 @@ mod tests {
         assert_eq!(refused(AUDIT, json!("1s")), "audit-retention is a time from 86400 s to 100 years");
         assert!(refused(AUDIT, json!("soon")).contains("6s or 250ms"));
         assert!(refused(AUDIT, json!(7)).contains("365days"));
+        assert!(refused(AUTOSCALER_MODE, json!("on")).contains("off, recommend, act"));
+        assert!(refused(AUTOSCALER_MAX, json!(0)).contains("from 1 to 10000"));
+        assert_eq!(AUTOSCALER_MIN.check(&json!(3)).as_deref(), Ok("3"));
         assert!(refused(RESTORE, json!("later")).starts_with("restore is at-once, by-hand or a time"));
         assert_eq!(RESTORE.check(&json!("30s")).as_deref(), Ok("30s"));
         assert_eq!(RestoreWhen::of("30s"), Ok(RestoreWhen::After(Duration::from_secs(30))));

@@ -33,6 +33,9 @@ pub(super) enum Known {
 /// A service of the cluster: it presented a service token.
 pub(super) struct Service;
 
+/// Something that holds connections of the bot: a service, or a program with an operator's token.
+pub(super) struct Worker;
+
 /// Somebody who may read: a viewer, a service, or anybody when reads are open.
 pub(super) struct Reader;
 
@@ -88,6 +91,19 @@ impl FromRequestParts<Api> for Service {
         match known(&parts.headers, api)? {
             Known::Service => Ok(Self),
             Known::Actor(actor) => Err(forbidden(&actor, "the services of the cluster")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Worker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        match known(&parts.headers, api)? {
+            Known::Actor(actor) if actor.role < Role::Operator => {
+                Err(forbidden(&actor, &format!("role {}, and the services of the cluster", Role::Operator)))
+            }
+            Known::Service | Known::Actor(_) => Ok(Self),
         }
     }
 }

@@ -53,9 +53,10 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT);
-            if let Some(float) = float {
-                *value = Value::from(float as i64);
+            let float = number.as_f64().filter(|float| number.is_f64() && float.abs() <= EXACT);
+            // What reads floats may be off by their last bit.
+            if let Some(float) = float.filter(|float| (float - float.round()).abs() <= float.abs() * f64::EPSILON) {
+                *value = Value::from(float.round() as i64);
             }
         }
         Value::Array(all) => all.iter_mut().for_each(whole_numbers),
@@ -110,3 +111,6 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Params<T> {
         query.map(|Query(query)| Self(query)).map_err(|why| Problem::bad_request(why.body_text()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use super::{
     Api,
-    auth::{Admin, Grade, Operator, Reader, Service},
+    auth::{Admin, Grade, Operator, Reader, Service, Worker},
     body::{Body, Name, Params, Parted},
     change::{Change, KEY, MAX_KEY, Removal, Try, Why},
 };
@@ -32,6 +32,8 @@ pub(super) enum Access {
     Admin,
     /// A service token.
     Service,
+    /// A service token, or a token of role operator or admin.
+    Worker,
 }
 
 impl Access {
@@ -43,6 +45,7 @@ impl Access {
             Self::Operator => "operator",
             Self::Admin => "admin",
             Self::Service => "service",
+            Self::Worker => "service or operator",
         }
     }
 }
@@ -240,6 +243,12 @@ impl Describe for Option<Extension<RequestId>> {}
 impl Describe for Service {
     fn describe(doc: &mut Doc) {
         doc.takes(Access::Service);
+    }
+}
+
+impl Describe for Worker {
+    fn describe(doc: &mut Doc) {
+        doc.takes(Access::Worker);
     }
 }
 

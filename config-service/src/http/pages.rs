@@ -15,10 +15,10 @@ use super::{
 use crate::{
     control::{ControlError, View},
     page::{
-        Actions, Changes, Facts, Frame, Listing, Moves, PodFacts, Standing, TargetFacts, content_security_policy, find,
-        notice, overview, pod, target, targets,
+        Actions, Changes, Facts, Frame, Listing, Moves, PlansFacts, PodFacts, Standing, TargetFacts,
+        content_security_policy, find, notice, overview, plan, plans, pod, target, targets,
     },
-    store::{EventFilter, MoveFilter},
+    store::{EventFilter, MoveFilter, PlanFilter},
 };
 use axum::{
     Router,
@@ -31,7 +31,7 @@ use door::Visitor;
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use maud::Markup;
 use serde::{Deserialize, de::DeserializeOwned};
-use shared::{PodId, TargetId, http::Probes, wire::control::AssignmentState};
+use shared::{PlanId, PodId, TargetId, http::Probes, wire::control::AssignmentState};
 use std::convert::Infallible;
 
 /// Changes on the first page.
@@ -45,6 +45,9 @@ const MOVES: usize = 10;
 
 /// Ownerships on a target's page.
 const OWNERSHIPS: usize = 20;
+
+/// Plans on their page.
+const PLANS: usize = 30;
 
 /// Targets on a page of a list.
 const LISTED: usize = 50;
@@ -66,6 +69,8 @@ pub(crate) fn routes(pages: Pages) -> Router {
         .route("/targets", get(all_targets))
         .route("/targets/{target}", get(one_target))
         .route("/pods/{pod}", get(one_pod))
+        .route("/plans", get(all_plans))
+        .route("/plans/{plan}", get(one_plan))
         .route_layer(middleware::from_fn_with_state(way, as_the_leader_shows_it))
         .route("/", get(first))
         .route("/sign-in", get(door::ask).post(door::sign_in))
@@ -130,7 +135,7 @@ async fn all_targets(State(pages): State<Pages>, visitor: Visitor, Loose(asked):
 async fn one_target(State(pages): State<Pages>, visitor: Visitor, Path(name): Path<String>) -> Response {
     let Ok(id) = name.parse::<TargetId>() else { return unknown(&visitor.frame, "target", &name) };
     let read = pages.read(move |view| {
-        let assignment = view.model.assignment(&id)?.clone();
+        let assignment = view.model.assignment(&id)?;
         Some(TargetFacts { owner: view.pod(&assignment.pod), assignment, moves: Ok(Vec::new()) })
     });
     match read.await {
@@ -166,13 +171,34 @@ async fn one_pod(
     }
 }
 
+async fn all_plans(State(pages): State<Pages>, visitor: Visitor) -> Response {
+    let read = pages.read(|view| (view.canary(), view.rebalance()));
+    let (canary, rebalance) = match read.await {
+        Ok(read) => read,
+        Err(why) => return cannot(&visitor.frame, &why),
+    };
+    let plans_of = pages.api.control.plans(PlanFilter::default(), PLANS).await.map_err(|why| why.to_string());
+    let autoscaler = pages.api.scaling.status().await.ok().map(|status| (*status).clone());
+    let facts = PlansFacts { canary, rebalance, autoscaler, plans: plans_of };
+    show(StatusCode::OK, &plans(&visitor.frame, &facts))
+}
+
+async fn one_plan(State(pages): State<Pages>, visitor: Visitor, Path(name): Path<String>) -> Response {
+    let Ok(id) = name.parse::<PlanId>() else { return unknown(&visitor.frame, "plan", &name) };
+    match pages.api.control.plan(id).await {
+        Ok(found) => show(StatusCode::OK, &plan(&visitor.frame, &found)),
+        Err(ControlError::UnknownPlan(_)) => unknown(&visitor.frame, "plan", &name),
+        Err(why) => cannot(&visitor.frame, &why),
+    }
+}
+
 /// Reads one page of a list: a pod's targets, those that wait for their data, or all.
 fn listing(view: &View<'_>, pod: Option<&PodId>, quarantined: bool, after: Option<TargetId>) -> Listing {
     let behind = after.as_ref().map(TargetId::as_str);
     let mut targets: Vec<_> = match pod {
-        Some(pod) => view.model.assignments_of(pod, behind).take(LISTED + 1).cloned().collect(),
-        None if quarantined => view.model.quarantined(behind).take(LISTED + 1).cloned().collect(),
-        None => view.model.assignments(behind).take(LISTED + 1).cloned().collect(),
+        Some(pod) => view.model.assignments_of(pod, behind).take(LISTED + 1).collect(),
+        None if quarantined => view.model.quarantined(behind).take(LISTED + 1).collect(),
+        None => view.model.assignments(behind).take(LISTED + 1).collect(),
     };
     let more = targets.len() > LISTED;
     targets.truncate(LISTED);

@@ -95,9 +95,10 @@ impl PassOn {
         })?;
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let most = match parts.uri.path().ends_with("/erase") {
-            true => api.patience * 2 + api.erase_wait,
-            false => api.patience * 2,
+        let most = match parts.uri.path() {
+            path if path.ends_with("/erase") => api.patience * 2 + api.erase_wait,
+            super::discord::PERMITS => api.patience * 2 + api.identify.patience(),
+            _ => api.patience * 2,
         };
         let mut headers = parts.headers;
         clean(&mut headers);

@@ -2,6 +2,7 @@
 //! list of all codes there are.
 
 use crate::control::ControlError;
+use crate::identify::IdentifyError;
 use http::StatusCode;
 use shared::Problem;
 
@@ -38,17 +39,25 @@ pub(super) const CODES: &[Code] = &[
     code(409, "lease-superseded", "The pod has registered again since."),
     code(409, "move-decided", "The move has its outcome: it is committed or over."),
     code(409, "move-running", "A move of the target is under way."),
+    code(409, "no-bot", "config-service has no token of a bot on Discord."),
     code(409, "no-destination", "The target cannot go to that pod, or to none."),
+    code(409, "no-home", "Nothing is known that starts and stops pods, or it cannot be asked."),
     code(409, "not-quarantined", "The target's owner has its data; there is no loss to accept."),
     code(409, "nothing-to-recover", "No target waits for data of the pod."),
+    code(409, "not-pinned", "The target is not pinned."),
+    code(409, "no-canary", "No canary is under way."),
+    code(409, "plan-decided", "The plan is past that: it runs, or it is over."),
+    code(409, "plan-running", "Another plan is carried out."),
     code(409, "pod-not-ready", "The target's pod is not ready, so it cannot give the target away."),
     code(409, "read-only", "An operator has made the cluster read-only."),
+    code(409, "stale-plan", "What the plan names is not as it was; `detail` says how a plan made now differs."),
     code(
         409,
         "still-needed",
         "Something of these rows may be nowhere else, or it is too early; `i_know` passes over it.",
     ),
     code(409, "target-quarantined", "Nobody reachable has the target's data."),
+    code(409, "token-refused", "Discord refuses the bot's token, and nothing is known of its budget."),
     code(409, "token-exists", "A token of this name is in force."),
     code(409, "too-many-tokens", "As many tokens are in force as there may be."),
     code(409, "version-mismatch", "No version of the protocol in common."),
@@ -63,7 +72,15 @@ pub(super) const CODES: &[Code] = &[
     ),
     code(422, "idempotency-mismatch", "The Idempotency-Key was used for another request."),
     code(422, "not-confirmed", "`confirm` is not the target's name, or `i_know` is not true; nothing was done."),
+    code(429, "identify-braked", "The shard identified again and again; `Retry-After` says when it may next."),
+    code(429, "identify-later", "Its bucket is not free in time; `Retry-After` says when it is."),
+    code(
+        429,
+        "identify-spent",
+        "What is left of the budget is kept for recovery; `Retry-After` says when it is whole again.",
+    ),
     code(500, "internal", "An error of Berth; the log has the cause."),
+    code(503, "budget-unknown", "Discord has not said yet how often the bot may identify; try again."),
     code(503, "generation-unsettled", "A new cluster generation: not every pod has reported yet what it holds."),
     code(503, "leader-unreachable", "The leader did not answer what was passed on to it; look whether it was done."),
     code(503, "mailbox-full", "As many events wait for the target as may; try again later."),
@@ -87,6 +104,8 @@ pub(super) const CODES: &[Code] = &[
     code(503, "too-many-exports", "The pod writes as many exports as it may; try again later."),
     code(503, "too-many-moves", "As many moves are under way as may be; try again in a moment."),
     code(503, "too-many-passed-on", "As many requests as may be wait for the leader; try again."),
+    code(503, "too-many-plans", "Too many plans wait to be made; try again in a moment."),
+    code(503, "too-many-waiting", "As many shards as may wait for a permit; try again later."),
     code(503, "too-many-watchers", "No more watchers are taken."),
 ];
 
@@ -113,7 +132,21 @@ impl From<ControlError> for Problem {
             E::UnknownPod(_) => {
                 Self::new(StatusCode::NOT_FOUND, "unknown-pod", format!("{text}: no pod of this name has registered"))
             }
-            E::UnknownTarget(_) | E::UnknownToken(_) | E::UnknownMove(_) => Self::not_found(text),
+            E::UnknownTarget(_) | E::UnknownToken(_) | E::UnknownMove(_) | E::UnknownPlan(_) => Self::not_found(text),
+            E::PlanDecided { .. } => {
+                Self::conflict("plan-decided", format!("{text}; make another with POST /v1/plans"))
+            }
+            E::PlanRevision { .. } => {
+                Self::conflict("stale-plan", format!("{text}; look at it again, then apply that"))
+            }
+            E::StalePlan { .. } => Self::conflict("stale-plan", format!("{text}; make it anew with POST /v1/plans")),
+            E::PlanRunning(id) => Self::conflict(
+                "plan-running",
+                format!("{text}; wait for its end, or call it off with POST /v1/plans/{id}/cancel"),
+            ),
+            E::TooManyPlans => Self::unavailable("too-many-plans", format!("{text}; try again in a moment")),
+            E::NotPinned(_) => Self::conflict("not-pinned", text),
+            E::NoCanary => Self::conflict("no-canary", "no canary is under way: berth canary start begins one"),
             E::MoveRunning { .. } => Self::conflict(
                 "move-running",
                 format!("{text}; wait for its end, or call it off with POST /v1/moves/ID/cancel"),
@@ -194,6 +227,37 @@ impl From<ControlError> for Problem {
             E::Invalid(_) => unprocessable("invalid", &text),
             E::PlaceQueueFull => Self::unavailable("place-queue-full", format!("{text}; try again in a moment")),
             E::TooManyWatchers => Self::unavailable("too-many-watchers", format!("{text}; raise --max-watchers")),
+        }
+    }
+}
+
+impl From<IdentifyError> for Problem {
+    fn from(why: IdentifyError) -> Self {
+        use IdentifyError as E;
+        let (text, many) = (why.to_string(), StatusCode::TOO_MANY_REQUESTS);
+        match why {
+            E::NoToken => Self::conflict(
+                "no-bot",
+                format!("{text}; give config-service BERTH_DISCORD_TOKEN or BERTH_DISCORD_TOKEN_FILE"),
+            ),
+            E::TokenRefused => Self::conflict(
+                "token-refused",
+                format!("{text}; give config-service a valid BERTH_DISCORD_TOKEN, and start it anew"),
+            ),
+            E::Unknown(_) => Self::unavailable("budget-unknown", format!("{text}; try again in a moment")),
+            E::Later { .. } => Self::new(many, "identify-later", format!("{text}; ask again then, or wait longer")),
+            E::Braked { .. } => Self::new(
+                many,
+                "identify-braked",
+                format!("{text}: find out why it does not stay connected; resuming a session takes no permit"),
+            ),
+            E::Spent { .. } => Self::new(
+                many,
+                "identify-spent",
+                format!("{text}: sessions go on and are resumed without it; see berth discord budget"),
+            ),
+            E::Full(_) => Self::unavailable("too-many-waiting", format!("{text}; raise --identify-waiting")),
+            E::Control(why) => why.into(),
         }
     }
 }

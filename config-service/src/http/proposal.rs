@@ -90,7 +90,7 @@ async fn guild_assignment(
             Some(GuildAssignment {
                 guild_id: target.id().to_owned(),
                 target: target.clone(),
-                pod: found.pod.clone(),
+                pod: found.pod,
                 address,
                 epoch: found.epoch,
                 since_ms: found.since_ms,
@@ -208,7 +208,7 @@ async fn guild_assignments(State(api): State<Api>, _: Reader) -> Result<Json<BTr
         let piece = api.control.look(move |model| {
             let from = from.as_ref().map(|target| target.as_str());
             let piece = model.assignments(from).take(CHUNK);
-            piece.map(|assignment| (assignment.target.clone(), assignment.pod.clone())).collect::<Vec<_>>()
+            piece.map(|assignment| (assignment.target, assignment.pod)).collect::<Vec<_>>()
         });
         let piece = piece.await?;
         if piece.len() == CHUNK {

@@ -85,18 +85,18 @@ async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -
             return Err(ControlError::UnknownPod(unknown.clone()));
         }
         let (mut targets, after) = (Vec::new(), after.as_deref());
-        let of = |assignment: &&Assignment| {
+        let of = |assignment: &Assignment| {
             page.platform.is_none_or(|one| assignment.target.platform() == one)
                 && page.state.is_none_or(|one| assignment.state == one)
         };
         match &page.pod {
             None if page.state == Some(AssignmentState::Quarantined) => {
-                targets.extend(model.quarantined(after).filter(of).take(size + 1).cloned());
+                targets.extend(model.quarantined(after).filter(of).take(size + 1));
             }
             Some(pod) => {
-                targets.extend(model.assignments_of(pod, after).filter(of).take(size + 1).cloned());
+                targets.extend(model.assignments_of(pod, after).filter(of).take(size + 1));
             }
-            None => targets.extend(model.assignments_on(page.platform, after).filter(of).take(size + 1).cloned()),
+            None => targets.extend(model.assignments_on(page.platform, after).filter(of).take(size + 1)),
         }
         let next = cut(&mut targets, size, |last: &Assignment| last.target.clone());
         Ok(TargetList { revision: model.revision(), targets, next })
@@ -107,7 +107,7 @@ async fn list(State(api): State<Api>, _: Reader, Params(page): Params<Filter>) -
 async fn get(State(api): State<Api>, _: Reader, Name(target): Name<TargetId>) -> Result<Json<Assignment>, Problem> {
     let found = api.control.look({
         let target = target.clone();
-        move |model| model.assignment(&target).cloned()
+        move |model| model.assignment(&target)
     });
     Ok(Json(found.await?.ok_or(ControlError::UnknownTarget(target))?))
 }

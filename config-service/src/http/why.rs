@@ -7,13 +7,16 @@ use super::{
     docs::{Doc, Routes},
     page::{Cursor, Limit, cut, position, size},
 };
-use crate::control::View;
+use crate::{
+    control::{ControlError, View, word},
+    planner::{self, Consideration},
+};
 use axum::{Json, extract::State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::{
     Problem, Revision, TargetId,
-    wire::admin::{Candidate, Explanation, History, Ownership},
+    wire::admin::{Candidate, DeciderVerdict, Explanation, History, Ownership},
 };
 
 /// Adds the routes.
@@ -27,7 +30,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get(
             "/v1/targets/{target}/history",
             history,
-            history_doc.answers::<History>().fails(&["not-found", "bad-cursor"]).asks_replica(),
+            history_doc.answers::<History>().fails(&["not-found", "bad-cursor", "invalid"]).asks_replica(),
         )
         .get("/v1/targets/{target}/explain", explain, explain_doc.answers::<Explanation>().asks_leader())
 }
@@ -40,7 +43,12 @@ struct Page {
     limit: Option<Limit>,
     /// Where the page before ended.
     cursor: Option<Cursor>,
+    /// Only who owned it then, in milliseconds since the Unix epoch.
+    at_ms: Option<u64>,
 }
+
+/// How many ownerships are read at once when one is looked for.
+const AT_ONCE: usize = 500;
 
 async fn history(
     State(api): State<Api>,
@@ -49,12 +57,37 @@ async fn history(
     Params(page): Params<Page>,
 ) -> Result<Json<History>, Problem> {
     let (size, before) = (size(page.limit), position::<u64>(page.cursor.as_ref())?.map(Revision));
+    if let Some(at_ms) = page.at_ms {
+        if i64::try_from(at_ms).is_err() {
+            return Err(ControlError::Invalid("at_ms is later than any time that is kept".to_owned()).into());
+        }
+        let found = owned_at(&api, &target, at_ms).await?;
+        let text = || format!("nobody owned {target} then, as far as is remembered");
+        let ownerships = vec![found.ok_or_else(|| Problem::not_found(text()))?];
+        return Ok(Json(History { ownerships: api.control.told(&target, ownerships).await?, target, next: None }));
+    }
     let mut ownerships = api.control.history(target.clone(), before, size + 1).await?;
     if ownerships.is_empty() && before.is_none() {
         return Err(Problem::not_found(format!("nobody ever owned {target}, as far as is remembered")));
     }
     let next = cut(&mut ownerships, size, |last: &Ownership| last.revision);
-    Ok(Json(History { target, ownerships, next }))
+    Ok(Json(History { ownerships: api.control.told(&target, ownerships).await?, target, next }))
+}
+
+/// Finds who owned a target at a time.
+async fn owned_at(api: &Api, target: &TargetId, at_ms: u64) -> Result<Option<Ownership>, Problem> {
+    let mut before = None;
+    loop {
+        let page = api.control.history(target.clone(), before, AT_ONCE).await?;
+        let (all, last) = (page.len(), page.last().map(|owned| owned.revision));
+        if let Some(found) = page.into_iter().find(|owned| owned.since_ms <= at_ms) {
+            return Ok(Some(found).filter(|owned| owned.until_ms.is_none_or(|until| at_ms < until)));
+        }
+        if all < AT_ONCE {
+            return Ok(None);
+        }
+        before = last;
+    }
 }
 
 async fn explain(
@@ -62,19 +95,56 @@ async fn explain(
     _: Reader,
     Name(target): Name<TargetId>,
 ) -> Result<Json<Explanation>, Problem> {
-    Ok(Json(api.control.read(move |view| explanation(view, target)).await?))
+    let (mut told, question) = api
+        .control
+        .read(move |view| {
+            let question = view.model.owner(&target).map(|_| view.question(&target));
+            (explanation(view, target), question)
+        })
+        .await?;
+    if let Some(question) = question {
+        // A million targets take the planner longer than the leader's task may be away.
+        let considered = tokio::task::spawn_blocking(move || question.answer()).await;
+        if let Some(considered) = considered.map_err(|_| Problem::internal())? {
+            consider(&mut told, considered);
+        }
+        let newest = api.control.history(told.target.clone(), None, 1).await?;
+        told.ownership = api.control.told(&told.target, newest).await?.pop();
+        if let Some(plan) = told.ownership.as_ref().and_then(|owned| owned.plan) {
+            told.summary.push_str(&format!(", by plan {plan}"));
+        }
+    }
+    Ok(Json(told))
+}
+
+/// Adds what the planner says.
+fn consider(told: &mut Explanation, considered: Consideration) {
+    let Consideration { desired, reason, pods, .. } = considered;
+    told.desired = desired;
+    told.unwanted = reason.map(|reason| reason.sentence().to_owned());
+    for of in pods {
+        let Some(candidate) = told.candidates.iter_mut().find(|candidate| candidate.pod == of.pod) else { continue };
+        candidate.answer = Some(word(of.answer));
+        let verdict = |verdict: planner::Verdict| DeciderVerdict {
+            decider: word(verdict.decider),
+            answer: word(verdict.answer),
+            sentence: verdict.sentence,
+            remedy: verdict.remedy,
+        };
+        candidate.verdicts = of.verdicts.into_iter().map(verdict).collect();
+    }
 }
 
 /// Puts together what the leader knows about a target's place.
 pub(super) fn explanation(view: &View<'_>, target: TargetId) -> Explanation {
-    let assignment = view.model.assignment(&target).cloned();
+    let assignment = view.model.assignment(&target);
     let owner = assignment.as_ref().and_then(|assignment| view.pod(&assignment.pod));
     let candidates: Vec<_> = view
         .candidates(&target)
         .into_iter()
         .map(|seen| {
             let crate::planner::Seen { pod, eligible, score, load, targets, chosen } = seen;
-            Candidate { pod, eligible, score, load, targets, chosen }
+            Candidate { pod, eligible, score, load, targets, chosen, answer: None, verdicts: Vec::new() }
         })
         .collect();
     let summary = match (&assignment, candidates.first().filter(|first| first.chosen)) {
@@ -88,6 +158,9 @@ pub(super) fn explanation(view: &View<'_>, target: TargetId) -> Explanation {
                 "manual" => "an operator moved it there",
                 "with-parent" => "its guild moved there",
                 "drain" => "the pod it was at was drained",
+                "rebalance" => "it moved there for an even share",
+                "pinned" => "an operator has pinned it there",
+                "canary" => "it moved to the pods of its track",
                 other => other,
             };
             let moving = view.model.move_of(&target).filter(|entry| entry.from == assignment.pod);
@@ -98,5 +171,17 @@ pub(super) fn explanation(view: &View<'_>, target: TargetId) -> Explanation {
         (None, None) => format!("{target} has no home yet, and no pod is ready to take it"),
     };
     let owner_state = owner.map(|owner| owner.state);
-    Explanation { target, assignment, owner_state, summary, candidates, revision: view.model.revision() }
+    let pin = view.model.hold(&target).and_then(|hold| hold.pin.clone());
+    Explanation {
+        desired: assignment.as_ref().map(|owner| owner.pod.clone()),
+        unwanted: None,
+        pin,
+        ownership: None,
+        target,
+        assignment,
+        owner_state,
+        summary,
+        candidates,
+        revision: view.model.revision(),
+    }
 }

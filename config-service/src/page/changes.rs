@@ -63,6 +63,14 @@ fn what(change: &Change) -> Markup {
                 "move of " (link(&entry.target)) " from " (pod_link(&entry.from)) " to " (pod_link(&entry.to)) ": "
                 (entry.state.as_str())
             }
+            Change::Plan { head } => { "plan " (head.id) " to " (head.kind.as_str()) " is " (head.state.as_str()) }
+            Change::Held { target, hold, .. } => {
+                (link(target))
+                @match &hold.pin {
+                    Some(pin) => { " is pinned to " (pod_link(&pin.pod)) }
+                    None => { " is pinned no more" }
+                }
+            }
             Change::Marked { pod, marks, .. } => { (pod_link(pod)) " is " (marks.word()) }
         }
     }

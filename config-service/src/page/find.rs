@@ -48,7 +48,7 @@ pub(crate) fn find(model: &Model, asked: &str) -> Option<Found> {
     }
     let is_exact =
         |target: &TargetId| target.as_str() == asked || target.id() == asked || target.id() == escaped(asked);
-    let (exact, similar): (Vec<_>, Vec<_>) = hits.into_values().cloned().partition(|hit| is_exact(&hit.target));
+    let (exact, similar): (Vec<_>, Vec<_>) = hits.into_values().partition(|hit| is_exact(&hit.target));
     let more = similar.len() > MOST;
     let similar = similar.into_iter().take(MOST).collect();
     let pods = model.pods().map(|record| &record.info.pod);

@@ -5,7 +5,7 @@ use super::{
     words::{count, span, things},
 };
 use shared::PodId;
-use shared::wire::{admin::PodStatus, control::PodState};
+use shared::wire::{admin::PodStatus, control::PodState, replication::Standing as Keeps};
 
 /// How bad something is. The order is the order on the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +92,8 @@ pub(super) fn judge(standing: &Standing) -> Health {
 }
 
 fn leading(facts: &Facts) -> Health {
-    let mut problems: Vec<_> = facts.pods.iter().filter_map(trouble).collect();
+    let mut problems: Vec<_> = facts.pods.iter().flat_map(|pod| trouble(pod).into_iter().chain(replica(pod))).collect();
+    let behind = facts.pods.iter().any(|pod| replica(pod).is_some());
     if facts.pods.is_empty() {
         problems.push(Trouble {
             tone: Tone::Watch,
@@ -140,6 +141,7 @@ fn leading(facts: &Facts) -> Health {
     } else {
         match (sentence(facts), facts.quarantined) {
             ((Tone::Good, text), 1..) => (Tone::Watch, text),
+            ((Tone::Good, text), 0) if behind => (Tone::Watch, format!("{text} Not every replica keeps up.")),
             (said, _) => said,
         }
     };
@@ -184,6 +186,16 @@ fn sentence(facts: &Facts) -> (Tone, String) {
             (Tone::Watch, format!("{ready} of {all} pods are ready; {rest}."))
         }
     }
+}
+
+/// What a pod's replica lacks.
+fn replica(pod: &PodStatus) -> Option<Trouble> {
+    let lag = pod.load.replication.filter(|_| pod.state == PodState::Ready)?;
+    let what = format!("says that {}.", lag.trouble()?);
+    let tone = if lag.state == Keeps::Behind { Tone::Watch } else { Tone::Bad };
+    let remedy = "See whether Litestream runs beside it and what it logs, and whether the replica’s store answers: \
+                  `berth replication status` has the cause.";
+    Some(Trouble { tone, pod: Some(pod.info.pod.clone()), what, remedy })
 }
 
 fn trouble(pod: &PodStatus) -> Option<Trouble> {

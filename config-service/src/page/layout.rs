@@ -59,7 +59,7 @@ impl Frame {
                     a.skip href="#main" { "Skip to the content" }
                     header.top {
                         a.brand href="/" { "Berth" }
-                        nav aria-label="Pages" { (self.link("/", "Overview")) (self.link("/targets", "Targets")) }
+                        nav aria-label="Pages" { (self.link("/", "Overview")) (self.link("/targets", "Targets")) (self.link("/plans", "Plans")) }
                         @if self.session == Session::SignedIn {
                             form method="post" action="/sign-out" { button.quiet type="submit" { "Sign out" } }
                         }

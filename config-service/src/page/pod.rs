@@ -101,6 +101,21 @@ fn zone(pod: &PodStatus) -> Markup {
     html! { @match pod.info.zone.as_deref() { Some(zone) => (Foreign(zone)), None => span.aside { "none" } } }
 }
 
+fn replica(pod: &PodStatus) -> Markup {
+    html! {
+        @match (pod.load.replication, pod.replica.as_deref()) {
+            (Some(lag), place) => {
+                (lag.state)
+                @if lag.ms > 0 { ", " (span(lag.ms)) " behind" }
+                @if lag.bytes > 0 { " " span.aside { (size(lag.bytes)) } }
+                @if let Some(place) = place { " " span.aside { (Foreign(place)) } }
+            },
+            (None, Some(place)) => { span.aside { (Foreign(place)) ", it has not said how far it is" } },
+            (None, None) => span.aside { "none" },
+        }
+    }
+}
+
 /// Returns the page of a pod.
 pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
     let status = &facts.status;
@@ -122,9 +137,11 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
                 @else { "rows of " (things(status.load.aside, "target")) ", see " code { "berth pod quarantine list " (name) } }
             },
         ),
+        ("Replica", replica(status)),
         ("Lease", lease(status)),
         ("Load", load(status)),
         ("Zone", zone(status)),
+        ("Track", html! { (status.track) }),
         ("Address", html! { (Foreign(&status.info.address)) }),
         ("Capacity", html! { (status.info.capacity) }),
         ("Version", html! { (Foreign(&status.version)) ", schema " (status.schema) }),
@@ -137,7 +154,8 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
             (badge(status)) @if let Some(age) = status.state_age_ms { " for " (span(age)) }
             ", owns " (things(status.targets, "target")) "."
         }
-        @if let Some(how_far) = &status.drain { (super::moves::drain(how_far)) }
+        @if status.state == PodState::Drained { p { "It is drained: nothing is left of it, it is safe to remove." } }
+        @else if let Some(how_far) = &status.drain { (super::moves::drain(how_far)) }
         @else if status.cordoned { p { "It is cordoned: it gets no new targets." } }
         @if let Some(why) = &status.not_ready { p { "It says: " (Foreign(why)) "." } }
         section aria-labelledby="facts" { h2 #facts { "What is known" } (target::facts(&rows)) }

@@ -21,6 +21,7 @@ pub(super) fn why(reason: &str) -> Markup {
             "manual" => "an operator moved it there",
             "with-parent" => "its guild moved there",
             "drain" => "the pod it was at was drained",
+            "canary" => "it moved to the pods of its track",
             "failover" => "the pod it was at is dead",
             "data-returned" => "the pod that has its data came back",
             "generation" => "a new generation of the cluster began, and this pod has its newest copy",

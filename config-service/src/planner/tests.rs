@@ -1,128 +1,28 @@
 use super::*;
-use proptest::prelude::*;
+use shared::{PodId, Revision, TargetId};
 
-fn fleet(count: usize) -> Vec<Candidate> {
-    (0..count).map(|n| candidate(n, 0)).collect()
+/// A fleet of ordinary pods, `gateway-0` and so on.
+pub(super) fn pods(count: usize) -> Vec<PodView> {
+    (0..count).map(|n| PodView::ready(pod(n))).collect()
 }
 
-fn candidate(ordinal: usize, targets: u64) -> Candidate {
-    Candidate {
-        pod: format!("gateway-{ordinal}").parse().expect("valid"),
-        capacity: 1.0,
-        open: true,
-        ready: true,
-        targets,
-        load: Load::default(),
+pub(super) fn pod(ordinal: usize) -> PodId {
+    format!("gateway-{ordinal}").parse().expect("valid")
+}
+
+pub(super) fn guild(id: usize) -> TargetId {
+    format!("discord:guild:{id}").parse().expect("valid")
+}
+
+/// Targets with owners and events per second.
+pub(super) fn snapshot(pods: Vec<PodView>, targets: impl IntoIterator<Item = (Option<usize>, f32)>) -> Snapshot {
+    let mut builder = Snapshot::of(Revision(7), pods, 0);
+    for (id, (owner, events)) in targets.into_iter().enumerate() {
+        let owner = owner.and_then(|owner| builder.pod(&pod(owner)));
+        let weight = Weight { events, ..Weight::default() };
+        builder.add(Entry { target: guild(id), parent: None, owner, weight, rules: None });
     }
-}
-
-fn guild(id: usize) -> Wanted {
-    Wanted { target: format!("discord:guild:{id}").parse().expect("valid"), parent: None }
-}
-
-fn placed(fleet: &[Candidate], wanted: &[Wanted]) -> HashMap<TargetId, PodId> {
-    let decisions = place(fleet, &Policy::default(), wanted, |_| None);
-    decisions.into_iter().map(|(want, pod)| (want.target, pod.expect("a pod is ready"))).collect()
-}
-
-#[test]
-fn a_child_goes_where_its_parent_is() {
-    let parent: TargetId = "discord:guild:1".parse().expect("valid");
-    let child = |id: usize| Wanted {
-        target: format!("discord:channel:{id}").parse().expect("valid"),
-        parent: Some(parent.clone()),
-    };
-    let home: PodId = "gateway-2".parse().expect("valid");
-    let known = place(&fleet(3), &Policy::default(), &[child(7)], |_| Some(&home));
-    assert_eq!(known, [(child(7), Ok(home.clone()))]);
-
-    let both = place(&fleet(3), &Policy::default(), &[child(7), child(8)], |_| None);
-    assert_eq!(both[0].0, Wanted { target: parent.clone(), parent: None }, "the parent gets a home of its own first");
-    assert!(both.iter().all(|(_, pod)| *pod == both[0].1) && both.len() == 3);
-
-    let mut away = fleet(3);
-    away[2].ready = false;
-    let refused = place(&away, &Policy::default(), &[child(7)], |_| Some(&home));
-    assert_eq!(refused[0].1, Err(Refused::ParentNotReady), "never away from the parent");
-}
-
-#[test]
-fn only_ready_pods_with_capacity_are_asked() {
-    let mut pods = fleet(3);
-    pods[0].ready = false;
-    pods[1].capacity = 0.0;
-    let wanted: Vec<_> = (0..200).map(guild).collect();
-    assert!(placed(&pods, &wanted).values().all(|pod| pod.as_str() == "gateway-2"));
-    pods[2].ready = false;
-    assert!(
-        place(&pods, &Policy::default(), &wanted, |_| None).iter().all(|(_, pod)| *pod == Err(Refused::NoReadyPod))
-    );
-}
-
-#[test]
-fn what_a_pod_says_it_carries_counts() {
-    let mut pods = fleet(2);
-    pods[0].load.events_per_second = 1_900.0;
-    let wanted: Vec<_> = (0..100).map(guild).collect();
-    assert!(placed(&pods, &wanted).values().all(|pod| pod.as_str() == "gateway-1"));
-}
-
-#[test]
-fn shares_follow_capacity() {
-    let mut pods = fleet(10);
-    pods[3].capacity = 2.0;
-    let wanted: Vec<_> = (0..11_000).map(guild).collect();
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for pod in placed(&pods, &wanted).into_values() {
-        *counts.entry(pod.to_string()).or_default() += 1;
-    }
-    for (pod, count) in counts {
-        let share = if pod == "gateway-3" { 2_000 } else { 1_000 };
-        assert!(count.abs_diff(share) * 100 <= share * 2, "{pod} has {count} of {share}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn the_same_question_has_the_same_answer_in_any_order_of_pods(pods in 1_usize..12, targets in 1_usize..60, seed: u64) {
-        let wanted: Vec<_> = (0..targets).map(guild).collect();
-        let mut shuffled = fleet(pods);
-        let mut rng = shared::backoff::Rng::seeded(seed);
-        for i in (1..shuffled.len()).rev() {
-            shuffled.swap(i, usize::try_from(rng.next_u64() % (i as u64 + 1)).expect("small"));
-        }
-        prop_assert_eq!(placed(&fleet(pods), &wanted), placed(&shuffled, &wanted));
-    }
-
-    #[test]
-    fn a_pod_that_comes_takes_first_places_only_for_itself(pods in 1_usize..12, id: usize) {
-        let target = guild(id).target;
-        let first = |count: usize| {
-            let scored = fleet(count).into_iter().map(|pod| (score(&target, &pod.pod, 1.0), pod.pod));
-            scored.max_by(|a, b| a.0.total_cmp(&b.0)).expect("not empty").1
-        };
-        let (before, after) = (first(pods), first(pods + 1));
-        let newcomer = format!("gateway-{pods}");
-        prop_assert!(after == before || after.as_str() == newcomer);
-    }
-
-    #[test]
-    fn a_batch_stays_balanced(pods in 1_usize..20, per_pod in 20_usize..100) {
-        let wanted: Vec<_> = (0..pods * per_pod).map(guild).collect();
-        let mut counts: HashMap<PodId, usize> = HashMap::new();
-        for pod in placed(&fleet(pods), &wanted).into_values() {
-            *counts.entry(pod).or_default() += 1;
-        }
-        let most = counts.values().max().copied().unwrap_or_default();
-        prop_assert!(most <= per_pod + 6, "{} targets on one pod, mean {}", most, per_pod);
-    }
-
-    #[test]
-    fn a_score_is_finite_and_positive(id in "[a-z0-9]{1,30}", pod in 0_usize..1_000, weight in 0.001_f64..100.0) {
-        let target: TargetId = format!("webhook:key:{id}").parse().expect("valid");
-        let value = score(&target, &candidate(pod, 0).pod, weight);
-        prop_assert!(value.is_finite() && value > 0.0);
-    }
+    builder.finish()
 }
 
 #[test]
@@ -138,3 +38,27 @@ fn a_target_never_moves_to_an_older_schema() {
         assert_eq!(may_receive(from, to), may, "{from:?} to {to:?}");
     }
 }
+
+#[test]
+fn what_a_dead_pod_had_goes_to_the_others_and_nothing_else_moves() {
+    let mut fleet = pods(3);
+    fleet[2].phase = Phase::Dead;
+    let before = snapshot(fleet, (0..90).map(|n| (Some(n % 3), 10.0)));
+    let made = plan(&before, &Policy::default(), 0);
+    assert_eq!(made.moves.len(), 30);
+    assert!(made.moves.iter().all(|step| step.reason == Reason::OwnerDead && step.from == Some(pod(2))));
+    let to = |n| made.moves.iter().filter(|step| step.to == pod(n)).count();
+    assert_eq!((to(0), to(1)), (15, 15));
+    assert!((made.cost.moved_over_bound() - 1.0).abs() < 1e-9, "{:?}", made.cost);
+    let after = before.after(&made, &Policy::default(), 0);
+    assert!(plan(&after, &Policy::default(), 1).is_empty());
+}
+
+mod canary;
+mod explain;
+mod fleets;
+mod linter;
+mod polishing;
+mod properties;
+mod scenarios;
+mod stages;

@@ -1,24 +1,28 @@
 //! The store on PostgreSQL. Each call is at most one transaction, bounded in time here and on the server; what is known
 //! about its outcome when it fails is decided in one place (`session`).
 
+mod discord;
 mod fleet;
 mod ledger;
 mod moves;
+mod plans;
 mod rows;
 mod session;
 mod wake;
+mod weights;
 
 use super::{
-    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, Position, Store,
-    StoreError, TRIM_ROWS, View, check_size, edits_for_followers, generation, millis, schema, signed, unsigned,
+    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position,
+    Store, StoreError, TRIM_ROWS, View, check_size, edits_for_followers, generation, millis, schema, signed, unsigned,
 };
-use crate::domain::{Batch, Snapshot};
+use crate::domain::{Batch, BudgetChange, BudgetKept, Snapshot, Weight};
 use session::{Failure, session};
 use shared::wire::{
-    admin::{Event, Ownership},
+    admin::{Event, Ownership, Plan, PlanHead},
+    discord::Session,
     handoff::Move,
 };
-use shared::{Epoch, Revision, TargetId, Term};
+use shared::{Epoch, PlanId, Revision, TargetId, Term};
 use sqlx::{
     ConnectOptions, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
@@ -254,8 +258,56 @@ impl Store for Postgres {
         Box::pin(self.read(async move |db| moves::read(db, &wanted, limit).await))
     }
 
+    fn plans(&self, wanted: PlanFilter, limit: usize) -> Answer<'_, Vec<PlanHead>> {
+        Box::pin(self.read(async move |db| plans::read(db, wanted, limit).await))
+    }
+
+    fn plan(&self, id: PlanId) -> Answer<'_, Option<Plan>> {
+        Box::pin(self.read(async move |db| plans::get(db, id).await))
+    }
+
     fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {
         Box::pin(self.read(async move |db| ledger::kept(db, &actor, &key).await))
+    }
+
+    fn weights(&self) -> Answer<'_, Vec<(TargetId, Weight)>> {
+        Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| weights::read(db).await))
+    }
+
+    fn weigh(&self, term: Term, weights: Vec<(TargetId, Weight)>) -> Answer<'_, ()> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            advance(db, term, 0, 0, Epoch(0)).await?;
+            weights::write(db, weights).await
+        }))
+    }
+
+    fn budget(&self, bot: String) -> Answer<'_, Option<BudgetKept>> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| discord::budget(db, &bot).await))
+    }
+
+    fn spend(&self, term: Term, bot: String, change: BudgetChange) -> Answer<'_, ()> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            advance(db, term, 0, 0, Epoch(0)).await?;
+            discord::change(db, &bot, &change).await
+        }))
+    }
+
+    fn sessions(&self, id: u32, count: Option<u32>) -> Answer<'_, Vec<Session>> {
+        Box::pin(self.read(async move |db| discord::sessions(db, id, count).await))
+    }
+
+    fn keep_sessions(&self, term: Term, sessions: Vec<Session>) -> Answer<'_, ()> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            let (_, _, now_ms) = advance(db, term, 0, 0, Epoch(0)).await?;
+            discord::keep(db, &sessions, now_ms).await
+        }))
+    }
+
+    fn drop_sessions(&self, term: Term, id: u32, count: Option<u32>) -> Answer<'_, u64> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            advance(db, term, 0, 0, Epoch(0)).await?;
+            discord::drop_sessions(db, id, count).await
+        }))
     }
 
     fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64> {
@@ -321,6 +373,8 @@ async fn everything(db: &mut PgConnection, leader: &PgRow) -> Result<Snapshot, F
         members: fleet::members(db).await?,
         fencing: fleet::fencing(db).await?,
         settled: generation(leader.try_get(2)?),
+        plans: plans::running(db).await?,
+        holds: plans::holds(db).await?,
     })
 }
 

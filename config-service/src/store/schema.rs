@@ -40,6 +40,18 @@ pub(super) const POSTGRES: &[Migration] = &[
         name: "restore",
         sql: include_str!("../../../migrations/config/postgres/0007_restore.sql"),
     },
+    Migration { version: 8, name: "plans", sql: include_str!("../../../migrations/config/postgres/0008_plans.sql") },
+    Migration { version: 9, name: "tracks", sql: include_str!("../../../migrations/config/postgres/0009_tracks.sql") },
+    Migration {
+        version: 10,
+        name: "weights",
+        sql: include_str!("../../../migrations/config/postgres/0010_weights.sql"),
+    },
+    Migration {
+        version: 11,
+        name: "identify",
+        sql: include_str!("../../../migrations/config/postgres/0011_identify.sql"),
+    },
 ];
 
 /// The steps for SQLite.
@@ -63,6 +75,14 @@ pub(super) const SQLITE: &[Migration] = &[
     },
     Migration { version: 6, name: "heard", sql: include_str!("../../../migrations/config/sqlite/0006_heard.sql") },
     Migration { version: 7, name: "restore", sql: include_str!("../../../migrations/config/sqlite/0007_restore.sql") },
+    Migration { version: 8, name: "plans", sql: include_str!("../../../migrations/config/sqlite/0008_plans.sql") },
+    Migration { version: 9, name: "tracks", sql: include_str!("../../../migrations/config/sqlite/0009_tracks.sql") },
+    Migration { version: 10, name: "weights", sql: include_str!("../../../migrations/config/sqlite/0010_weights.sql") },
+    Migration {
+        version: 11,
+        name: "identify",
+        sql: include_str!("../../../migrations/config/sqlite/0011_identify.sql"),
+    },
 ];
 
 impl Migration {

@@ -1,26 +1,30 @@
 //! The embedded store: one SQLite file, one process. The lock on the file beside it is leadership, so a bid always wins;
 //! terms fence all the same. All work happens on one thread of its own, which owns the connection.
 
+mod discord;
 mod fleet;
 mod ledger;
 mod moves;
+mod plans;
 mod rows;
 mod thread;
+mod weights;
 
 use super::{
-    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, Position, Reign, Store,
-    StoreError, TRIM_ROWS, View, bound, check_size, covers, decode, edits_for_followers, generation, millis, schema,
-    signed, unsigned,
+    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position,
+    Reign, Store, StoreError, TRIM_ROWS, View, bound, check_size, covers, decode, edits_for_followers, generation,
+    millis, schema, signed, unsigned,
 };
-use crate::domain::{Batch, Snapshot};
+use crate::domain::{Batch, BudgetChange, BudgetKept, Snapshot, Weight};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
 use shared::wire::{
-    admin::{Event, Ownership},
+    admin::{Event, Ownership, Plan, PlanHead},
+    discord::Session,
     handoff::Move,
 };
-use shared::{Epoch, Revision, TargetId, Term};
+use shared::{Epoch, PlanId, Revision, TargetId, Term};
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
@@ -249,8 +253,56 @@ impl Store for Sqlite {
         self.transaction(move |db| moves::read(db, &wanted, limit))
     }
 
+    fn plans(&self, wanted: PlanFilter, limit: usize) -> Answer<'_, Vec<PlanHead>> {
+        self.transaction(move |db| plans::read(db, wanted, limit))
+    }
+
+    fn plan(&self, id: PlanId) -> Answer<'_, Option<Plan>> {
+        self.transaction(move |db| plans::get(db, id))
+    }
+
     fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {
         self.transaction(move |db| ledger::kept(db, &actor, &key))
+    }
+
+    fn weights(&self) -> Answer<'_, Vec<(TargetId, Weight)>> {
+        self.transaction(weights::read)
+    }
+
+    fn weigh(&self, term: Term, weights: Vec<(TargetId, Weight)>) -> Answer<'_, ()> {
+        self.transaction(move |db| {
+            advance(db, term, 0, 0, Epoch(0))?;
+            weights::write(db, &weights)
+        })
+    }
+
+    fn budget(&self, bot: String) -> Answer<'_, Option<BudgetKept>> {
+        self.transaction(move |db| discord::budget(db, &bot))
+    }
+
+    fn spend(&self, term: Term, bot: String, change: BudgetChange) -> Answer<'_, ()> {
+        self.transaction(move |db| {
+            advance(db, term, 0, 0, Epoch(0))?;
+            discord::change(db, &bot, &change)
+        })
+    }
+
+    fn sessions(&self, id: u32, count: Option<u32>) -> Answer<'_, Vec<Session>> {
+        self.transaction(move |db| discord::sessions(db, id, count))
+    }
+
+    fn keep_sessions(&self, term: Term, sessions: Vec<Session>) -> Answer<'_, ()> {
+        self.transaction(move |db| {
+            let (_, _, now_ms) = advance(db, term, 0, 0, Epoch(0))?;
+            discord::keep(db, &sessions, now_ms)
+        })
+    }
+
+    fn drop_sessions(&self, term: Term, id: u32, count: Option<u32>) -> Answer<'_, u64> {
+        self.transaction(move |db| {
+            advance(db, term, 0, 0, Epoch(0))?;
+            discord::drop_sessions(db, id, count)
+        })
     }
 
     fn forget(&self, term: Term, keep: Keep) -> Answer<'_, u64> {
@@ -310,6 +362,8 @@ fn everything(db: &Transaction<'_>, revision: Revision, epoch: Epoch, settled: i
         members: fleet::members(db)?,
         fencing: fleet::fencing(db)?,
         settled: generation(settled),
+        plans: plans::running(db)?,
+        holds: plans::holds(db)?,
     })
 }
 

@@ -236,6 +236,19 @@ async fn more_than_five_thousand_targets_change_hands_in_several_transactions_an
 }
 
 #[tokio::test]
+async fn a_pod_that_dies_while_it_is_drained_is_dead_and_not_safe_to_remove() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start_with(&folder, &["--rebalance-interval=0s"]).await;
+    let (dead, _heir) = two_pods(&node, &[TARGET]).await;
+    let path = "/v1/pods/gateway-0/drain";
+    assert_eq!(node.call(Some("admin"), Method::POST, path, &json!({ "reason": "a story" })).await.status, 200);
+    assert_eq!(reap(&node, &dead).await, "ok");
+    eventually("it fails over", async || owner(&node, TARGET).await.pod.as_str() == "gateway-1").await;
+    assert_eq!(owner(&node, TARGET).await.state, AssignmentState::Quarantined);
+    assert_eq!(status(&node, "gateway-0").await.state, PodState::Dead, "its folder has what the target waits for");
+}
+
+#[tokio::test]
 async fn a_drained_pod_that_says_goodbye_is_counted_no_more_and_one_that_restarts_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = Node::start(&folder).await;

@@ -44,7 +44,10 @@ pub(super) fn options(extra: &[&str]) -> Options {
         "--leader-lease=300ms",
         "--term-check=0s",
     ];
-    Flags::parse_from(fixed.iter().chain(extra)).options
+    // Nothing moves by itself where a story does not say so.
+    let said = extra.iter().any(|flag| flag.starts_with("--rebalance-interval"));
+    let quiet = (!said).then_some("--rebalance-interval=0s");
+    Flags::parse_from(fixed.iter().copied().chain(extra.iter().copied()).chain(quiet)).options
 }
 
 impl Node {
@@ -125,11 +128,22 @@ impl Node {
 
     /// A pod with a lease whose database is replicated.
     pub(super) async fn replicated(&self, pod: &str, incarnation: u8) -> Pod {
-        let register = Register { replica: Some("s3://replicas/berth".into()), ..register(pod, incarnation) };
+        self.admitted(Register { replica: Some("s3://replicas/berth".into()), ..register(pod, incarnation) }).await
+    }
+
+    /// A pod with a lease that has registered like this.
+    pub(super) async fn admitted(&self, register: Register) -> Pod {
         let answer: Registered = self.service().post("/v1/pods/register", &register).await.expect("registers");
         let pod = Pod { pod: register.pod, incarnation: register.incarnation, lease: answer.lease_id };
         pod.beat(self).await.expect("granted");
         pod
+    }
+
+    /// Returns a page as a browser gets it.
+    pub(super) async fn page(&self, path: &str) -> String {
+        let body = self.client(None).stream(path, &[]).await.expect("a page");
+        let body = http_body_util::BodyExt::collect(body).await.expect("whole").to_bytes();
+        String::from_utf8_lossy(&body).into_owned()
     }
 
     pub(super) async fn place(&self, targets: &[&str]) -> Result<Placed, ClientError> {
@@ -178,6 +192,7 @@ pub(super) fn register(pod: &str, n: u8) -> Register {
         term: Term(0),
         bot: None,
         replica: None,
+        track: Default::default(),
     }
 }
 
@@ -200,6 +215,9 @@ impl Pod {
             not_ready: None,
             witnesses: 0,
             degraded: false,
+            weights: Vec::new(),
+            served: None,
+            measured: Default::default(),
             chain: Chain::default(),
             term: Term(0),
         }

@@ -52,12 +52,6 @@ fn held(target: &str, epoch: Epoch) -> Holding {
     Holding { target: target.parse().expect("valid"), epoch, whole: true }
 }
 
-async fn page(node: &Node, path: &str) -> String {
-    let body = node.client(None).stream(path, &[]).await.expect("a page");
-    let body = http_body_util::BodyExt::collect(body).await.expect("whole").to_bytes();
-    String::from_utf8_lossy(&body).into_owned()
-}
-
 #[tokio::test]
 async fn what_a_dead_pod_had_is_restored_by_its_heir_and_served_there() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -69,8 +63,8 @@ async fn what_a_dead_pod_had_is_restored_by_its_heir_and_served_there() {
     heir.beat(&node).await.expect("granted");
     let status: Value = node.admin().get("/v1/pods/gateway-1").await.expect("known");
     assert_eq!((&status["restoring"], &status["replica"]), (&json!(2), &json!("s3://replicas/berth")));
-    assert!(page(&node, "/pods/gateway-1").await.contains("it restores 2 from replicas"));
-    assert!(page(&node, &format!("/targets/{TARGET}")).await.contains("being restored from the replica of"));
+    assert!(node.page("/pods/gateway-1").await.contains("it restores 2 from replicas"));
+    assert!(node.page(&format!("/targets/{TARGET}")).await.contains("being restored from the replica of"));
 
     assert_eq!(restored(&node, &heir, &dead, vec![held(TARGET, epoch)], &[]).await, [TARGET.parse().expect("valid")]);
     let now = owner(&node, TARGET).await;
@@ -86,7 +80,7 @@ async fn what_a_dead_pod_had_is_restored_by_its_heir_and_served_there() {
     assert!(restored(&node, &heir, &dead, vec![stale], &[]).await.is_empty());
     let why = owner(&node, OTHER).await.data.and_then(|data| data.trouble).expect("it says why");
     assert!(why.starts_with("the replica holds the copy of epoch"), "{why}");
-    assert!(page(&node, &format!("/targets/{OTHER}")).await.contains("It could not be restored"));
+    assert!(node.page(&format!("/targets/{OTHER}")).await.contains("It could not be restored"));
     node.stop().await;
 }
 

@@ -1,15 +1,16 @@
 //! A store that counts its commits, that refuses them or leaves their outcome unknown when a story says so.
 
 use crate::{
-    domain::{Batch, Snapshot},
+    domain::{Batch, BudgetChange, BudgetKept, Snapshot, Weight},
     store::{
-        Answer, Bid, Committed, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, Position, Sqlite, Store,
-        StoreError, View,
+        Answer, Bid, Committed, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position, Sqlite,
+        Store, StoreError, View,
     },
 };
-use shared::wire::admin::{Event, Ownership};
+use shared::wire::admin::{Event, Ownership, Plan, PlanHead};
+use shared::wire::discord::Session;
 use shared::wire::handoff::Move;
-use shared::{Revision, TargetId, Term};
+use shared::{PlanId, Revision, TargetId, Term};
 use std::{
     sync::{
         Arc,
@@ -30,13 +31,16 @@ pub(super) struct Flaky {
     applied: AtomicU64,
     /// Commits of rows that are refused, from the next one on.
     refused: AtomicI64,
+    /// Whether what is spent of a budget cannot be written: 1, or can: 0.
+    broke: AtomicU64,
 }
 
 impl Flaky {
     pub(super) fn open(folder: &TempDir) -> Arc<Self> {
         let inner = Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
         let (commits, applied) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { inner, commits, left: AtomicI64::new(-1), applied, refused: AtomicI64::new(0) })
+        let (left, refused, broke) = (AtomicI64::new(-1), AtomicI64::new(0), AtomicU64::new(0));
+        Arc::new(Self { inner, commits, left, applied, refused, broke })
     }
 
     /// Leaves the outcome of a commit unknown: so many commits of rows from now, and applied or not.
@@ -48,6 +52,11 @@ impl Flaky {
     /// Refuses this many commits of rows.
     pub(super) fn refuse_commits(&self, many: i64) {
         self.refused.store(many, Ordering::SeqCst);
+    }
+
+    /// Refuses to write what is spent of a budget, or takes it again.
+    pub(super) fn refuse_spending(&self, refused: bool) {
+        self.broke.store(refused.into(), Ordering::SeqCst);
     }
 
     /// Whether they have come.
@@ -107,6 +116,37 @@ impl Store for Flaky {
         self.inner.changes(after, limit)
     }
 
+    fn budget(&self, bot: String) -> Answer<'_, Option<BudgetKept>> {
+        self.inner.budget(bot)
+    }
+
+    fn spend(&self, term: Term, bot: String, change: BudgetChange) -> Answer<'_, ()> {
+        if self.broke.load(Ordering::SeqCst) == 1 {
+            return Box::pin(async { Err(StoreError::Rejected("the database is away".to_owned())) });
+        }
+        self.inner.spend(term, bot, change)
+    }
+
+    fn sessions(&self, id: u32, count: Option<u32>) -> Answer<'_, Vec<Session>> {
+        self.inner.sessions(id, count)
+    }
+
+    fn keep_sessions(&self, term: Term, sessions: Vec<Session>) -> Answer<'_, ()> {
+        self.inner.keep_sessions(term, sessions)
+    }
+
+    fn drop_sessions(&self, term: Term, id: u32, count: Option<u32>) -> Answer<'_, u64> {
+        self.inner.drop_sessions(term, id, count)
+    }
+
+    fn weights(&self) -> Answer<'_, Vec<(TargetId, Weight)>> {
+        self.inner.weights()
+    }
+
+    fn weigh(&self, term: Term, weights: Vec<(TargetId, Weight)>) -> Answer<'_, ()> {
+        self.inner.weigh(term, weights)
+    }
+
     fn trim(&self, term: Term, up_to: Revision) -> Answer<'_, u64> {
         self.inner.trim(term, up_to)
     }
@@ -121,6 +161,14 @@ impl Store for Flaky {
 
     fn moves(&self, wanted: MoveFilter, limit: usize) -> Answer<'_, Vec<Move>> {
         self.inner.moves(wanted, limit)
+    }
+
+    fn plans(&self, wanted: PlanFilter, limit: usize) -> Answer<'_, Vec<PlanHead>> {
+        self.inner.plans(wanted, limit)
+    }
+
+    fn plan(&self, id: PlanId) -> Answer<'_, Option<Plan>> {
+        self.inner.plan(id)
     }
 
     fn kept(&self, actor: String, key: String) -> Answer<'_, Option<KeptAnswer>> {

@@ -1,6 +1,7 @@
 //! How a pod introduces itself: what others need to reach it and to judge how much it can carry. Knows no protocol.
 
 use crate::Options;
+use shared::wire::control::Track;
 use std::net::SocketAddr;
 
 /// How a pod introduces itself.
@@ -10,6 +11,8 @@ pub(crate) struct Card {
     pub(crate) address: String,
     /// Its zone.
     pub(crate) zone: Option<String>,
+    /// Which targets it is for while a new version is tried.
+    pub(crate) track: Track,
     /// Its relative capacity.
     pub(crate) capacity: f64,
     /// Where its database is replicated to; none without a replica.
@@ -24,7 +27,8 @@ pub(crate) struct Card {
 pub(crate) struct NoAddress;
 
 impl Card {
-    /// Writes the card of a pod that listens on `bound`.
+    /// Writes the card of a pod that listens on `bound`. An empty zone is none: that is what an orchestrator passes on that knows
+    /// none.
     ///
     /// # Errors
     /// [`NoAddress`].
@@ -36,6 +40,12 @@ impl Card {
         };
         let on = options.replica.is_on().then(|| options.replica.base().ok()).flatten();
         let replica = on.map(|base| base.to_string());
-        Ok(Self { address, zone: options.zone.clone(), capacity: options.capacity, replica })
+        Ok(Self {
+            address,
+            zone: options.zone.clone().filter(|zone| !zone.trim().is_empty()),
+            track: options.track,
+            capacity: options.capacity,
+            replica,
+        })
     }
 }

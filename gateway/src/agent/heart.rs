@@ -6,6 +6,8 @@ use super::keeper::Keeper;
 use super::nag::Nag;
 use super::peers::Peers;
 use super::register::{failure, is_buried, register};
+use super::sizes::Sizes;
+use super::usage::UsageMeter;
 use super::vitals::Vitals;
 use super::witness::Witnessing;
 use crate::boot::Over;
@@ -15,7 +17,7 @@ use shared::http::{Client, Latch};
 use shared::protocol::holder::{Failure, Holder, Input, Output, Remembered};
 use shared::protocol::witness;
 use shared::shutdown::Shutdown;
-use shared::wire::control::{Chain, Heartbeat};
+use shared::wire::control::{Chain, Heartbeat, Load};
 use shared::wire::peers::Relay;
 use shared::{LeaseId, PodId};
 use std::time::Duration;
@@ -60,6 +62,10 @@ pub(super) struct Heart {
     pub(super) last_commit: Option<u64>,
     /// Ends the lineage that the database writes, when its life is over.
     pub(super) over: Over,
+    /// What the process uses.
+    pub(super) usage: UsageMeter,
+    /// What targets keep.
+    pub(super) sizes: Sizes,
 }
 
 /// What a call came to.
@@ -243,13 +249,16 @@ impl Heart {
             incarnation: self.engine.incarnation(),
             lease_id,
             nonce,
-            load: self.engine.load(),
+            load: Load { usage: Some(self.usage.read()), ..self.engine.load() },
             revision: self.ownership.revision(),
             leaving,
             goodbye: self.last_commit.filter(|_| leaving),
             not_ready: self.readiness.complaint(),
             witnesses,
             degraded: self.vitals.are_bad(),
+            weights: self.engine.weights(),
+            served: Some(Box::new(self.engine.answers().all())),
+            measured: Box::new(self.sizes.tell()),
             chain,
             term: self.ownership.term(),
         }

@@ -54,6 +54,7 @@ async fn try_register(
         term: ownership.term(),
         bot: Some(engine.bot()),
         replica: card.replica,
+        track: card.track,
     };
     let registered: Registered = client.post("/v1/pods/register", &request).await.map_err(failure)?;
     ownership.begin_generation(registered.generation);

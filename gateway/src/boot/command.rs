@@ -1,7 +1,7 @@
 //! The two subcommands, as every program has them that runs a gateway: `berth gateway prepare`, `BOT prepare`. Decides what they
 //! are called and what they print.
 
-use super::{prepare::prepare, replicate::replicate};
+use super::{BootError, prepare::prepare, replicate::replicate};
 use crate::Options;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use shared::{
@@ -74,6 +74,20 @@ pub fn asked(matches: &ArgMatches) -> Result<Option<Task>, clap::Error> {
         }
         _ => None,
     })
+}
+
+/// Prepares the folder for the gateway that this very process becomes: where nobody runs `prepare` before a process that is
+/// started again (docs/adr/0028). Returns false when it was told to stop meanwhile.
+///
+/// # Errors
+/// What is in the way.
+pub(crate) async fn prepare_first(options: &Options, stop: &Shutdown) -> Result<bool, BootError> {
+    match prepare(options, false, stop).await {
+        Ok(done) => tracing::info!(pod = %options.pod, "{done}"),
+        Err(BootError::Stopped) => return Ok(false),
+        Err(why) => return Err(why),
+    }
+    Ok(!stop.is_cancelled())
 }
 
 impl Task {

@@ -3,6 +3,8 @@
 
 use super::note::LineageNote;
 use crate::{folder::kept::Identity, store::life::Found};
+#[cfg(feature = "plant")]
+use shared::plant::{self, Bug};
 use shared::{Incarnation, wire::control::LastLife};
 
 /// What is known of a folder and of the pod whose it is.
@@ -58,12 +60,21 @@ pub(super) fn hindrance(facts: &Facts<'_>) -> Option<&'static str> {
             return Some("its lineage is sealed");
         }
         // Where the same owner left it, nothing takes away what was uploaded already: this is an older copy of the folder.
-        if copies.last_txid > facts.txid {
+        if is_behind(facts, copies) {
             return Some("the folder is older than its copies");
         }
     }
     let is_same = note.by == *facts.now && !facts.now.boot_id.is_empty();
     (!is_same && !said_goodbye(facts, db)).then_some("it is of another pod UID or boot")
+}
+
+/// Whether copies have more than the folder.
+fn is_behind(facts: &Facts<'_>, copies: Copies) -> bool {
+    #[cfg(feature = "plant")]
+    if plant::on(Bug::OlderFolderKept) {
+        return false;
+    }
+    copies.last_txid > facts.txid
 }
 
 /// A clean end of a process in this very folder: nothing was committed here after it, and nothing elsewhere.
@@ -160,7 +171,7 @@ pub(super) fn begin(
     match own.last_txid {
         None if !is_whole => Begin::Empty,
         None if !own.sealed && !is_buried => Begin::Finish,
-        Some(_) if !is_whole || own.last_txid > facts.txid => Begin::Restore(Of::Own),
+        Some(_) if !is_whole || is_behind(facts, own) => Begin::Restore(Of::Own),
         _ => Begin::Keep,
     }
 }

@@ -72,15 +72,24 @@ pub(crate) fn check(options: &Options, folder: &Folder) -> Result<Option<Opened>
         return Ok(None);
     }
     let base = options.replica.base()?.to_string();
+    let lineage = writable(folder.path(), folder.kept().by(), &base)?;
+    Ok(Some(Opened { lineage }))
+}
+
+/// Returns the lineage that the folder was prepared for, by `by` and for the replica at `base`.
+///
+/// # Errors
+/// When `prepare` has to run first: whoever else wrote there may have gone on elsewhere meanwhile.
+pub(super) fn writable(folder: &Path, by: &Identity, base: &str) -> Result<Lineage, BootError> {
     let unprepared = |why: &str| Err(BootError::Unprepared(why.to_owned()));
-    match read(folder.path()) {
+    match read(folder) {
         None => unprepared("the data folder has no lineage"),
         Some(found) if found.over => unprepared("the data folder's lineage is over"),
-        Some(found) if found.by != *folder.kept().by() || found.by.boot_id.is_empty() => {
+        Some(found) if found.by != *by || by.boot_id.is_empty() => {
             unprepared("the data folder was prepared for another pod, pod UID or boot")
         }
         Some(found) if found.base != base => unprepared("the data folder was prepared for another replica"),
-        Some(found) => Ok(Some(Opened { lineage: found.lineage })),
+        Some(found) => Ok(found.lineage),
     }
 }
 

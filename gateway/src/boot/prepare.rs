@@ -15,10 +15,18 @@ use crate::{
     store::{self, Thorough, life, verify},
 };
 use shared::{Clock, Epoch, Incarnation, clock::BootClock, shutdown::Shutdown, wire::control::LastLife};
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    io::{self, Write},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// How long config-service and the store may take to say something of a lineage that could be gone on with without them.
 const SHORTLY: Duration = Duration::from_secs(3);
+
+/// The time between two lines about a restore.
+const TELL: Duration = Duration::from_secs(2);
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,12 +209,27 @@ impl Work<'_> {
         }
     }
 
+    /// Restores, and says on standard output how far it is: whoever waits for a large one sees that it goes on.
     async fn restore(&self, previous: &Lineage, to: &std::path::Path) -> Result<(), BootError> {
-        tracing::info!(lineage = %previous, "restoring");
-        let restored = restore(&self.options.replica, previous, to, |_| ()).await;
-        let pod = self.options.pod.clone();
-        let restored = restored.map_err(|source| BootError::Restore { pod, source })?;
+        let (pod, files) = (&self.options.pod, self.store.list(previous).await?.bytes);
+        let say = |text: String| {
+            // Nobody may listen.
+            let _ = writeln!(io::stdout(), "{pod}: restoring {previous}: {text}");
+        };
+        say(format!("its files have {files} bytes"));
+        let mut said = Instant::now();
+        let restored = restore(&self.options.replica, previous, to, |bytes| {
+            if said.elapsed() >= TELL {
+                said = Instant::now();
+                say(format!("{bytes} bytes are written, its files have {files}"));
+            }
+        });
+        let pod = pod.clone();
+        let restored = restored.await.map_err(|source| BootError::Restore { pod, source })?;
         tracing::info!(lineage = %previous, bytes = restored.bytes, txid = restored.txid, took = ?restored.took, "restored");
+        if let Err(why) = self.store.drilled(previous, BootClock.wall_ms()).await {
+            tracing::warn!(error = %why, "cannot note in the replica's store that it was restored");
+        }
         Ok(())
     }
 }

@@ -2,38 +2,37 @@
 //! waits for Litestream itself: its process, its exit status, its words.
 
 use super::{BootError, holder, note, steps};
-use crate::{Options, replica::Litestream};
+use crate::{Options, folder::identity, replica::Litestream};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Signal, set_parent_process_death_signal},
 };
-use std::{fs::File, io, os::unix::process::CommandExt, process::Stdio};
+use std::{fs::File, io, os::unix::process::CommandExt, process::Command, process::Stdio};
 
-/// Becomes Litestream, which runs `exec`, a gateway, and ends with it. Returns only when replication is off, or it cannot.
+/// Becomes Litestream, which runs `exec`, a gateway, and ends with it. With replication off it becomes `exec` itself. Returns only
+/// when there is nothing to become, or it cannot.
 ///
 /// # Errors
 /// [`BootError`].
 pub(super) async fn replicate(options: &Options, exec: Option<&str>, with_parent: bool) -> Result<(), BootError> {
-    if !options.replica.is_on() {
-        return Ok(());
-    }
     if with_parent {
         die_with_parent()?;
+    }
+    if !options.replica.is_on() {
+        let Some(exec) = exec else { return Ok(()) };
+        tracing::info!("replication is off, only the command is run");
+        // A shell takes the words apart, as Litestream does.
+        let why = Command::new("sh").args(["-c", &format!("exec {exec}")]).exec();
+        return Err(BootError::io("sh")(why));
     }
     let base = options.replica.base()?.to_string();
     let litestream = Litestream::new(&options.replica);
     litestream.check().await?;
     // While it is held by a `prepare`, the folder is being prepared.
     let lock: File = holder::take(&options.data).await?;
-    let unprepared = |why: &str| BootError::Unprepared(why.to_owned());
-    match note::read(&options.data) {
-        None => return Err(unprepared("the data folder has no lineage")),
-        Some(found) if found.over => return Err(unprepared("the data folder's lineage is over")),
-        Some(found) if found.base != base => {
-            return Err(unprepared("the data folder was prepared for another replica"));
-        }
-        Some(found) => tracing::info!(lineage = %found.lineage, replica = base, "replicating"),
-    }
+    let by = identity(&options.pod, options.pod_uid.as_deref());
+    let lineage = note::writable(&options.data, &by, &base)?;
+    tracing::info!(%lineage, replica = base, "replicating");
     let mut command = litestream.command();
     command.args(["replicate", "-no-expand-env", "-config"]).arg(options.data.join(steps::CONFIG));
     if let Some(exec) = exec {

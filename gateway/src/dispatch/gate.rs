@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     ownership::{Act, Guard},
-    store::OpenCall,
+    replication::Acknowledge,
+    store::{Claimed, OpenCall},
 };
 use shared::{
     Mono,
@@ -52,8 +53,10 @@ impl Said {
 pub(super) enum What {
     /// An answer.
     Said(Said),
-    /// Calls to hand to the outbox, in order.
-    Calls(Vec<OpenCall>),
+    /// Calls to hand to the outbox, in order, and when it counts that one is being made.
+    Calls(Acknowledge, Vec<OpenCall>),
+    /// A call that is about to be made and must not be made twice.
+    Claimed(Box<Claimed>, oneshot::Sender<Option<Claimed>>),
     /// What an operator decided.
     Decided(Box<Decided>, oneshot::Sender<Result<Decided, Undecided>>),
     /// Lines of the ownership log.
@@ -91,7 +94,7 @@ impl Gate {
     pub(super) fn hold(&mut self, seq: u64, since: Mono, no: SlotNo, what: What) {
         let waits = self.of_target.entry(no).or_default();
         waits.all += 1;
-        let calls = usize::from(matches!(what, What::Calls(_)));
+        let calls = usize::from(matches!(what, What::Calls(..)));
         waits.calls += calls;
         self.answers += 1 - calls;
         // Commits are numbered in their order; a number of an earlier one would only be released earlier than its place.
@@ -103,7 +106,7 @@ impl Gate {
     pub(super) fn replicated(&mut self, seq: u64) -> Option<Held> {
         self.held.front().filter(|first| first.seq <= seq)?;
         let first = self.held.pop_front()?;
-        self.gone(first.no, matches!(first.what, What::Calls(_)));
+        self.gone(first.no, matches!(first.what, What::Calls(..)));
         Some(first)
     }
 
@@ -125,7 +128,7 @@ impl Gate {
     /// Forgets a target's calls: their rows stay, and are read again when it is served again.
     pub(super) fn forget_calls(&mut self, no: SlotNo) {
         if self.holds_calls(no) {
-            self.take(|held| held.no == no && matches!(held.what, What::Calls(_)));
+            self.take(|held| held.no == no && matches!(held.what, What::Calls(..)));
         }
     }
 
@@ -150,7 +153,7 @@ impl Gate {
         if self.answers == 0 {
             return (0, None);
         }
-        (self.answers, self.held.iter().find(|held| !matches!(held.what, What::Calls(_))).map(|held| held.since))
+        (self.answers, self.held.iter().find(|held| !matches!(held.what, What::Calls(..))).map(|held| held.since))
     }
 
     fn take(&mut self, mut wanted: impl FnMut(&Held) -> bool) -> Vec<Held> {
@@ -158,7 +161,7 @@ impl Gate {
         let (taken, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|held| wanted(held));
         self.held = kept.into();
         for held in &taken {
-            self.gone(held.no, matches!(held.what, What::Calls(_)));
+            self.gone(held.no, matches!(held.what, What::Calls(..)));
         }
         taken
     }

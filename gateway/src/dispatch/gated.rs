@@ -11,7 +11,7 @@ use crate::{
     outbox::Note,
     ownership::{Act, Guard, What as Done},
     replication::Acknowledge,
-    store::OpenCall,
+    store::{Claimed, OpenCall},
 };
 use shared::{
     Mono, TargetId,
@@ -34,9 +34,27 @@ impl Writer {
     /// Hands calls of a target to the outbox, behind those of it that wait.
     pub(super) fn let_calls_out(&mut self, no: SlotNo, mode: Acknowledge, calls: Vec<OpenCall>) {
         if self.holds(mode) || self.gate.holds_calls(no) {
-            self.hold(no, What::Calls(calls));
+            self.hold(no, What::Calls(mode, calls));
         } else {
-            self.call(no, calls);
+            self.call(no, mode, calls);
+        }
+    }
+
+    /// Hands a call to whoever makes it. One that must not be made twice waits until the replica knows that it is being made: an
+    /// heir that finds it there as one to make would make it again (OWNERSHIP.md, Epochs).
+    pub(super) fn let_claim_out(
+        &mut self,
+        no: SlotNo,
+        mode: Acknowledge,
+        claimed: Option<Claimed>,
+        done: oneshot::Sender<Option<Claimed>>,
+    ) {
+        match claimed {
+            Some(claimed) if !claimed.idempotent && self.holds(mode) => {
+                self.hold(no, What::Claimed(Box::new(claimed), done));
+            }
+            // Whoever asked may be gone.
+            claimed => drop(done.send(claimed)),
         }
     }
 
@@ -76,6 +94,7 @@ impl Writer {
 
     /// Lets out what waited for a commit that is in the replica now.
     pub(super) fn replicated(&mut self, seq: u64) {
+        self.store.replicated(seq);
         while let Some(held) = self.gate.replicated(seq) {
             self.let_out(held);
         }
@@ -127,7 +146,8 @@ impl Writer {
         let waited = self.clock.now().since(held.since);
         match held.what {
             What::Said(said) => self.say(said, Acknowledge::Replicated, waited),
-            What::Calls(calls) => self.call(held.no, calls),
+            What::Calls(mode, calls) => self.call(held.no, mode, calls),
+            What::Claimed(claimed, done) => drop(done.send(Some(*claimed))),
             // Whoever asked may be gone.
             What::Decided(decided, done) => drop(done.send(Ok(*decided))),
             What::Logged(guard, act) => self.note_acknowledged(&guard, act),
@@ -147,10 +167,10 @@ impl Writer {
         said.tell(&outcome);
     }
 
-    fn call(&self, no: SlotNo, calls: Vec<OpenCall>) {
+    fn call(&self, no: SlotNo, mode: Acknowledge, calls: Vec<OpenCall>) {
         let target = self.boxes.slot(no).target.clone();
         // The outbox ends before the writer only when the pod stops; the rows stay.
-        let _ = self.notes.send(Note::Open { target, calls });
+        let _ = self.notes.send(Note::Open { target, mode, calls });
     }
 
     fn note_acknowledged(&self, guard: &Guard, act: Act) {

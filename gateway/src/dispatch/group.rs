@@ -245,6 +245,7 @@ impl Writer {
             let slot = self.boxes.slot_mut(no);
             slot.journal_seq += delta.journal;
             slot.outbox_seq += delta.outbox;
+            self.busy.add(&slot.target, delta.applied);
             self.rate.add(delta.applied);
         }
         for (no, mode, calls) in group.calls {
@@ -263,7 +264,7 @@ impl Writer {
         }
         for job in group.jobs {
             match job {
-                JobDone::Claimed(done, claimed) => drop(done.send(claimed)),
+                JobDone::Claimed(no, mode, claimed, done) => self.let_claim_out(no, mode, claimed, done),
                 JobDone::Settled(done) | JobDone::Told(done) => {
                     // Whoever asked may be gone.
                     let _ = done.send(());

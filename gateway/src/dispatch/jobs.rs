@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 /// What is to be written beside events.
 #[derive(Debug)]
 pub(super) enum Job {
-    Claim { guard: Guard, no: SlotNo, seq: u64, done: oneshot::Sender<Option<Claimed>> },
+    Claim { guard: Guard, no: SlotNo, seq: u64, mode: Acknowledge, done: oneshot::Sender<Option<Claimed>> },
     Settle { guard: Guard, no: SlotNo, seq: u64, settled: Settled, done: oneshot::Sender<()> },
     Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer, mode: Acknowledge },
     Decide { guard: Guard, no: SlotNo, decision: Box<Decision> },
@@ -39,7 +39,7 @@ pub(crate) struct Told {
 /// A job that is written and not committed yet.
 #[derive(Debug)]
 pub(super) enum JobDone {
-    Claimed(oneshot::Sender<Option<Claimed>>, Option<Claimed>),
+    Claimed(SlotNo, Acknowledge, Option<Claimed>, oneshot::Sender<Option<Claimed>>),
     Settled(oneshot::Sender<()>),
     Duplicate(Guard, SlotNo, Waiter, Answer, Acknowledge),
     Decided(SlotNo, Box<Decided>, Option<Revived>, oneshot::Sender<Result<Decided, Undecided>>),
@@ -77,9 +77,9 @@ impl Writer {
         match job {
             // A target that is being erased, or moves, makes no more calls.
             Job::Claim { .. } if !self.boxes.slot(*no).serving || self.boxes.slot(*no).freezing => {}
-            Job::Claim { seq, done, .. } => {
+            Job::Claim { no, seq, mode, done, .. } => {
                 group.begin(&self.store)?;
-                group.jobs.push(JobDone::Claimed(done, self.store.outbox_claim(local, seq)?));
+                group.jobs.push(JobDone::Claimed(no, mode, self.store.outbox_claim(local, seq)?, done));
             }
             Job::Settle { seq, settled, done, .. } => {
                 group.begin(&self.store)?;

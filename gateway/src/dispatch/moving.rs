@@ -85,6 +85,8 @@ pub(crate) enum MoveCommand {
     /// What came is the target's own as soon as that is acquired; then say since when, with a replica once that is in it: only
     /// then the source may drop its rows (OWNERSHIP.md, Moves).
     Settle { id: MoveId, target: TargetId, done: oneshot::Sender<Mono> },
+    /// Say when a target is served whose rows a move has brought before this process began; with a replica, once it has them.
+    Arrived { target: TargetId, done: oneshot::Sender<Mono> },
     /// Drop what came.
     DropImport { id: MoveId, done: oneshot::Sender<()> },
 }
@@ -130,6 +132,8 @@ pub(super) struct Moving {
     /// Whether an import that is not wanted may be there.
     leaving: bool,
     settled: HashMap<TargetId, (MoveId, oneshot::Sender<Mono>)>,
+    /// Who waits until a target is served again after a restart.
+    arrived: HashMap<TargetId, oneshot::Sender<Mono>>,
     not_before: Mono,
 }
 
@@ -145,6 +149,7 @@ impl Moving {
             import_drops: HashMap::new(),
             leaving: true,
             settled: HashMap::new(),
+            arrived: HashMap::new(),
             not_before: Mono::ZERO,
         }
     }
@@ -197,6 +202,14 @@ impl Writer {
                 self.moving.takes.push_back(Waiting { id, parcel, from: Some(from), done });
             }
             MoveCommand::Settle { id, target, done } => drop(self.moving.settled.insert(target, (id, done))),
+            MoveCommand::Arrived { target, done } => {
+                let is_served = self.boxes.find(&target).is_some_and(|no| self.boxes.slot(no).serving);
+                if is_served {
+                    self.let_arrival_out(&target, done);
+                } else {
+                    self.moving.arrived.insert(target, done);
+                }
+            }
         }
     }
 
@@ -225,6 +238,9 @@ impl Writer {
     pub(super) fn switched(&mut self, target: &TargetId) {
         if let Some((id, done)) = self.moving.settled.remove(target) {
             self.moving.importer.forget(id);
+            self.let_arrival_out(target, done);
+        }
+        if let Some(done) = self.moving.arrived.remove(target) {
             self.let_arrival_out(target, done);
         }
     }

@@ -15,7 +15,7 @@ use super::{
     timers::Timers,
 };
 use crate::{
-    engine::{Rate, Shared},
+    engine::{Busy, Rate, Shared},
     handlers::Bot,
     meters::{Meters, Verdict},
     outbox::{Allowed, Note},
@@ -68,6 +68,7 @@ pub(crate) struct Writer {
     pub(super) meters: Meters,
     pub(super) tracer: Tracer,
     pub(super) rate: Rate,
+    pub(super) busy: Busy,
     pub(super) rng: Rng,
     pub(super) timers: Timers,
     pub(super) erasures: Erasures,
@@ -124,6 +125,7 @@ impl Writer {
             meters,
             tracer,
             rate: Rate::new(now),
+            busy: Busy::new(now),
             rng: Rng::seeded(clock.wall_ms()),
             timers: Timers::default(),
             erasures: Erasures::default(),
@@ -205,9 +207,9 @@ impl Writer {
                 drop(done.send(followed));
             }
             Command::BeginAnew { done } => drop(done.send(self.begin_anew())),
-            Command::Claim { guard, seq, done } => {
+            Command::Claim { guard, seq, mode, done } => {
                 if let Some(no) = self.boxes.find(guard.target()) {
-                    self.jobs.push(Job::Claim { guard, no, seq, done });
+                    self.jobs.push(Job::Claim { guard, no, seq, mode, done });
                 }
             }
             Command::Settle { guard, seq, settled, done } => {
@@ -314,6 +316,9 @@ impl Writer {
         }
         if let Some(rate) = self.rate.tick(now) {
             self.shared.events_per_second(rate);
+        }
+        if let Some(weights) = self.busy.tick(now) {
+            self.shared.weights(weights);
         }
         if !self.boxes.has_turns()
             && self.sweeper.is_due(now)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Returns when the next drill is due, in milliseconds since the Unix epoch; none when there are to be none. It is in the
 /// past when one is due now.
-pub(super) fn next(pod: &PodId, every: Duration, last_ms: Option<u64>, now_ms: u64) -> Option<u64> {
+pub(crate) fn next(pod: &PodId, every: Duration, last_ms: Option<u64>, now_ms: u64) -> Option<u64> {
     let period = u64::try_from(every.as_millis()).ok().filter(|period| *period > 0)?;
     let offset = offset(pod) % period;
     // The last moment of the pod's that is not in the future.

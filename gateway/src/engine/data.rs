@@ -165,11 +165,12 @@ impl Engine {
     /// Adds up what a file holds, the pod's own database when none is named.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(crate) async fn sums(&self, file: Option<PathBuf>) -> Result<Sums, EngineError> {
+    /// When it cannot be read, or not within this time.
+    pub(crate) async fn sums(&self, file: Option<PathBuf>, within: Duration) -> Result<Sums, EngineError> {
         let file = file.unwrap_or_else(|| self.0.exports.folder.join(crate::store::FILE));
         let map = Arc::clone(self.0.reader.map());
-        let done = tokio::task::spawn_blocking(move || sums(&file, &map)).await;
+        let clock = Arc::clone(self.0.ownership.clock());
+        let done = tokio::task::spawn_blocking(move || sums(&file, &map, &clock, within)).await;
         Ok(done.map_err(|_| EngineError::Stopped)??)
     }
 

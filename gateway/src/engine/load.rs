@@ -1,9 +1,12 @@
 //! What the writer tells the rest of the pod about itself, without being asked: how busy it is, whether it can write, and
 //! that it still turns.
 
-use shared::Mono;
+use shared::{Mono, wire::control::TargetWeight};
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,10 @@ pub(crate) struct Shared {
     flushing: AtomicU64,
     /// Until when the disk counts as slow.
     slow_until: AtomicU64,
+    /// What the busiest targets do, until it is told.
+    weights: Mutex<Vec<TargetWeight>>,
+    /// How often it was told what they do.
+    windows: AtomicU64,
 }
 
 impl Shared {
@@ -37,7 +44,15 @@ impl Shared {
     pub(crate) fn new(now: Mono) -> Self {
         let turned = AtomicU64::new(now.as_nanos());
         let (flushing, slow_until) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { writable: AtomicBool::new(true), rate: AtomicU64::new(0), turned, flushing, slow_until }
+        Self {
+            writable: AtomicBool::new(true),
+            rate: AtomicU64::new(0),
+            turned,
+            flushing,
+            slow_until,
+            weights: Mutex::default(),
+            windows: AtomicU64::new(0),
+        }
     }
 
     /// Notes that the writer begins something new.
@@ -86,6 +101,22 @@ impl Shared {
     /// Notes the smoothed rate of applied events.
     pub(crate) fn events_per_second(&self, rate: f64) {
         self.rate.store(rate.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Notes what the busiest targets do.
+    pub(crate) fn weights(&self, weights: Vec<TargetWeight>) {
+        *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
+        self.windows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how often it was noted what the busiest targets do.
+    pub(crate) fn windows(&self) -> u64 {
+        self.windows.load(Ordering::Relaxed)
+    }
+
+    /// Returns what was noted of the busiest targets, once.
+    pub(crate) fn take_weights(&self) -> Vec<TargetWeight> {
+        std::mem::take(&mut *self.weights.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns the smoothed rate of applied events, per second.

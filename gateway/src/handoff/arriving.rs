@@ -31,7 +31,15 @@ pub(super) struct Arriving {
     hands: Hands,
     coming: BTreeMap<MoveId, Coming>,
     /// Imports that were switched before this process began.
-    switched: BTreeMap<MoveId, Imported>,
+    switched: BTreeMap<MoveId, Switched>,
+}
+
+/// An import that is the target's own. The leader hears of it once the replica has it too: the source drops its rows then
+/// (OWNERSHIP.md, Moves).
+#[derive(Debug)]
+struct Switched {
+    imported: Imported,
+    asked: bool,
 }
 
 impl Arriving {
@@ -43,7 +51,7 @@ impl Arriving {
     pub(super) fn resume(&mut self, incoming: Vec<Incoming>, waiting: &mut Waiting) {
         for Incoming { id, target, imported, switched } in incoming {
             if switched {
-                self.switched.insert(id, imported);
+                self.switched.insert(id, Switched { imported, asked: false });
                 continue;
             }
             let of = unknown(id, target, imported.epoch, self.hands.me(), self.hands.me());
@@ -56,11 +64,21 @@ impl Arriving {
     /// Takes in how a move stands.
     pub(super) fn hear(&mut self, told: Move, waiting: &mut Waiting) {
         let (id, state) = (told.id, told.state);
-        self.meet(told, waiting);
+        self.meet(told);
         self.handle(id, Input::Told(state), waiting);
     }
 
-    fn meet(&mut self, told: Move, waiting: &mut Waiting) {
+    /// The rows of a move that was switched before this process began are in the replica.
+    pub(super) fn arrived(&mut self, told: Move, waiting: &mut Waiting) {
+        let id = told.id;
+        // Nothing is left of it when it is over meanwhile.
+        let Some(Switched { imported, .. }) = self.switched.remove(&id) else { return };
+        let (machine, outputs) = Destination::resume_serving(self.hands.now(), imported.epoch, Duration::ZERO);
+        self.coming.insert(id, Coming { of: told, machine, whole: None });
+        self.carry_out(id, outputs, waiting);
+    }
+
+    fn meet(&mut self, told: Move) {
         if let Some(coming) = self.coming.get_mut(&told.id) {
             coming.of = told;
             return;
@@ -70,10 +88,13 @@ impl Arriving {
             self.switched.remove(&id);
             return;
         }
-        if let Some(imported) = self.switched.remove(&id) {
-            let (machine, outputs) = Destination::resume_serving(self.hands.now(), imported.epoch, Duration::ZERO);
-            self.coming.insert(id, Coming { of: told, machine, whole: None });
-            return self.carry_out(id, outputs, waiting);
+        if let Some(switched) = self.switched.get_mut(&id) {
+            if !std::mem::replace(&mut switched.asked, true) {
+                let target = told.target.clone();
+                self.hands
+                    .step(|done| MoveCommand::Arrived { target, done }, move |_: Mono| Event::Arrived(Box::new(told)));
+            }
+            return;
         }
         if told.state == MoveState::Committed {
             tracing::error!(move_id = %id, target = %told.target, "a move was committed whose rows are not here");

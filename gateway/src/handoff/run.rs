@@ -112,6 +112,7 @@ impl Run {
             Event::Asked { ids, reply } => drop(reply.send(self.arriving.ready_for(&ids, &self.leaving.targets()))),
             Event::Offered { offers, reply } => drop(reply.send(self.arriving.offered(&offers))),
             Event::Whole(came) => came.into_iter().for_each(|came| self.arriving.whole(came, waiting)),
+            Event::Arrived(told) => self.arriving.arrived(*told, waiting),
             Event::Source(id, input) => self.leaving.handle(id, input, waiting),
             Event::Destination(id, input) => self.arriving.handle(id, input, waiting),
             Event::Looked { to, looks } => self.leaving.looked(&to, looks, waiting),

@@ -2,7 +2,7 @@
 //! it is taken. Decides when a copy has come close enough to the target to freeze it.
 
 use super::{Received, peers::Peers, state::Progress};
-use crate::store::transfer::{Changed, NotSent, Packed, Sender, Snapshot};
+use crate::store::transfer::{Changed, NotSent, Parcel, Sender, Snapshot};
 use crate::{Engine, dispatch::moving::MoveCommand};
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -163,17 +163,20 @@ impl Way {
         mut sender: Sender,
         read: impl FnOnce(&mut Sender, &mut Sink<'_>) -> Result<(), NotSent> + Send + 'static,
     ) -> Result<(Sender, bool), Ended> {
-        let (parcels, mut packed) = mpsc::channel::<Packed>(AHEAD);
+        let (parcels, mut packed) = mpsc::channel::<(Vec<u8>, u64)>(AHEAD);
         let reading = blocking(move || {
-            let mut sink = |parcel: Packed| parcels.blocking_send(parcel).map_err(|_| NotSent::Cut);
+            let mut sink = |parcel: Parcel| {
+                let packed = (parcel.write()?, parcel.rows() as u64);
+                parcels.blocking_send(packed).map_err(|_| NotSent::Cut)
+            };
             let done = read(&mut sender, &mut sink);
             (sender, done)
         });
         let posting = async move {
             let (mut whole, mut rows, mut bytes) = (false, 0, 0);
-            while let Some(parcel) = packed.recv().await {
-                (rows, bytes) = (rows + parcel.rows, bytes + parcel.bytes.len() as u64);
-                whole = self.post(parcel.bytes.into()).await?.whole;
+            while let Some((parcel, more)) = packed.recv().await {
+                (rows, bytes) = (rows + more, bytes + parcel.len() as u64);
+                whole = self.post(parcel.into()).await?.whole;
                 let _ = self.progress.send((self.of.id, rows, bytes));
             }
             Ok::<_, Ended>(whole)
@@ -214,7 +217,7 @@ impl Way {
     }
 }
 
-type Sink<'a> = dyn FnMut(Packed) -> Result<(), NotSent> + 'a;
+type Sink<'a> = dyn FnMut(Parcel) -> Result<(), NotSent> + 'a;
 
 impl Ended {
     fn input(self) -> Option<Input> {

@@ -77,6 +77,8 @@ pub(super) enum Event {
     },
     /// Everything of these is here.
     Whole(Vec<Came>),
+    /// The rows of a move that was switched before this process began are in the replica.
+    Arrived(Box<Move>),
     Source(MoveId, source::Input),
     Destination(MoveId, destination::Input),
     Looked {
@@ -211,5 +213,6 @@ pub(super) fn unknown(id: MoveId, target: shared::TargetId, epoch: shared::Epoch
         rows: 0,
         bytes: 0,
         detail: None,
+        plan: None,
     }
 }

@@ -48,7 +48,8 @@ impl Answerer for Door {
     fn answer(&self, request: Request) -> impl Future<Output = Outcome> + Send + 'static {
         let Self { ownership, engine, metrics } = self.clone();
         let deadline = Duration::from_millis(request.deadline_ms.into());
-        let answer_by = ownership.clock().now().after(deadline);
+        let (began, clock) = (ownership.clock().now(), ownership.clock().clone());
+        let (answer_by, answers) = (began.after(deadline), engine.answers().clone());
         let mut span = begin(&engine, &request);
         let work = span.scope(async move {
             match admit(&ownership, &request.event.target, request.epoch, deadline).await {
@@ -68,6 +69,7 @@ impl Answerer for Door {
                 Err(_) => Outcome::Late,
             };
             metrics.request(&outcome);
+            answers.answered(&outcome, clock.now().since(began));
             span.describe(|live| {
                 live.set("berth.outcome", outcome.word());
                 if matches!(outcome, Outcome::NotCommitted { .. } | Outcome::Late) {

@@ -2,7 +2,7 @@
 //! only its own. Pure: the caller brings the time.
 
 use super::verdict::MOST_ASKED;
-use crate::{outbox::policy::Host, store::OpenCall};
+use crate::{outbox::policy::Host, replication::Acknowledge, store::OpenCall};
 use shared::{Mono, TargetId};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,11 +14,13 @@ pub(crate) struct Queued {
     pub(crate) not_before: Mono,
     pub(crate) interrupted: bool,
     pub(crate) idempotent: bool,
+    /// When it counts that it is being made.
+    pub(crate) mode: Acknowledge,
 }
 
 impl Queued {
     /// Makes it from its row; `wait` is how long it still has to wait at `now`.
-    pub(crate) fn new(call: OpenCall, now: Mono, wall_ms: u64) -> Self {
+    pub(crate) fn new(call: OpenCall, mode: Acknowledge, now: Mono, wall_ms: u64) -> Self {
         // No row is put off for longer; one that seems to be was written while the wall clock was wrong.
         let wait = std::time::Duration::from_millis(call.next_ms.saturating_sub(wall_ms)).min(MOST_ASKED);
         let host = reqwest::Url::parse(&call.url).ok().as_ref().and_then(super::policy::host_of).unwrap_or_default();
@@ -28,6 +30,7 @@ impl Queued {
             not_before: now.after(wait),
             interrupted: call.interrupted,
             idempotent: call.idempotent,
+            mode,
         }
     }
 }

@@ -99,7 +99,7 @@ impl Sender {
             let reason = "the pod stopped while the call was being made".to_owned();
             return self.settle(&guard, queued.seq, Settled::Uncertain { reason }).await;
         }
-        let claimed = match self.claim(&guard, queued.seq).await {
+        let claimed = match self.claim(&guard, &queued).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return Next::Over,
             Err(_) => return Next::Waits(clock.now().after(PAUSE)),
@@ -190,9 +190,10 @@ impl Sender {
         }
     }
 
-    async fn claim(&self, guard: &Guard, seq: u64) -> Result<Option<Claimed>, EngineError> {
+    async fn claim(&self, guard: &Guard, queued: &Queued) -> Result<Option<Claimed>, EngineError> {
         let (done, claimed) = oneshot::channel();
-        self.commands.send(Command::Claim { guard: guard.clone(), seq, done })?;
+        let (guard, seq, mode) = (guard.clone(), queued.seq, queued.mode);
+        self.commands.send(Command::Claim { guard, seq, mode, done })?;
         claimed.await.map_err(|_| EngineError::Stopped)
     }
 

@@ -399,7 +399,7 @@ async fn a_call_that_was_given_up_with_its_target_has_no_say_about_the_one_that_
     let target: TargetId = A.parse().expect("valid");
     let url = "https://a.example/".to_owned();
     let call = OpenCall { seq: 1, url, next_ms: 0, interrupted: false, idempotent: false };
-    let open = || Note::Open { target: target.clone(), calls: vec![call.clone()] };
+    let open = || Note::Open { target: target.clone(), mode: Acknowledge::Local, calls: vec![call.clone()] };
     run.note(open());
     run.start_calls();
     while !run.out[&target].1.is_finished() {

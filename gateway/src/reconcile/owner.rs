@@ -48,10 +48,20 @@ pub(super) struct Found {
 impl Found {
     /// Returns the copy that was made of rows which a pod owned last under `epoch`, in one of these lives.
     pub(super) fn origin(&self, pod: &PodId, lives: &[Incarnation], epoch: Epoch) -> Option<&Origin> {
-        let of_them =
-            |origin: &&Origin| origin.pod == *pod && lives.contains(&origin.incarnation) && origin.epoch <= epoch;
-        self.origins.iter().filter(of_them).max_by_key(|origin| origin.epoch)
+        newest(&self.origins, pod, lives, epoch)
     }
+}
+
+/// Of the copies that a target's rows have come through, the last one of rows that a pod owned under `epoch` at most in one of
+/// these lives.
+pub(super) fn newest<'a>(
+    origins: &'a [Origin],
+    pod: &PodId,
+    lives: &[Incarnation],
+    epoch: Epoch,
+) -> Option<&'a Origin> {
+    let of_them = |origin: &&Origin| origin.pod == *pod && lives.contains(&origin.incarnation) && origin.epoch <= epoch;
+    origins.iter().filter(of_them).max_by_key(|origin| origin.epoch)
 }
 
 /// The ways to owners.

@@ -26,7 +26,8 @@ use std::sync::{
 
 const A: &str = "slack:guild:A";
 
-/// Keeps what it hears in order, whether it was late, and makes the calls it is asked for: `call ID`.
+/// Keeps what it hears in order, whether it was late, and makes the calls it is asked for: `call ID`, or `repeat ID` where it may
+/// be made twice.
 struct Diary;
 
 impl Handler for Diary {
@@ -38,10 +39,11 @@ impl Handler for Diary {
         }
         let late = if event.is_late() { "late:" } else { "" };
         target.kv().set("diary", &format!("{before} {late}{said}"))?;
-        if let Some(id) = said.strip_prefix("call ") {
+        if let Some((how @ ("call" | "repeat"), id)) = said.split_once(' ') {
             let url = "http://127.0.0.1:1/never".to_owned();
             let call = OutboxCall { id: id.into(), method: "POST".into(), url, headers: vec![], body: "{}".into() };
-            target.outbox().call(&call)?;
+            let mut outbox = target.outbox();
+            if how == "call" { outbox.call(&call)? } else { outbox.call_idempotent(&call)? }
         }
         Ok(Reply::none())
     }
@@ -187,6 +189,26 @@ fn the_end_of_a_journal_goes_to_the_new_owner_once_and_what_was_called_is_not_ca
     let again = round(&dead, &heir).report;
     assert_eq!((again.progress, again.sent, again.known, again.applied), (Progress::Done, 3, 3, 0));
     assert_eq!(diary(&bench), "one two late:call c3 late:call c4 late:five");
+}
+
+#[test]
+fn a_call_that_was_under_way_and_may_be_made_twice_is_made_by_the_new_owner() {
+    let (dead, bench) = (bench(), bench());
+    dead.own(A, 1);
+    bench.own(A, 9);
+    for (n, text) in ["one", "two", "repeat c3"].into_iter().enumerate() {
+        let event = say(&dead, text);
+        dead.send(event.clone());
+        if n < 2 {
+            bench.send(event);
+        }
+    }
+    dead.block_on(dead.engine().begin_anew()).expect("begun");
+    dead.block_on(dead.engine().meddle(|store| store.pragma("UPDATE outbox SET state = 'sending'")));
+    let report = round(&dead, &as_heir(&bench, origin(&dead))).report;
+    assert_eq!((report.calls, report.applied), (1, 1));
+    assert!(bench.block_on(bench.engine().dead_calls(10)).expect("read").is_empty(), "no operator has to look at it");
+    assert!(bench.metrics().contains("berth_outbox_waiting 1"), "its event asks for it again");
 }
 
 #[test]

@@ -42,10 +42,7 @@ fn copy_all(scratch: &Scratch, targets: &[TargetId], to: &mpsc::Sender<Found>) -
         };
         say(Found::Held(held.clone()))?;
         if held.whole {
-            let mut hand_on = |packed: crate::store::transfer::Packed| {
-                let parcel = Box::new(Parcel::read(&packed.bytes)?);
-                say(Found::Parcel(parcel)).map_err(NotSent::from)
-            };
+            let mut hand_on = |parcel| say(Found::Parcel(Box::new(parcel))).map_err(NotSent::from);
             scratch.send(&held, &mut hand_on)?;
         }
     }

@@ -1,17 +1,15 @@
-//! Gets one dead life's database out of its replica: seals before it lists, lists before it restores (OWNERSHIP.md, Data 4). A
-//! life that has uploaded nothing has acknowledged nothing as replicated either: then the one it began with is the newest.
+//! Gets one dead life's database out of its replica: asks the store what [`Search`] wants to know, and restores what that finds.
 //! Decides nothing about targets.
 
 use super::job::Hands;
 use super::plan::Ended;
+use super::search::{Heard, Search, Step, nothing};
 use crate::replica::{Lineage, ReplicaError, ReplicaStore, RestoreError, Restored, Seal, restore};
 use shared::Epoch;
 use shared::wire::control::Life;
 use std::{io, path::Path, path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
-/// Lives that are gone back through at most.
-const BACK: usize = 16;
 /// The time between two lines about a restore's progress.
 const TELL: Duration = Duration::from_secs(5);
 
@@ -28,7 +26,10 @@ pub(super) struct Fetched {
 
 impl From<ReplicaError> for Ended {
     fn from(why: ReplicaError) -> Self {
-        Self::Again(why.to_string())
+        match why {
+            ReplicaError::Removing(_) => Self::Hopeless(why.to_string()),
+            _ => Self::Again(why.to_string()),
+        }
     }
 }
 
@@ -69,27 +70,44 @@ pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Fe
     hands.meters.progress(bytes);
     hands.meters.restored(Some(took));
     tracing::info!(pod = %life.pod, %lineage, bytes, took_ms = took.as_millis() as u64, "restored a dead pod's replica");
+    if let Err(why) = store.drilled(&lineage, hands.ownership.clock().wall_ms()).await {
+        tracing::warn!(error = %why, "cannot note in the replica's store that it was restored");
+    }
     Ok(Fetched { folder, lineage, txid })
 }
 
 /// Finds the lineage that has the newest copy, sealing on the way; returns how many bytes its files have.
 async fn find(hands: &Hands, store: &ReplicaStore, life: &Life, epoch: Epoch) -> Result<(Lineage, u64), Ended> {
-    let nothing =
-        || Ended::Hopeless(format!("there is no replica of {} in incarnation {}", life.pod, life.incarnation));
-    let mut lineage = store.find(&life.pod, &life.incarnation).await?.ok_or_else(nothing)?;
-    for _ in 0..BACK {
-        let by = hands.ownership.pod().clone();
-        let seal = Seal { epoch, by, at_ms: hands.ownership.clock().wall_ms() };
-        store.seal(&lineage, &seal).await?;
-        let listing = store.list(&lineage).await?;
-        if listing.files > 0 {
-            return Ok((lineage, listing.bytes));
-        }
-        let begun = store.begun(&lineage).await?;
-        let before = begun.and_then(|begun| begun.previous).filter(|before| before.pod == life.pod);
-        lineage = before.ok_or_else(|| Ended::Hopeless(format!("nothing was ever uploaded to {lineage}")))?;
+    let (mut search, mut step) = match store.find(&life.pod, &life.incarnation).await? {
+        Some(lineage) => Search::begin(life, lineage),
+        None => return Err(ended(nothing(life))),
+    };
+    loop {
+        let heard = match step {
+            Step::Seal(lineage) => {
+                let by = hands.ownership.pod().clone();
+                let seal = Seal { epoch, by, at_ms: hands.ownership.clock().wall_ms() };
+                store.seal(&lineage, &seal).await?;
+                Heard::Sealed
+            }
+            Step::List(lineage) => {
+                let listing = store.list(&lineage).await?;
+                Heard::Listed { files: listing.files, bytes: listing.bytes }
+            }
+            Step::Begun(lineage) => Heard::Begun(store.begun(&lineage).await?.and_then(|begun| begun.previous)),
+            Step::Restore(lineage, bytes) => return Ok((lineage, bytes)),
+            nothing @ Step::Nothing(_) => return Err(ended(nothing)),
+        };
+        step = search.hear(heard);
     }
-    Err(nothing())
+}
+
+/// What a search without a finding means.
+fn ended(step: Step) -> Ended {
+    match step {
+        Step::Nothing(why) => Ended::Hopeless(why),
+        other => Ended::Again(format!("{other:?}")),
+    }
 }
 
 /// Makes sure that there is room for a restore.

@@ -2,7 +2,10 @@
 //! of what it is run for.
 
 use super::ReplicaArgs;
-use std::{ffi::OsString, io, path::PathBuf, process::Command, process::Output, process::Stdio, time::Duration};
+use std::{
+    ffi::OsString, io, num::NonZeroU16, path::PathBuf, process::Command, process::Output, process::Stdio,
+    time::Duration,
+};
 
 /// The version that Berth is tested with. Others than this have lost data or refused to start (LITESTREAM.md, Versions).
 pub const VERSION: &str = "0.5.17";
@@ -56,6 +59,8 @@ impl LitestreamError {
 pub struct Litestream {
     program: PathBuf,
     any_version: bool,
+    /// How many processors it may use, when that is said.
+    processors: Option<NonZeroU16>,
     environment: Vec<(&'static str, OsString)>,
 }
 
@@ -67,18 +72,22 @@ impl Litestream {
             environment.push(("AWS_ACCESS_KEY_ID", key.into()));
             environment.push(("AWS_SECRET_ACCESS_KEY", secret.expose().into()));
         }
-        Self { program: args.litestream.clone(), any_version: args.litestream_any_version, environment }
+        let processors = Some(args.litestream_processors);
+        Self { program: args.litestream.clone(), any_version: args.litestream_any_version, processors, environment }
     }
 
     /// Names a program of the right version that is given no keys.
     pub fn at(program: PathBuf) -> Self {
-        Self { program, any_version: false, environment: Vec::new() }
+        Self { program, any_version: false, processors: None, environment: Vec::new() }
     }
 
     /// Returns a command of it: with its keys, without what it stumbles over.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env_remove(NOT_FOR_IT);
+        if let Some(processors) = self.processors {
+            command.env("GOMAXPROCS", processors.to_string());
+        }
         for (name, value) in &self.environment {
             command.env(name, value);
         }
@@ -119,3 +128,6 @@ pub(crate) fn last_words(output: &Output) -> String {
     let words = lines[lines.len().saturating_sub(5)..].join("; ");
     if words.is_empty() { output.status.to_string() } else { words.chars().take(1_000).collect() }
 }
+
+#[cfg(test)]
+mod tests;

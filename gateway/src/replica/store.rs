@@ -3,9 +3,13 @@
 
 mod list;
 mod open;
+mod remove;
+mod stock;
 
 pub use list::Listing;
 pub(crate) use list::last_txid;
+pub use remove::Removed;
+pub(crate) use stock::Stock;
 
 use super::{Begun, Lineage, ReplicaArgs, ReplicaError, Seal};
 use futures_util::{StreamExt, TryStreamExt};
@@ -21,6 +25,8 @@ const NOTE: u64 = 64 << 10;
 #[derive(Clone)]
 pub struct ReplicaStore {
     store: Arc<dyn ObjectStore>,
+    /// The same, without a second try.
+    at_once: Arc<dyn ObjectStore>,
     /// Where, in words without secrets.
     base: Arc<str>,
     prefix: Path,
@@ -31,15 +37,6 @@ pub struct ReplicaStore {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Drilled {
     at_ms: u64,
-}
-
-/// What [`ReplicaStore::remove`] took away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Removed {
-    /// Files.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 impl fmt::Debug for ReplicaStore {
@@ -120,10 +117,13 @@ impl ReplicaStore {
     /// Finds the lineage of a life of a pod, in whatever generation it began.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// When the store does not answer, or the lineage is being removed: what is left of it is nobody's copy.
     pub async fn find(&self, pod: &PodId, incarnation: &Incarnation) -> Result<Option<Lineage>, ReplicaError> {
         for generation in self.generations().await? {
             let lineage = Lineage { generation, pod: pod.clone(), incarnation: incarnation.clone() };
+            if self.is_removing(&lineage).await? {
+                return Err(ReplicaError::Removing(lineage.path()));
+            }
             if self.begun(&lineage).await?.is_some() {
                 return Ok(Some(lineage));
             }
@@ -173,27 +173,6 @@ impl ReplicaStore {
         Ok(listing)
     }
 
-    /// Takes a lineage away: Litestream's files first, the note of its beginning and its seal last, so that one that was
-    /// taken away in part is still found and still sealed.
-    ///
-    /// # Errors
-    /// When the store does not take it; what is left then is as before, and it can be tried again.
-    pub async fn remove(&self, lineage: &Lineage) -> Result<Removed, ReplicaError> {
-        let mut removed = Removed::default();
-        let (own, ours) = (self.at(&lineage.path()), self.at(&format!("{}/berth", lineage.path())));
-        let mut files: Vec<_> = self.all(&own).await?;
-        files.sort_by_key(|file| file.location.prefix_matches(&ours));
-        for file in files {
-            match self.bounded(self.store.delete(&file.location)).await? {
-                Ok(()) | Err(Error::NotFound { .. }) => {}
-                Err(why) => return Err(why.into()),
-            }
-            removed.files += 1;
-            removed.bytes += file.size;
-        }
-        Ok(removed)
-    }
-
     async fn all(&self, below: &Path) -> Result<Vec<object_store::ObjectMeta>, ReplicaError> {
         let mut files = self.store.list(Some(below));
         let mut all = Vec::new();
@@ -226,22 +205,32 @@ impl ReplicaStore {
         Ok(prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 
-    /// Writes a note where there is none. Some stores cannot do that in one step: there, whoever comes second finds the
-    /// first one's, unless both come at the same instant, and then either is as good.
+    /// Writes a note where there is none. Some stores do not know the condition that this takes, or do not heed it: there, whoever
+    /// comes second finds the first one's, unless both come at the same instant, and then either is as good.
     async fn put_once<T: Serialize + Sync>(&self, path: &Path, note: &T) -> Result<(), ReplicaError> {
         let text = serde_json::to_vec_pretty(note).map_err(|why| damaged(path, &why.to_string()))?;
         let payload = PutPayload::from(text);
-        let create = self.store.put_opts(path, payload.clone(), PutMode::Create.into());
-        match self.bounded(create).await? {
-            Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(()),
-            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
-                if self.bounded(self.store.head(path)).await?.is_ok() {
-                    return Ok(());
-                }
+        match self.bounded(self.store.head(path)).await? {
+            Ok(_) => return Ok(()),
+            Err(Error::NotFound { .. }) => {}
+            Err(why) => return Err(why.into()),
+        }
+        let create = |store: &Arc<dyn ObjectStore>| {
+            let (store, path, payload) = (Arc::clone(store), path.clone(), payload.clone());
+            async move { store.put_opts(&path, payload, PutMode::Create.into()).await }
+        };
+        // A refusal is no failure that passes, but would be tried again until the time is over.
+        let mut created = self.bounded(create(&self.at_once)).await?;
+        if created.as_ref().is_err_and(|why| !is_settled(why) && !is_refused(why)) {
+            created = self.bounded(create(&self.store)).await?;
+        }
+        match created {
+            Err(why) if is_refused(&why) => {
                 self.bounded(self.store.put(path, payload)).await??;
                 Ok(())
             }
-            Err(why) => Err(why.into()),
+            Err(why) if !is_settled(&why) => Err(why.into()),
+            _ => Ok(()),
         }
     }
 
@@ -280,6 +269,17 @@ impl ReplicaStore {
     fn at(&self, below: &str) -> Path {
         self.prefix.parts().chain(Path::from(below).parts()).collect()
     }
+}
+
+/// Returns whether somebody else's note is there.
+const fn is_settled(why: &Error) -> bool {
+    matches!(why, Error::AlreadyExists { .. } | Error::Precondition { .. })
+}
+
+/// Returns whether the store does not know the condition: its answer has no variant of its own.
+fn is_refused(why: &Error) -> bool {
+    matches!(why, Error::NotImplemented { .. } | Error::NotSupported { .. })
+        || why.to_string().contains("status code: 501 ")
 }
 
 fn damaged(path: &Path, detail: &str) -> ReplicaError {

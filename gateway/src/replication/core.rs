@@ -10,6 +10,8 @@
 //! first and lists it then, so that either it finds what was uploaded, or this pod finds the seal.
 
 use super::pace::Pace;
+#[cfg(feature = "plant")]
+use shared::plant::{self, Bug};
 use shared::{Mono, wire::replication::Standing};
 use std::{collections::VecDeque, time::Duration};
 
@@ -138,6 +140,10 @@ impl Core {
                     self.uncovered.get_or_insert(now);
                 }
                 self.asked = self.asked.max(asked);
+                #[cfg(feature = "plant")]
+                if plant::on(Bug::AcknowledgesBeforeUpload) {
+                    outputs.push(Output::Replicated(seq));
+                }
             }
             Input::Synced(Ok(())) => {
                 if let Some(flight) = self.flight.as_mut().filter(|flight| !flight.uploaded) {
@@ -145,6 +151,8 @@ impl Core {
                     outputs.push(Output::ReadSeal);
                 }
             }
+            #[cfg(feature = "plant")]
+            Input::Seal(Ok(true)) if plant::on(Bug::SealNotChecked) => self.proved(now, &mut outputs),
             Input::Seal(Ok(true)) => {
                 self.flight = None;
                 self.stands = Standing::Sealed;

@@ -9,7 +9,7 @@ use prometheus_client::{
 use shared::{
     Clock, Mono,
     telemetry::Metrics,
-    wire::replication::{ReplicationState, Standing},
+    wire::replication::{Lag, ReplicationState, Standing},
 };
 use std::{
     fmt,
@@ -146,6 +146,12 @@ impl ReplicationMeters {
             error: last.error.clone(),
             ..ReplicationState::default()
         }
+    }
+
+    /// Returns how far the replica is behind; none without one.
+    pub(crate) fn lag(&self) -> Option<Lag> {
+        let state = self.replication.is_on().then(|| self.state())?;
+        Some(Lag { state: state.state, ms: state.lag_ms, bytes: state.lag_bytes })
     }
 
     fn last(&self) -> std::sync::MutexGuard<'_, Last> {

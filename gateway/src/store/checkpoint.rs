@@ -25,6 +25,9 @@ const PATIENCE_MS: u32 = 100;
 /// How long a scrub waits for the writer's lock, in milliseconds; longer than any group takes.
 const SCRUB_PATIENCE_MS: u32 = 2_000;
 
+/// How often it is tried to empty the WAL in one go.
+const TRIES: usize = 5;
+
 /// What the thread is asked for.
 #[derive(Debug)]
 enum Work {
@@ -219,15 +222,31 @@ fn checkpoint(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Moves and empties the WAL in one step.
+/// Moves and empties the WAL in one step. When a reader holds that back, what was moved stays where it is: a frame is written behind
+/// it, so that no commit starts the WAL over before all of it is moved again. The writer waits meanwhile.
 fn take_over(conn: &Connection) -> Result<(), StoreError> {
     conn.execute_batch(&format!("PRAGMA busy_timeout = {SCRUB_PATIENCE_MS}"))?;
-    let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    let done = (0..TRIES).try_fold(false, |done, _| if done { Ok(true) } else { emptied_or_kept(conn) });
     conn.execute_batch(&format!("PRAGMA busy_timeout = {PATIENCE_MS}"))?;
-    if busy {
-        tracing::warn!("somebody reads an old state of the database, the WAL cannot be emptied yet");
+    if !done? {
+        tracing::error!("the WAL could neither be emptied nor kept, the replica may have to begin anew");
     }
     Ok(())
+}
+
+/// Returns false when the last reader left in between and the WAL was started over: then it has to be emptied all the same.
+fn emptied_or_kept(conn: &Connection) -> Result<bool, StoreError> {
+    let (busy, frames): (bool, i64) =
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if !busy {
+        return Ok(true);
+    }
+    tracing::warn!("somebody reads an old state of the database, the WAL cannot be emptied yet");
+    // A number that nothing else uses: a row that is written as it was makes no frame.
+    let number: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    conn.execute_batch(&format!("PRAGMA user_version = {}", number.wrapping_add(1)))?;
+    let now: i64 = conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
+    Ok(now > frames)
 }
 
 fn tell(checkpointed: Result<(), StoreError>) {
@@ -263,3 +282,6 @@ fn scrub_files(conn: &Connection, scrub: Scrub, file: &Path) -> Scrubbed {
     }
     scrubbed
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,11 @@
 //! was not touched by any event, so its rows have to be in the copy as they are here. Of the others the counters have to lie
 //! between.
 
-use super::{StoreError, erase::Ranged, erase::quoted};
+use super::{StoreError, TimeLimit, erase::Ranged, erase::quoted};
 use crate::schema::Map;
 use rusqlite::{Connection, OpenFlags};
-use shared::wire::drill::Difference;
-use std::{collections::BTreeMap, path::Path};
+use shared::{Clock, wire::drill::Difference};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// Rows of a table, and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,10 +60,13 @@ pub(crate) struct Compared {
     pub(crate) found: u64,
 }
 
-/// Adds up what a file holds, in one read transaction.
-pub(crate) fn sums(file: &Path, map: &Map) -> Result<Sums, StoreError> {
+/// Adds up what a file holds, in one read transaction, for at most `within`: until then the WAL keeps everything that is written.
+pub(crate) fn sums(file: &Path, map: &Map, clock: &Arc<dyn Clock>, within: Duration) -> Result<Sums, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(file, flags)?;
+    let limit = Arc::new(TimeLimit::new(Arc::clone(clock)));
+    TimeLimit::watch(&limit, &conn)?;
+    limit.set(Some(clock.now().after(within)));
     conn.execute_batch("PRAGMA busy_timeout = 5000; BEGIN")?;
     let meta = conn.query_row("SELECT incarnation, commit_seq FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)));
     let (incarnation, commit_seq) = meta?;

@@ -103,6 +103,7 @@ impl Store {
 
     /// Writes down a call that another pod has made, or may have made, for the target: under its id it is not made again
     /// (OWNERSHIP.md, Data 5). A call of this pod's that waits is taken back; what is on its way, or was decided here, stays.
+    /// One that nobody knows of and that may be made twice is not written: its event asks for it here, and it is made.
     /// Returns whether `seq` is used now.
     pub(crate) fn outbox_told(
         &self,
@@ -112,6 +113,9 @@ impl Store {
         reason: &str,
         now_ms: u64,
     ) -> Result<bool, StoreError> {
+        if told.uncertain && told.idempotent {
+            return Ok(false);
+        }
         let state = if told.uncertain { "uncertain" } else { "sent" };
         let call = told.call.as_ref().filter(|_| told.uncertain);
         let headers = call.map_or(Ok("[]".to_owned()), |call| serde_json::to_string(&call.headers));
@@ -121,7 +125,7 @@ impl Store {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (target_id, id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
                body = iif(excluded.state = 'sent', '', body), headers = iif(excluded.state = 'sent', '[]', headers)
-             WHERE outbox.state = 'pending' AND (excluded.state = 'sent' OR NOT outbox.idempotent)
+             WHERE outbox.state = 'pending'
              RETURNING seq = ?2",
         )?;
         let used = insert.query_row(

@@ -157,6 +157,30 @@ impl Reader {
         })
     }
 
+    /// Returns how many bytes targets of this pod store, by name: keys with their values, and events. At most `most` of those
+    /// after `after`. The lengths stand in the rows' heads: what is longer than a page is not read for it.
+    pub(crate) fn stored(&self, after: Option<&TargetId>, most: usize) -> Result<Vec<(TargetId, u64)>, StoreError> {
+        self.with(|conn| {
+            let mut sum = conn.prepare_cached(
+                "SELECT name,
+                    (SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM kv WHERE target_id = target.id)
+                    + (SELECT coalesce(sum(coalesce(octet_length(headers), 0) + coalesce(octet_length(body), 0)), 0)
+                       FROM journal WHERE target_id = target.id)
+                 FROM target WHERE state = 'owned' AND name > ?1 ORDER BY name LIMIT ?2",
+            )?;
+            let after = after.map_or("", TargetId::as_str);
+            let rows = sum.query_map(rusqlite::params![after, super::signed(most as u64)], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            })?;
+            let stored = rows.map(|row| {
+                let (name, bytes) = row?;
+                let target = name.parse().map_err(|_| StoreError::Broken("target's name"))?;
+                Ok((target, bytes.unsigned_abs()))
+            });
+            stored.collect()
+        })
+    }
+
     /// Returns the size of the database's file in bytes.
     pub(crate) fn size(&self) -> u64 {
         std::fs::metadata(&self.file).map_or(0, |file| file.len())

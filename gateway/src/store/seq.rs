@@ -20,6 +20,8 @@ thread_local! {
 pub(super) struct Counted {
     /// The number of the transaction that is open, or was last.
     open: Cell<u64>,
+    /// Up to which one the replica goes.
+    replicated: Cell<u64>,
     pages: Cell<u64>,
     frame: u64,
     commits: Arc<Commits>,
@@ -33,7 +35,8 @@ impl Counted {
         conn.wal_hook(Some(note));
         let commits = Arc::new(Commits::default());
         commits.committed(seq, 0);
-        Ok(Self { open: Cell::new(seq), pages: Cell::new(0), frame: page + FRAME_HEAD, commits })
+        let frame = page + FRAME_HEAD;
+        Ok(Self { open: Cell::new(seq), replicated: Cell::default(), pages: Cell::default(), frame, commits })
     }
 
     /// A transaction has this number.
@@ -47,6 +50,17 @@ impl Counted {
         // A WAL that has started over holds only what is new.
         let new = if pages > before { pages - before } else { pages };
         self.commits.committed(self.open.get(), new * self.frame);
+    }
+
+    /// Notes how far the replica goes. A number beyond the last commit says nothing about the replica.
+    pub(super) fn reached(&self, seq: u64) {
+        if seq <= self.commits.seq() {
+            self.replicated.set(self.replicated.get().max(seq));
+        }
+    }
+
+    pub(super) fn replicated(&self) -> u64 {
+        self.replicated.get()
     }
 
     pub(super) fn commits(&self) -> &Arc<Commits> {

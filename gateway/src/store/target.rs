@@ -66,7 +66,7 @@ impl Store {
         kept: Option<Epoch>,
     ) -> Result<Option<Opened>, StoreError> {
         if kept == Some(Epoch(0)) {
-            self.leave_behind(target)?;
+            self.leave_behind(target, epoch)?;
         }
         // Given back with rows that are not here: it must not begin empty.
         if kept.is_some_and(|epoch| epoch > Epoch(0)) && !self.knows(target)? {
@@ -112,8 +112,15 @@ impl Store {
         Ok(())
     }
 
-    /// Takes its name from rows of a target that were given away or put aside: they stay, as nobody's.
-    fn leave_behind(&self, target: &TargetId) -> Result<(), StoreError> {
+    /// Takes its name from rows of a target that were given away or put aside: they stay, as nobody's. Not from those that were
+    /// served under this very `epoch`: the target has begun with them already, in a life of the folder that is over, and they
+    /// wait to be given back.
+    fn leave_behind(&self, target: &TargetId, epoch: Epoch) -> Result<(), StoreError> {
+        let mut find =
+            self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM target WHERE name = ?1 AND epoch >= ?2)")?;
+        if find.query_row(params![target.as_str(), signed(epoch.0)], |row| row.get(0))? {
+            return Ok(());
+        }
         self.note_aside(Why::Released, "state IN ('released', 'quarantined')", Some(target))?;
         let mut rename = self.conn.prepare_cached(
             "UPDATE target SET name = '~' || id || '~' || name WHERE name = ?1 AND state IN ('released', 'quarantined')",

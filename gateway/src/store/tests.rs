@@ -136,6 +136,22 @@ fn an_epoch_in_the_database_never_gets_lower() {
 }
 
 #[test]
+fn what_a_target_stores_is_counted_in_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    let local = store.open_target(&target(), Epoch(1), None).expect("opened").expect("fit").local;
+    let reader = Reader::open(folder.path(), &store).expect("opened");
+    assert_eq!(reader.stored(None, 10).expect("read"), [(target(), 0)]);
+    store.kv_set(local, "ö", "\"日本\"", None).expect("set");
+    assert_eq!(reader.stored(None, 10).expect("read"), [(target(), 2 + 8)]);
+    let full = Event { body: vec![0; 100_000].into(), ..event("a") };
+    write(&store, local, 1, &full, State::Done, NOW);
+    let stored = reader.stored(None, 10).expect("read")[0].1;
+    assert!((100_000..100_100).contains(&stored), "{stored}");
+    assert_eq!(reader.stored(Some(&target()), 10).expect("read"), []);
+}
+
+#[test]
 fn the_sweep_takes_what_is_old_a_little_at_a_time_and_leaves_what_is_owed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path()).expect("made");
@@ -285,3 +301,27 @@ fn nothing_of_an_erased_target_stays_in_the_files_however_its_rows_lay_among_oth
 
 mod aside;
 mod kept;
+
+#[test]
+fn how_far_the_replica_goes_stands_in_the_next_commit_and_nowhere_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open_for_tests(folder.path(), &Tables::default()).expect("opens");
+    let noted = || {
+        let row = store.conn.query_row("SELECT commit_seq, replicated_seq FROM meta", [], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?))
+        });
+        row.expect("one row")
+    };
+    let commit = || store.begin().and_then(|()| store.commit()).expect("committed");
+    commit();
+    let (first, _) = noted();
+    store.replicated(first);
+    assert_eq!(noted(), (first, 0), "no commit is made for it");
+    commit();
+    assert_eq!(noted(), (first + 1, first));
+    // Less, or what is said when nobody waits any more, says nothing.
+    store.replicated(first - 1);
+    store.replicated(u64::MAX);
+    commit();
+    assert_eq!(noted(), (first + 2, first));
+}

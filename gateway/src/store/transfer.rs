@@ -18,7 +18,7 @@ mod restored;
 mod scratch;
 
 pub(crate) use bundle::{Bundle, Piece};
-pub(crate) use copy::{NotSent, Packed, Sender, Snapshot, Snapshots};
+pub(crate) use copy::{NotSent, Sender, Snapshot, Snapshots};
 pub(crate) use follow::{Changed, Follower};
 pub(crate) use import::{Importer, NotTaken, Taken};
 pub(crate) use ledger::{Incoming, Outgoing, Standing};

@@ -42,13 +42,24 @@ token! {
     MoveId
 }
 
-impl std::str::FromStr for MoveId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
-    }
+token! {
+    /// The number of a plan: the revision that made it.
+    PlanId
 }
+
+macro_rules! said_as_a_number {
+    ($($name:ident),+) => {
+        $(impl std::str::FromStr for $name {
+            type Err = std::num::ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        })+
+    };
+}
+
+said_as_a_number!(MoveId, PlanId);
 
 impl Epoch {
     /// The bits below the cluster generation.

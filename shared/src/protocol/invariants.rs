@@ -1,4 +1,4 @@
-//! What must hold whatever happens (OWNERSHIP.md, Invariants I1 to I12): predicates over a history of what happened, each
+//! What must hold whatever happens (OWNERSHIP.md, Invariants I1 to I12, and Data 3 and 4 as I13 and I14): predicates over a history of what happened, each
 //! at its instant on one true clock. A history comes from a simulation, from the traces of real processes or from a
 //! running cluster; a [`Checker`] is fed event by event and answers with what is broken. Knows no protocol: how a promise
 //! is kept is not its matter. Where several processes wrote the history, their instants are of one clock.
@@ -7,10 +7,12 @@ mod agreement;
 mod events;
 mod owners;
 mod plane;
+mod replicas;
 
 pub use agreement::{Owned, View, disagreements};
 pub use plane::Bounds;
 
+use crate::wire::control::Life;
 use crate::wire::peers::Mark;
 use crate::{Epoch, Mono, PodId, TargetId};
 use std::fmt;
@@ -42,6 +44,10 @@ pub enum Invariant {
     AnsweredByOwner,
     /// After the last fault all converges within 60 s.
     Converges,
+    /// What is committed after its lineage was sealed is never acknowledged (Data 3).
+    SealedIsSilent,
+    /// One life's replica is restored once by each pod that needs it, as long as that keeps it (Data 4).
+    RestoredOnce,
 }
 
 impl fmt::Display for Invariant {
@@ -235,6 +241,40 @@ pub enum What {
         /// How many.
         requests: u64,
     },
+    /// An owner takes a target up with a copy of some moment. What was applied elsewhere, is not in it and was not
+    /// acknowledged may be applied again; a copy that was given up may still be written, and is nobody's state.
+    TakenUp {
+        /// The target.
+        target: TargetId,
+        /// Under this epoch.
+        epoch: Epoch,
+        /// The events that are in the copy.
+        holds: Vec<u64>,
+    },
+    /// A pod's database writes another lineage from now on.
+    LineageBegan {
+        /// Whose life it is of.
+        life: Life,
+    },
+    /// The lineage of a life is sealed: others may take it over.
+    Sealed {
+        /// That life.
+        life: Life,
+    },
+    /// A pod has restored the replica of another life.
+    Fetched {
+        /// The pod.
+        by: PodId,
+        /// That life.
+        from: Life,
+    },
+    /// It keeps what it has restored no longer.
+    Forgotten {
+        /// The pod.
+        by: PodId,
+        /// That life.
+        from: Life,
+    },
     /// Time passed.
     Tick,
 }
@@ -245,6 +285,7 @@ pub struct Checker {
     owners: owners::Owners,
     events: events::Events,
     plane: plane::Plane,
+    replicas: replicas::Replicas,
     ignored: std::collections::BTreeSet<Invariant>,
 }
 
@@ -269,6 +310,7 @@ impl Checker {
         };
         self.owners.handle(at, what, &mut say);
         self.events.handle(what, &mut say);
+        self.replicas.handle(what, &mut say);
         self.plane.handle(at, what, &self.owners, &mut say);
         broken
     }

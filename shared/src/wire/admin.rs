@@ -2,25 +2,37 @@
 //! route or to serve.
 
 mod access;
+mod canary;
 mod events;
 mod fleet;
 mod leader;
 mod moves;
+mod plans;
 mod proposal;
+mod scale;
 
 pub use access::{
     CreateToken, Role, SetSetting, SettingChanged, SettingList, SettingStatus, TokenCreated, TokenInfo, TokenList,
     TokenRevoked,
 };
-pub use events::{Candidate, Event, EventList, Explanation, History, Ownership};
+pub use canary::{CanaryEnded, CanaryState, CanaryStatus, TrackStatus};
+pub use events::{Candidate, DeciderVerdict, Event, EventList, Explanation, History, Ownership};
 pub use fleet::{
     DeadDeclared, DeclareDead, GenerationBegun, HeirShare, NewGeneration, PodRecovery, Reaped, RecoverPod,
 };
 pub use leader::{LeaderStatus, StepDown, SteppedDown};
 pub use moves::{Drain, MoveList, MoveTarget, PodMarked, Reason};
+pub use plans::{
+    ApplyPlan, MakePlan, Pin, PinTarget, Plan, PlanBasis, PlanCost, PlanHead, PlanKind, PlanList, PlanProgress,
+    PlanState, PlanSubject, PlannedMove, RebalanceStatus, Round, Unpinned, Verdict,
+};
 pub use proposal::{ClusterMetrics, GuildAssignment, Instance, Instances, PodHealth, PodsHealth, Reassign};
+pub use scale::{
+    AutoscalerReport, AutoscalerStatus, DimensionUse, PodInput, ScaleDecision, ScaleEvent, ScaleOrder, ScaleOrdered,
+    ScaleStatistics, ScaleTo, Stopping, Supervise, Supervised, WhyNot,
+};
 
-use super::control::{Assignment, BotInfo, Load, PodInfo, PodState};
+use super::control::{Assignment, BotInfo, Load, PodInfo, PodState, Track};
 use crate::{LeaseId, PodId, Revision, TargetId, Term};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,6 +101,9 @@ pub struct PodStatus {
     /// Why it cannot do its work although its lease is renewed, by its last heartbeat; none when it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_ready: Option<String>,
+    /// Which targets it is for while a new version is tried.
+    #[serde(default)]
+    pub track: Track,
     /// Operators let it have no new targets.
     #[serde(default)]
     pub cordoned: bool,

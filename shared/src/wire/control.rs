@@ -1,5 +1,12 @@
 //! Messages between config-service and the other services, as JSON.
 
+pub use super::{
+    load::{Load, Usage},
+    served::{SERVED_BOUNDS_MS, Served},
+    track::Track,
+    weights::{MAX_WEIGHTS, Measured, TargetSize, TargetWeight},
+};
+
 use super::Hello;
 use super::{handoff::Move, peers::Mark};
 use crate::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
@@ -42,6 +49,9 @@ pub struct Register {
     /// from a pod without a replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<String>,
+    /// Which targets it is for while a new version is tried.
+    #[serde(default)]
+    pub track: Track,
 }
 
 /// A bot, as its pod knows it.
@@ -117,20 +127,6 @@ pub struct Holding {
     pub whole: bool,
 }
 
-/// What a pod carries; the largest normalised dimension counts (PLACEMENT.md, Inputs).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Load {
-    /// Targets it holds.
-    pub targets: u64,
-    /// Events applied per second, smoothed.
-    pub events_per_second: f64,
-    /// Size of its database in bytes.
-    pub bytes: u64,
-    /// Targets whose rows it has put aside: another pod was given them without this pod's release.
-    #[serde(default)]
-    pub aside: u64,
-}
-
 /// `POST /v1/pods/{pod}/heartbeat`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Heartbeat {
@@ -160,6 +156,16 @@ pub struct Heartbeat {
     /// Whether its loop or its disk is too slow for its word about others to count (OWNERSHIP.md, Leases 14).
     #[serde(default)]
     pub degraded: bool,
+    /// What its busiest targets do, said every ten seconds or so, and of those that it named before and that have fallen
+    /// quiet: at most [`MAX_WEIGHTS`]. Nobody is harmed when one is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<TargetWeight>,
+    /// The events it has answered; none from a pod that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Box<Served>>,
+    /// What else it measures of its targets.
+    #[serde(default, skip_serializing_if = "Measured::is_empty")]
+    pub measured: Box<Measured>,
     /// Which process sends it, and where it stands in the row of what that process sent.
     #[serde(default)]
     pub chain: Chain,

@@ -1,7 +1,7 @@
 //! Planned moves of targets between pods (OWNERSHIP.md, Moves), as the control plane keeps them and pods report on them. How
 //! the rows themselves travel is the gateways' own matter.
 
-use crate::{Epoch, Incarnation, MoveId, PodId, Revision, TargetId};
+use crate::{Epoch, Incarnation, MoveId, PlanId, PodId, Revision, TargetId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +83,9 @@ pub struct Move {
     /// Why it was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The plan that it is a part of; none of a move that somebody asked for, or of a drain without a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanId>,
 }
 
 /// `POST /v1/moves/reports`: what a pod has to say of moves from or to it. Every report may be repeated.

@@ -51,6 +51,31 @@ impl fmt::Display for Standing {
     }
 }
 
+/// How far a pod's replica is behind its database, as it travels in every heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Lag {
+    /// Whether it keeps up.
+    pub state: Standing,
+    /// How long ago the oldest commit was made that is not known to be uploaded, in milliseconds; 0 when there is none.
+    pub ms: u64,
+    /// Bytes of the WAL that were written since what is known to be uploaded.
+    pub bytes: u64,
+}
+
+impl Lag {
+    /// Says what is wrong, for people; nothing when nothing is.
+    pub fn trouble(&self) -> Option<String> {
+        let what = match self.state {
+            Standing::Off | Standing::Starting | Standing::Replicating => return None,
+            Standing::Behind => "an upload has failed and is tried again",
+            Standing::Closed => "events whose acknowledgement waits for it are refused",
+            Standing::Degraded => "everything is acknowledged locally, and a lost disk loses it",
+            Standing::Sealed => "another pod has taken it over",
+        };
+        Some(format!("its replica is {}: {what} ({} s of commits are not in it)", self.state, self.ms / 1_000))
+    }
+}
+
 /// `GET /v1/local/replication` of a gateway.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicationState {

@@ -53,6 +53,14 @@ pub(crate) enum Kind {
     Moves,
     /// A gateway is drained, and taken back.
     Drain,
+    /// A gateway and its Litestream are killed, after that one has stood still, and their disk is thrown away.
+    DiskLost,
+    /// A gateway's Litestream is killed.
+    LitestreamKill,
+    /// A gateway's Litestream does not run for a while.
+    LitestreamPause,
+    /// The store of the replicas takes nothing.
+    StoreAway,
 }
 
 impl Kind {
@@ -83,6 +91,10 @@ impl Kind {
         Self::DiskFull,
         Self::Moves,
         Self::Drain,
+        Self::DiskLost,
+        Self::LitestreamKill,
+        Self::LitestreamPause,
+        Self::StoreAway,
     ];
 
     /// Its name.
@@ -144,6 +156,17 @@ impl Kind {
             Self::SlowDisk => ("slow-disk", "a gateway's fsync slow (amount: ms)", (2_000, 6_000), (20, 400)),
             Self::DiskFull => ("disk-full", "a gateway's disk full", (1_000, 5_000), (0, 1)),
             Self::Moves => ("moves", "targets moved (amount: how many)", (500, 2_000), (5, 25)),
+            Self::DiskLost => (
+                "disk-lost",
+                "a gateway's disk lost (amount: ms its Litestream stood still)",
+                (500, 12_000),
+                (0, 1_500),
+            ),
+            Self::LitestreamKill => ("litestream-kill", "a gateway's Litestream killed", (0, 3_000), (0, 1)),
+            Self::LitestreamPause => {
+                ("litestream-pause", "a gateway's Litestream stopped (SIGSTOP)", (500, 8_000), (0, 1))
+            }
+            Self::StoreAway => ("store-away", "the replicas' store takes nothing", (1_000, 8_000), (0, 1)),
             Self::Drain => ("drain", "gateway drained and taken back", (3_000, 10_000), (0, 1)),
         }
     }

@@ -1,11 +1,13 @@
 //! The gateways' disks: small file systems in memory, mounted before anything runs and unmounted when all is over. Knows how
-//! to fill one.
+//! to fill one, to lose one, and to let one take nothing.
 
 use crate::command::{run, try_run};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::path::{Path, PathBuf};
 
 const FILLER: &str = "filler";
+/// How often a mount is tried.
+const REMOUNTS: usize = 400;
 
 /// All disks of a run.
 #[derive(Debug, Default)]
@@ -35,6 +37,28 @@ impl Disks {
             }
         }
         Ok(())
+    }
+
+    /// A disk is replaced by an empty one.
+    pub(crate) fn lose(&self, disk: usize) -> anyhow::Result<()> {
+        for entry in std::fs::read_dir(&self.0[disk])? {
+            let path = entry?.path();
+            if path.is_dir() { std::fs::remove_dir_all(&path)? } else { std::fs::remove_file(&path)? }
+        }
+        Ok(())
+    }
+
+    /// Lets a disk take nothing more, or again. While somebody is writing a file the kernel refuses: then it is asked again.
+    pub(crate) async fn read_only(&self, disk: usize, read_only: bool) -> anyhow::Result<()> {
+        let option = if read_only { "remount,ro" } else { "remount,rw" };
+        let path = self.0[disk].display().to_string();
+        for _ in 0..REMOUNTS {
+            if run(&["mount", "-o", option, &path]).is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        anyhow::bail!("{path} cannot be mounted anew: {option}")
     }
 
     /// Makes room again.

@@ -16,6 +16,12 @@ const CONFIG: u16 = 3001;
 const GATEWAY: u16 = 3002;
 const HTTP: u16 = 3000;
 
+/// Where all replicas are.
+pub(crate) const REPLICAS: &str = "replicas";
+
+/// Becomes a gateway once its folder is prepared.
+const PREPARED: [&str; 3] = ["sh", "-c", "\"$0\" prepare && exec \"$0\" \"$@\""];
+
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -31,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) proxied: bool,
     /// Whether the clocks and disks of the gateways can be turned.
     pub(crate) preloaded: bool,
+    /// Whether a Litestream stands beside each gateway, and acknowledged means replicated.
+    pub(crate) replicated: bool,
     /// The size of a gateway's disk.
     pub(crate) disk_bytes: u64,
     /// Settings beside the usual ones, for the gateways.
@@ -48,6 +56,8 @@ pub(crate) struct Settings {
     store: String,
     outside: String,
     sources: Vec<(String, String)>,
+    /// Where Litestream is, when there are replicas.
+    litestream: Option<PathBuf>,
     extra: Vec<(String, String)>,
 }
 
@@ -73,6 +83,7 @@ impl Settings {
             store: store.to_owned(),
             outside: outside.to_owned(),
             sources: keys.settings(),
+            litestream: plan.replicated.then(berth_tests::litestream::program),
             extra: plan.gateway_settings.clone(),
         })
     }
@@ -99,10 +110,37 @@ impl Settings {
             ("BERTH_CONFIG_URL", self.control_plane(configs)),
             ("BERTH_OUTBOX_HOSTS", self.outside.clone()),
             ("BERTH_OUTBOX_PRIVATE", "true".to_owned()),
-            ("BERTH_REPLICATION", "off".to_owned()),
             ("BERTH_OWNERSHIP_LOG", text(&self.folder.join(format!("{}.owned", place.name())))),
         ];
-        self.recipe(vec![text(&self.bot)], GATEWAY, self.preload.clone(), &settings, &self.extra)
+        let line = match self.litestream {
+            Some(_) => PREPARED.iter().map(|word| (*word).to_owned()).chain([text(&self.bot)]).collect(),
+            None => vec![text(&self.bot)],
+        };
+        let more = [self.replica(place), self.extra.clone()].concat();
+        self.recipe(line, GATEWAY, self.preload.clone(), &settings, &more)
+    }
+
+    /// What a gateway and its Litestream are told about replicas. Uploads cost nothing here: there are more of them than by default.
+    fn replica(&self, place: &Place) -> Vec<(String, String)> {
+        let own = |(name, value): (&str, String)| (name.to_owned(), value);
+        let Some(litestream) = &self.litestream else {
+            return vec![own(("BERTH_REPLICATION", "off".to_owned()))];
+        };
+        let socket = self.folder.join(format!("{}.sock", place.name()));
+        let settings = [
+            ("BERTH_REPLICA", format!("file://{}", self.folder.join(REPLICAS).display())),
+            ("BERTH_LITESTREAM", text(litestream)),
+            ("BERTH_LITESTREAM_SOCKET", text(&socket)),
+            ("BERTH_REPLICATION_RATE", "10".to_owned()),
+        ];
+        settings.map(own).to_vec()
+    }
+
+    /// The Litestream beside a gateway: with that one's settings, in its place.
+    pub(crate) fn litestream(&self, place: &Place, configs: &[Place]) -> Recipe {
+        let gateway = self.gateway(place, configs);
+        let line = vec![text(&self.bot), "replicate".to_owned(), "--exit-with-parent".to_owned()];
+        Recipe { line, preload: None, ..gateway }
     }
 
     /// An HTTP tier.

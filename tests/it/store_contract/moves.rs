@@ -27,6 +27,7 @@ fn begun(n: u64, epoch: Epoch) -> Write {
         rows: 0,
         bytes: 0,
         detail: None,
+        plan: None,
     };
     Write::Move { entry, expected: None }
 }

@@ -3,10 +3,28 @@
 use berth_tests::postgres::Postgres;
 use config_service::domain::{Audit, Batch, Fencing, Marks, PodRecord, Write};
 use config_service::store::{self, Bid, Store};
-use shared::wire::control::{AssignmentState, BotInfo, DataAt, Life, PodInfo};
+use shared::wire::control::{AssignmentState, BotInfo, DataAt, Life, PodInfo, Track};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision, TargetId, Term};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
+
+/// Runs each story on both databases.
+macro_rules! on_both {
+    ($($story:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                super::$story(super::World::sqlite()).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                super::$story(super::World::postgres().await).await;
+            })+
+        }
+    };
+}
 
 /// How long a term lasts here.
 pub(super) const LEASE: Duration = Duration::from_millis(400);
@@ -87,6 +105,7 @@ pub(super) fn record(n: u64, lease: u64) -> PodRecord {
         bot: (n == 1)
             .then(|| BotInfo { name: "modération".into(), version: None, schema: Some(4), schema_hash: None }),
         replica: (n == 2).then(|| "s3://berth/replicas".to_owned()),
+        track: if n == 2 { Track::Canary } else { Track::Stable },
         loss_accepted: n == 2,
         marks: Marks::default(),
     }

@@ -3,10 +3,13 @@
 
 use crate::agenda::Ns;
 use crate::draw::Draw;
+use gateway::simulation::boot::{Database, Folder, Note};
+use gateway::simulation::reconcile::Origin;
 use shared::protocol::handoff::destination::Imported;
 use shared::protocol::holder::Remembered;
+use shared::wire::control::Life;
 use shared::wire::peers::Mark;
-use shared::{Epoch, Incarnation, MoveId, Revision};
+use shared::{Epoch, Incarnation, MoveId, PodId, Revision};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose a target's rows are.
@@ -33,12 +36,14 @@ pub(crate) struct Row {
     pub(crate) applied: Vec<u64>,
     /// The inbox.
     pub(crate) seen: BTreeSet<u64>,
+    /// The copies that it has come through from replicas.
+    pub(crate) origins: Vec<Origin>,
 }
 
 impl Row {
     pub(crate) fn new(epoch: Epoch, held: Held, applied: Vec<u64>) -> Self {
         let seen = applied.iter().copied().collect();
-        Self { epoch, held, applied, seen }
+        Self { epoch, held, applied, seen, origins: Vec::new() }
     }
 
     /// Returns how often an event has changed the state.
@@ -58,17 +63,37 @@ pub(crate) struct Incoming {
     /// The parcel that comes next.
     pub(crate) next: u32,
     pub(crate) applied: Vec<u64>,
+    pub(crate) origins: Vec<Origin>,
     /// Everything is here.
     pub(crate) whole: Option<Imported>,
 }
 
-/// The data folder.
-#[derive(Debug)]
+/// What was imported of a target from a replica: nobody's until it is switched.
+#[derive(Debug, Clone)]
+pub(crate) struct Import {
+    pub(crate) epoch: Epoch,
+    pub(crate) applied: Vec<u64>,
+    pub(crate) origins: Vec<Origin>,
+}
+
+/// What counts of a target in a folder, or in its replica.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Newest<'a> {
+    pub(crate) epoch: Epoch,
+    /// It is what an owner had, and was not given away.
+    pub(crate) whole: bool,
+    pub(crate) applied: &'a [u64],
+    pub(crate) origins: &'a [Origin],
+}
+
+/// The database.
+#[derive(Debug, Clone)]
 pub(crate) struct Data {
     pub(crate) incarnation: Incarnation,
     /// Its lives that are over, the last one first.
     pub(crate) past: Vec<Incarnation>,
-    lives: u32,
+    /// The last commit.
+    pub(crate) seq: u64,
     pub(crate) highest: Epoch,
     pub(crate) revision: Revision,
     pub(crate) rows: BTreeMap<usize, Row>,
@@ -76,6 +101,10 @@ pub(crate) struct Data {
     /// Moves whose rows are the target's own, until the leader has closed them.
     pub(crate) switched: BTreeMap<MoveId, (usize, Epoch)>,
     pub(crate) attempts: u64,
+    /// What was imported, by the life whose replica it is from.
+    pub(crate) imports: BTreeMap<(Life, usize), Import>,
+    /// Rows put aside whose journal's end is with the new owner.
+    pub(crate) reconciled: BTreeSet<(usize, Epoch)>,
 }
 
 fn incarnation(pod: u8, life: u32) -> Incarnation {
@@ -87,21 +116,45 @@ impl Data {
         Self {
             incarnation: incarnation(pod, lives),
             past: Vec::new(),
-            lives,
+            seq: 0,
             highest: Epoch(0),
             revision: Revision(0),
             rows: BTreeMap::new(),
             incoming: BTreeMap::new(),
             switched: BTreeMap::new(),
             attempts: 0,
+            imports: BTreeMap::new(),
+            reconciled: BTreeSet::new(),
         }
     }
 
-    /// This life of the folder was buried: another begins in it, which owns nothing.
-    pub(crate) fn begin_again(&mut self, pod: u8) {
-        self.lives += 1;
-        self.past.insert(0, std::mem::replace(&mut self.incarnation, incarnation(pod, self.lives)));
+    /// Returns the targets of which anything is here.
+    pub(crate) fn targets(&self) -> BTreeSet<usize> {
+        self.rows.keys().copied().chain(self.imports.keys().map(|(_, target)| *target)).collect()
+    }
+
+    /// Returns the newest that is here of a target: its rows, or what was restored and is nobody's yet.
+    pub(crate) fn newest(&self, target: usize) -> Option<Newest<'_>> {
+        let own = self.rows.get(&target).map(|row| Newest {
+            epoch: row.epoch,
+            whole: !matches!(row.held, Held::Released(_)),
+            applied: &row.applied,
+            origins: &row.origins,
+        });
+        let imports = self.imports.iter().filter(|((_, of), _)| *of == target).map(|(_, import)| Newest {
+            epoch: import.epoch,
+            whole: true,
+            applied: &import.applied,
+            origins: &import.origins,
+        });
+        own.into_iter().chain(imports).max_by_key(|copy| copy.epoch)
+    }
+
+    /// Another life begins, which owns nothing.
+    fn begin_again(&mut self, incarnation: Incarnation) {
+        self.past.insert(0, std::mem::replace(&mut self.incarnation, incarnation));
         self.revision = Revision(0);
+        self.seq += 1;
         for row in self.rows.values_mut() {
             if matches!(row.held, Held::Owned | Held::Frozen(_)) {
                 row.held = Held::Quarantined;
@@ -119,12 +172,28 @@ pub(crate) struct Disk {
     /// The file of marks; none when it is not whole.
     pub(crate) marks: Option<Vec<Mark>>,
     pub(crate) data: Data,
+    /// How many lives of the database there were, on this disk and those before it.
+    lives: u32,
+    /// The note of the lineage that is written; none when none was ever begun here.
+    pub(crate) note: Option<Note>,
+    /// What Litestream had put aside when it uploaded last.
+    pub(crate) put_aside: Option<u64>,
+    /// The disk as it was at some earlier time.
+    older: Option<Box<Older>>,
     /// How many times slower than usual it is.
     pub(crate) slow: u64,
     /// Whether it refuses to sync.
     pub(crate) failing: bool,
     /// What is written and not synced.
     unsynced: Vec<Unsynced>,
+}
+
+/// What a volume had at some time.
+#[derive(Debug)]
+struct Older {
+    data: Data,
+    note: Option<Note>,
+    put_aside: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -135,7 +204,51 @@ enum Unsynced {
 
 impl Disk {
     pub(crate) fn new(pod: u8) -> Self {
-        Self { pod, lease: None, marks: None, data: Data::new(pod, 1), slow: 1, failing: false, unsynced: Vec::new() }
+        Self {
+            pod,
+            lease: None,
+            marks: None,
+            data: Data::new(pod, 1),
+            lives: 1,
+            note: None,
+            put_aside: None,
+            older: None,
+            slow: 1,
+            failing: false,
+            unsynced: Vec::new(),
+        }
+    }
+
+    /// This life of the database is over: another begins in it.
+    pub(crate) fn begin_again(&mut self) {
+        self.lives += 1;
+        self.data.begin_again(incarnation(self.pod, self.lives));
+    }
+
+    /// The volume is copied.
+    pub(crate) fn remember(&mut self) {
+        let (data, note) = (self.data.clone(), self.note.clone());
+        self.older = Some(Box::new(Older { data, note, put_aside: self.put_aside }));
+    }
+
+    /// Whether the life that it is in is lost when the volume is what it was.
+    pub(crate) fn loses_its_life(&self) -> bool {
+        self.older.as_ref().is_some_and(|older| older.data.incarnation != self.data.incarnation)
+    }
+
+    /// The volume is what it was when it was copied. Whoever put it back knows that its marks are of no use.
+    pub(crate) fn go_back(&mut self) {
+        let Some(older) = self.older.take() else { return };
+        (self.data, self.note, self.put_aside) = (older.data, older.note, older.put_aside);
+        (self.lease, self.marks) = (None, None);
+    }
+
+    /// Describes the folder to whoever prepares it.
+    pub(crate) fn folder(&self, pod: &PodId, boot: u32) -> Folder {
+        let Data { incarnation, past, seq, .. } = &self.data;
+        let db = || Database { incarnation: incarnation.clone(), past: past.clone(), commit_seq: *seq };
+        // Before its first lineage there is no database.
+        Folder::new(pod, boot, self.note.as_ref(), self.note.as_ref().map(|_| db()), self.put_aside)
     }
 
     pub(crate) fn is_well(&self) -> bool {
@@ -148,8 +261,8 @@ impl Disk {
 
     /// The disk is replaced by an empty one.
     pub(crate) fn lose(&mut self) {
-        let lives = self.data.lives + 1;
-        *self = Self { data: Data::new(self.pod, lives), ..Self::new(self.pod) };
+        let lives = self.lives + 1;
+        *self = Self { data: Data::new(self.pod, lives), lives, ..Self::new(self.pod) };
     }
 
     /// Returns how long a sync takes.

@@ -3,6 +3,7 @@
 use crate::agenda::{MS, Ns, SECOND};
 use crate::draw::Draw;
 use crate::network::{Node, PLANES, PODS, ROUTERS};
+use crate::pod::Litestream;
 use crate::profile::Kind;
 use crate::world::{Happening, World};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ enum Undo {
     Uncut(Node, Node),
     Disk(u8),
     Uncertain,
+    Litestream(u8),
+    Store,
     Undrain(u8),
     Uncordon(u8),
 }
@@ -64,7 +67,7 @@ impl Faults {
 
 fn everybody() -> impl Iterator<Item = Node> {
     let planes = (0..PLANES).map(Node::Plane);
-    (0..PODS).map(Node::Pod).chain(planes).chain((0..ROUTERS).map(Node::Router)).chain([Node::Database])
+    (0..PODS).map(Node::Pod).chain(planes).chain((0..ROUTERS).map(Node::Router)).chain([Node::Database, Node::Store])
 }
 
 impl World {
@@ -102,6 +105,8 @@ impl World {
                 Undo::Uncut(from, to) => self.network.cut(from, to, false),
                 Undo::Disk(n) => self.pods[usize::from(n)].disk.heal(),
                 Undo::Uncertain => self.database.uncertain = 0,
+                Undo::Litestream(n) => self.pods[usize::from(n)].litestream = Litestream::Runs,
+                Undo::Store => self.depot.mend(),
                 Undo::Undrain(n) => self.operator_drains(n, false),
                 Undo::Uncordon(n) => self.operator_cordons(n, false),
             }
@@ -114,7 +119,11 @@ impl World {
         match kind {
             Kind::PodKilled => {
                 let node = faults.pod();
-                self.kills(node, short)
+                let done = self.kills(node, short);
+                if let Node::Pod(n) = node {
+                    self.pod_leaves_litestream(n);
+                }
+                done
             }
             Kind::PodRebooted => {
                 let node = faults.pod();
@@ -133,7 +142,11 @@ impl World {
                 let done = self.kills(node, lasts * 3);
                 if let Node::Pod(n) = node {
                     self.pod_boots(n);
-                    self.operator_accepts_loss(n);
+                    if self.profile.replicas.is_some() {
+                        self.operator_sees_a_lost_disk(n);
+                    } else {
+                        self.operator_accepts_loss(n);
+                    }
                     self.pods[usize::from(n)].disk.lose();
                 }
                 done
@@ -256,6 +269,50 @@ impl World {
                 self.operator_steps_down();
                 (Vec::new(), 0)
             }
+            Kind::DiskOlder
+            | Kind::LitestreamGone
+            | Kind::StoreAway
+            | Kind::StoreSlow
+            | Kind::StoreLoses
+            | Kind::StoreCut => self.does_to_replicas(kind, lasts),
+        }
+    }
+
+    fn does_to_replicas(&mut self, kind: Kind, lasts: Ns) -> (Vec<Undo>, Ns) {
+        let faults = &mut self.faults;
+        let (node, many) = (faults.pod(), faults.draw.one_of(&[10, 100]));
+        let Node::Pod(n) = node else { return (Vec::new(), 0) };
+        match kind {
+            Kind::DiskOlder => {
+                let done = self.kills(node, lasts);
+                self.pod_boots(n);
+                if self.pods[usize::from(n)].disk.loses_its_life() {
+                    self.operator_sees_a_lost_disk(n);
+                }
+                self.pods[usize::from(n)].disk.go_back();
+                // Some other volume is copied now, to come back later.
+                let other = self.faults.draw.below(u64::from(PODS)) as usize;
+                self.pods[other].disk.remember();
+                done
+            }
+            Kind::LitestreamGone => {
+                let litestream = if many == 10 { Litestream::Gone } else { Litestream::Stopped };
+                self.pods[usize::from(n)].litestream = litestream;
+                (vec![Undo::Litestream(n)], lasts * 2)
+            }
+            Kind::StoreAway => {
+                self.depot.away = true;
+                (vec![Undo::Store], lasts * 2)
+            }
+            Kind::StoreSlow => {
+                self.depot.slow = many;
+                (vec![Undo::Store], lasts * 2)
+            }
+            Kind::StoreLoses => {
+                self.depot.loses = many * 3;
+                (vec![Undo::Store], lasts * 2)
+            }
+            _ => self.cuts(&[(node, Node::Store), (Node::Store, node)], lasts * 2),
         }
     }
 

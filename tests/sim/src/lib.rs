@@ -5,6 +5,7 @@
 
 mod agenda;
 mod database;
+mod depot;
 mod disk;
 mod draw;
 mod faults;

@@ -1,11 +1,15 @@
 //! What travels between the nodes: the wire messages of the services where there are some, short forms elsewhere.
 
+use crate::depot::{StoreAnswer, StoreAsk};
 use crate::network::Node;
 use config_service::{
     domain::{Batch, Change, Snapshot},
     store::{Bid, Committed, StoreError},
 };
-use shared::wire::control::{Assignment, Grant, Heartbeat, Holdings, Register, Registered, Watch};
+use gateway::simulation::reconcile::Origin;
+use shared::wire::control::{
+    Assignment, Grant, Heartbeat, Holdings, LastLife, Register, Registered, Restored, RestoredTaken, Watch,
+};
 use shared::wire::handoff::{Move, Reported, Reports};
 use shared::wire::link::Outcome;
 use shared::wire::peers::{Extend, Extended, Fence, Fenced};
@@ -51,6 +55,16 @@ pub(crate) enum Ask {
     Webhook(usize, u64),
     /// A config-service to the database.
     Query(Query),
+    /// A pod to the object store.
+    Store(StoreAsk),
+    /// A pod to config-service, before it begins: what is known of its last life.
+    Life(PodId),
+    /// A pod to config-service: what it has restored from another one's replica.
+    Restored(PodId, Restored),
+    /// A pod to a target's owner: which copies its rows have come through.
+    Origins(usize),
+    /// A pod to a target's owner: an event of its own journal's end.
+    Late(usize, u64),
 }
 
 /// A part of a target's rows on their way.
@@ -62,6 +76,8 @@ pub(crate) struct Rows {
     pub(crate) number: u32,
     /// What was applied, in order, behind the part before.
     pub(crate) applied: Arc<Vec<u64>>,
+    /// Which copies the rows have come through.
+    pub(crate) origins: Vec<Origin>,
     /// What comes last.
     pub(crate) end: Option<End>,
 }
@@ -143,6 +159,14 @@ pub(crate) enum Answer {
     Changed(Option<Vec<Change>>),
     /// To [`Query::Moves`].
     Moves(Vec<Move>),
+    /// To [`Ask::Store`].
+    Store(StoreAnswer),
+    /// To [`Ask::Life`].
+    Life(LastLife),
+    /// To [`Ask::Restored`].
+    RestoredTaken(RestoredTaken),
+    /// To [`Ask::Origins`].
+    Origins(Vec<Origin>),
     /// What the store said instead.
     Failed(Arc<StoreError>),
 }

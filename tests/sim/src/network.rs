@@ -17,6 +17,8 @@ pub(crate) enum Node {
     Database,
     /// The platforms.
     Platform,
+    /// The object store.
+    Store,
 }
 
 /// Gateways, config-services and routers of every run.
@@ -26,7 +28,7 @@ pub(crate) const PLANES: u8 = 3;
 /// Routers.
 pub(crate) const ROUTERS: u8 = 2;
 /// Everybody.
-pub(crate) const NODES: usize = (PODS + PLANES + ROUTERS) as usize + 2;
+pub(crate) const NODES: usize = (PODS + PLANES + ROUTERS) as usize + 3;
 
 impl Node {
     /// Returns its number among all.
@@ -37,6 +39,7 @@ impl Node {
             Self::Router(n) => PODS + PLANES + n,
             Self::Database => PODS + PLANES + ROUTERS,
             Self::Platform => PODS + PLANES + ROUTERS + 1,
+            Self::Store => PODS + PLANES + ROUTERS + 2,
         })
     }
 }
@@ -49,6 +52,7 @@ impl fmt::Display for Node {
             Self::Router(n) => write!(f, "router-{n}"),
             Self::Database => f.write_str("database"),
             Self::Platform => f.write_str("platform"),
+            Self::Store => f.write_str("store"),
         }
     }
 }
@@ -85,8 +89,8 @@ impl Network {
         if self.is_cut(from, to) {
             return [None, None];
         }
-        // Platforms repeat what is lost anyway; what is lost on a connection to the database is a fault of its own.
-        let outside = [from, to].iter().any(|node| matches!(node, Node::Platform | Node::Database));
+        // Platforms repeat what is lost anyway; what is lost on a connection to a database or store is a fault of its own.
+        let outside = [from, to].iter().any(|node| matches!(node, Node::Platform | Node::Database | Node::Store));
         if !outside && self.draw.chance(self.weather.loss) {
             return [None, None];
         }

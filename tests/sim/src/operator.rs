@@ -11,6 +11,8 @@ use config_service::domain::Marks;
 pub(crate) struct Operator {
     /// Of each pod.
     marks: [Marks; PODS as usize],
+    /// Lives whose disks are lost, and nobody has said so.
+    lost: Vec<shared::Incarnation>,
 }
 
 impl World {
@@ -63,6 +65,20 @@ impl World {
     pub(crate) fn operator_accepts_loss(&mut self, n: u8) {
         let data = &self.pods[usize::from(n)].disk.data;
         self.lost.extend(data.past.iter().chain([&data.incarnation]).cloned());
+    }
+
+    /// A disk is lost, whose replica is there: sometimes somebody says at once that nobody comes back as that life.
+    pub(crate) fn operator_sees_a_lost_disk(&mut self, n: u8) {
+        let data = &self.pods[usize::from(n)].disk.data;
+        self.operator.lost.extend(data.past.iter().chain([&data.incarnation]).cloned());
+        if self.depot.draw.chance(300) {
+            self.operator_buries_the_lost();
+        }
+    }
+
+    /// Says of all lives whose disks are lost that nobody comes back as them.
+    pub(crate) fn operator_buries_the_lost(&mut self) {
+        self.gone.extend(self.operator.lost.drain(..));
     }
 
     /// Lets the leader give its term up.

@@ -4,6 +4,7 @@
 mod desk;
 mod leading;
 mod orders;
+mod replicas;
 mod watches;
 
 use crate::agenda::{MS, Ns, SECOND};

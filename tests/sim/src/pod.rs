@@ -2,8 +2,12 @@
 //! assignments in `stream`, with moves in `moves`.
 
 mod events;
+mod gate;
+mod heirs;
+mod late;
 mod lease;
 mod moves;
+mod prepare;
 mod stream;
 
 use crate::agenda::{MS, Ns, SECOND};
@@ -13,11 +17,17 @@ use crate::message::{Answer, Ask, Asker, Rows};
 use crate::network::{Node, PLANES, PODS};
 use crate::world::{Happening, World};
 use events::Mailbox;
+use gate::Gate;
 use gateway::ownership::Ownership;
+use gateway::simulation::boot::Note;
+use heirs::Heirs;
+use late::Late;
 use moves::Moves;
+use prepare::Preparing;
 use shared::protocol::holder::{self, Holder, Remembered};
 use shared::protocol::invariants::What;
 use shared::protocol::witness::{self, Witness};
+use shared::wire::control::Life;
 use shared::wire::peers::Mark;
 use shared::{Epoch, LeaseId, Mono, MoveId, PodId, Term};
 use std::collections::BTreeMap;
@@ -53,6 +63,23 @@ pub(crate) enum Done {
     Frozen(MoveId),
     /// A parcel of a move is taken in.
     Imported(MoveId, Asker, u64, Rows),
+    /// What was restored of a life is imported.
+    Imports(Life),
+    /// It is time to tell the leader again what was restored of a life.
+    TellRestored(Life),
+    /// It is time to look at the rows that are aside.
+    LooksAside,
+}
+
+/// What a pod's Litestream is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Litestream {
+    /// It uploads when it is asked to.
+    Runs,
+    /// There is none.
+    Gone,
+    /// It stands still, and answers nobody.
+    Stopped,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +92,13 @@ enum Call {
     Holdings,
     Reports,
     Rows(MoveId, u64, u32),
+    Sync,
+    Seal,
+    Heir(Life),
+    Restored(Life),
+    Owner(usize),
+    Origins(usize),
+    Late(usize),
 }
 
 /// What is gone when the process ends.
@@ -89,6 +123,10 @@ pub(crate) struct Process {
     /// Whether this process has had a snapshot: without one it names no position in the log.
     whole: bool,
     leaving: bool,
+    /// What waits for the replica; none where there is none, and so the next.
+    gate: Option<Gate>,
+    heirs: Option<Heirs>,
+    late: Late,
 }
 
 /// A gateway.
@@ -98,6 +136,8 @@ pub(crate) struct Pod {
     pub(crate) hardware: Hardware,
     pub(crate) disk: Disk,
     pub(crate) process: Option<Process>,
+    preparing: Option<Preparing>,
+    pub(crate) litestream: Litestream,
     lives: u32,
     boot: u32,
     next: u64,
@@ -109,12 +149,43 @@ pub(crate) fn pod_id(n: u8) -> PodId {
 
 impl Pod {
     pub(crate) fn new(n: u8, hardware: Hardware) -> Self {
-        Self { id: pod_id(n), hardware, disk: Disk::new(n), process: None, lives: 0, boot: 0, next: 0 }
+        Self {
+            id: pod_id(n),
+            hardware,
+            disk: Disk::new(n),
+            process: None,
+            preparing: None,
+            litestream: Litestream::Runs,
+            lives: 0,
+            boot: 0,
+            next: 0,
+        }
+    }
+
+    /// Returns which life of its process it is in, or of what prepares it; none while there is none.
+    pub(crate) fn life(&self) -> Option<u32> {
+        let process = self.process.as_ref().map(|process| process.life);
+        process.or(self.preparing.as_ref().map(|preparing| preparing.life))
+    }
+
+    /// Returns the note of the lineage that its database writes.
+    pub(crate) fn note(&self) -> Option<&Note> {
+        self.disk.note.as_ref()
     }
 }
 
 impl World {
     pub(crate) fn pod_starts(&mut self, n: u8) {
+        if self.profile.replicas.is_some() {
+            self.pod_prepares(n);
+        } else {
+            self.pod_begins(n);
+        }
+    }
+
+    /// The gateway itself starts.
+    fn pod_begins(&mut self, n: u8) {
+        let replicated = self.profile.replicas.is_some();
         let seed = self.draw.bits();
         let (now, terms) = (self.now, self.terms);
         let pod = &mut self.pods[usize::from(n)];
@@ -145,9 +216,17 @@ impl World {
             watching: false,
             whole: false,
             leaving: false,
+            gate: replicated.then(|| Gate::new(local, data.seq)),
+            heirs: replicated.then(Heirs::default),
+            late: Late::default(),
         });
         self.pod_takes_up(n);
         self.pod_resumes_moves(n);
+        if replicated {
+            self.pod_finds_imports(n);
+            self.pod_gate_ticks(n);
+            self.pod_looks_aside_later(n);
+        }
         self.pod_lease(n, holder::Input::Tick);
         // Whoever has never registered as what it is now has no assignments.
         if registered {
@@ -163,6 +242,7 @@ impl World {
     pub(crate) fn pod_dies(&mut self, n: u8) {
         self.pod_cuts_commits(n);
         let pod = &mut self.pods[usize::from(n)];
+        pod.preparing = None;
         if pod.process.take().is_none() {
             return;
         }
@@ -206,6 +286,16 @@ impl World {
         self.ask(Node::Pod(n), to, number, ask, patience);
     }
 
+    /// Waits for somebody who hears nothing.
+    fn pod_waits(&mut self, n: u8, call: Call, patience: Ns) {
+        let pod = &mut self.pods[usize::from(n)];
+        let Some(process) = &mut pod.process else { return };
+        pod.next += 1;
+        process.calls.insert(pod.next, call);
+        let (life, call) = (process.life, pod.next);
+        self.agenda.put(self.now + patience, Happening::Expire { node: Node::Pod(n), life, call });
+    }
+
     fn pod_plane(&mut self, n: u8) -> Node {
         Node::Plane(self.process(n).map_or(0, |process| process.plane))
     }
@@ -225,13 +315,18 @@ impl World {
                 let plane = self.pod_plane(n);
                 self.pod_asks(n, plane, Call::Relay(asker), Ask::Heartbeat(pod, heartbeat), PEER);
             }
-            Ask::Request(target, epoch, event) => self.pod_receives(n, asker, target, epoch, event),
+            Ask::Request(target, epoch, event) => self.pod_receives(n, asker, target, (epoch, false), event),
+            Ask::Late(target, event) => self.pod_receives_late(n, asker, target, event),
+            Ask::Origins(target) => self.pod_tells_origins(n, asker, target),
             Ask::Rows(id, attempt, rows) => self.pod_is_sent_rows(n, asker, id, attempt, rows),
             _ => self.answer(Node::Pod(n), asker, Answer::Elsewhere),
         }
     }
 
     pub(crate) fn pod_hears(&mut self, n: u8, call: u64, answer: Answer) {
+        if self.pods[usize::from(n)].preparing.is_some() {
+            return self.prepare_hears(n, call, Some(answer));
+        }
         let Some(call) = self.process(n).and_then(|process| process.calls.remove(&call)) else { return };
         if matches!(answer, Answer::Elsewhere)
             && matches!(call, Call::Register | Call::Beat(_) | Call::Holdings | Call::Reports | Call::Relay(_))
@@ -269,10 +364,21 @@ impl World {
             (Call::Reports, Answer::Reported(reported)) => self.pod_moves_told(n, &reported.moves, false),
             (Call::Reports, _) => {}
             (Call::Rows(id, attempt, number), answer) => self.pod_has_sent(n, id, (attempt, number), Some(&answer)),
+            (Call::Sync, answer) => self.pod_synced(n, Some(&answer)),
+            (Call::Seal, answer) => self.pod_read_seal(n, Some(&answer)),
+            (Call::Heir(life), answer) => self.job_hears(n, &life, Some(answer)),
+            (Call::Restored(life), answer) => self.job_was_told(n, &life, Some(answer)),
+            (Call::Owner(target), answer) => self.late_told_owner(n, target, &answer),
+            (Call::Origins(target), Answer::Origins(origins)) => self.late_told_origins(n, target, &origins),
+            (Call::Origins(_), _) => {}
+            (Call::Late(target), answer) => self.late_was_taken(n, target, &answer),
         }
     }
 
     pub(crate) fn pod_waits_no_longer(&mut self, n: u8, call: u64) {
+        if self.pods[usize::from(n)].preparing.is_some() {
+            return self.prepare_hears(n, call, None);
+        }
         let Some(call) = self.process(n).and_then(|process| process.calls.remove(&call)) else { return };
         match call {
             Call::Register => {
@@ -296,6 +402,12 @@ impl World {
             }
             Call::Reports => self.pod_turns(n),
             Call::Rows(id, attempt, number) => self.pod_has_sent(n, id, (attempt, number), None),
+            Call::Sync => self.pod_synced(n, None),
+            Call::Seal => self.pod_read_seal(n, None),
+            Call::Heir(life) => self.job_hears(n, &life, None),
+            Call::Restored(life) => self.job_was_told(n, &life, None),
+            // It is looked at again after a while.
+            Call::Owner(_) | Call::Origins(_) | Call::Late(_) => {}
         }
     }
 
@@ -305,6 +417,8 @@ impl World {
         process.armed = None;
         self.pod_lease(n, holder::Input::Tick);
         self.pod_moves_tick(n);
+        self.pod_gate_ticks(n);
+        self.pod_restores(n);
         self.pod_arm(n);
     }
 
@@ -312,7 +426,12 @@ impl World {
     fn pod_arm(&mut self, n: u8) {
         let pod = &mut self.pods[usize::from(n)];
         let Some(process) = &mut pod.process else { return };
-        let due = process.holder.wake_at().into_iter().chain(process.moves.wake_at()).min();
+        let due = process.holder.wake_at().into_iter().chain(process.moves.wake_at());
+        let local = pod.hardware.look(self.now);
+        let gate = process.gate.as_mut().and_then(|gate| gate.wake_at(local));
+        // What is due and has no place yet is looked at when there is one.
+        let heirs = process.heirs.as_ref().and_then(Heirs::wake_at).filter(|at| *at > local);
+        let due = due.chain(gate).chain(heirs).min();
         let Some(at) = due.map(|due| pod.hardware.true_at(due).max(self.now + 1)) else { return };
         if process.armed.is_some_and(|armed| armed <= at) {
             return;
@@ -323,6 +442,9 @@ impl World {
 
     /// A disk has done something, or was asked to and refuses.
     pub(crate) fn pod_disk(&mut self, n: u8, done: Done) {
+        if self.pods[usize::from(n)].preparing.is_some() {
+            return self.prepare_wakes(n);
+        }
         let pod = &mut self.pods[usize::from(n)];
         if pod.disk.failing && !matches!(done, Done::Commit(_)) {
             return self.pod_syncs(n, done);
@@ -346,6 +468,9 @@ impl World {
             Done::Resend(id, attempt) => self.pod_resends(n, id, attempt),
             Done::Frozen(id) => self.pod_froze(n, id),
             Done::Imported(id, asker, attempt, rows) => self.pod_imported(n, id, asker, attempt, rows),
+            Done::Imports(life) => self.job_imports(n, &life),
+            Done::TellRestored(life) => self.job_tells(n, &life),
+            Done::LooksAside => self.pod_looks_aside(n),
         }
     }
 

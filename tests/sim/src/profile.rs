@@ -4,6 +4,8 @@ use crate::agenda::{MS, Ns, SECOND};
 use crate::draw::Draw;
 use crate::network::Weather;
 use crate::world::TARGETS;
+use config_service::domain::RestoreWhen;
+use std::time::Duration;
 
 /// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +67,18 @@ pub(crate) enum Kind {
     Cordon,
     /// The leader steps down.
     StepDown,
+    /// A gateway's machine comes back with the disk that it had some time ago.
+    DiskOlder,
+    /// A gateway's Litestream is gone, or stands still, and comes back.
+    LitestreamGone,
+    /// The object store is away.
+    StoreAway,
+    /// The object store is slow.
+    StoreSlow,
+    /// Answers of the object store are lost after the work was done.
+    StoreLoses,
+    /// The way from a gateway to the object store is cut.
+    StoreCut,
 }
 
 const KINDS: &[Kind] = &[
@@ -110,6 +124,30 @@ const APART: &[Kind] = &[
     Kind::CutOneWay,
 ];
 
+/// What replicas are there for.
+const REPLICATED: &[Kind] = &[
+    Kind::DiskOlder,
+    Kind::LitestreamGone,
+    Kind::StoreAway,
+    Kind::StoreSlow,
+    Kind::StoreLoses,
+    Kind::StoreCut,
+    Kind::PodKilled,
+    Kind::PodRebooted,
+    Kind::PodAway,
+    Kind::PodStopped,
+    Kind::Isolated,
+    Kind::CutOneWay,
+    Kind::DiskSlow,
+    Kind::PlaneKilled,
+    Kind::DatabaseDown,
+    Kind::PlaneGone,
+    Kind::StepDown,
+    Kind::Move,
+    Kind::ManyMoves,
+    Kind::Drain,
+];
+
 /// What kind of day a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Day {
@@ -119,8 +157,23 @@ pub enum Day {
     /// Pods are cut off from the control plane and live by what others promise; the losses of those that are failed over
     /// are accepted, so that another owner really serves.
     Apart,
+    /// Every gateway has a replica and acknowledges what is in it; disks are lost, and what they had comes back from there.
+    Replicated,
     /// The control plane is gone for an hour, with its database, while gateways are killed and started again.
     Alone,
+}
+
+/// What replicas and their store are like.
+#[derive(Debug, Clone)]
+pub(crate) struct Replicas {
+    /// The mean time of an upload.
+    pub(crate) put: Ns,
+    /// The mean time of a list.
+    pub(crate) list: Ns,
+    /// Uploads that are very late, per mille.
+    pub(crate) late: u64,
+    /// When a dead pod's replica is restored.
+    pub(crate) when: RestoreWhen,
 }
 
 /// What one run is like.
@@ -156,6 +209,8 @@ pub(crate) struct Profile {
     pub(crate) heal_at: Ns,
     /// When the run ends.
     pub(crate) end_at: Ns,
+    /// What replicas are like; none when there are none.
+    pub(crate) replicas: Option<Replicas>,
 }
 
 impl Profile {
@@ -165,6 +220,7 @@ impl Profile {
         match day {
             Day::Ordinary => profile,
             Day::Apart => profile.apart(seed),
+            Day::Replicated => profile.replicated(seed),
             Day::Alone => profile.alone(),
         }
     }
@@ -187,6 +243,31 @@ impl Profile {
         // the time at most, by what `platform_acts` sends.
         let least = 3 * day.handler * 8 / (10 * day.hot as u64);
         Self { events: day.events.max(least), ..day }
+    }
+
+    /// Makes it a day on which disks are lost and replicas are there.
+    fn replicated(self, seed: u64) -> Self {
+        let mut draw = Draw::new(seed, 8);
+        let wild = draw.chance(300);
+        let mut kinds: Vec<_> = REPLICATED.iter().copied().filter(|_| draw.chance(500)).collect();
+        kinds.extend([Kind::PodDiskLost; 2]);
+        if wild {
+            kinds.extend(WILD);
+        }
+        let when = draw.one_of(&[RestoreWhen::AtOnce, RestoreWhen::AtOnce, RestoreWhen::After(Duration::from_secs(3))]);
+        Self {
+            wild,
+            every: draw.one_of(&[8, 15, 30]) * SECOND,
+            lasts: draw.one_of(&[1, 4, 8]) * SECOND,
+            kinds,
+            replicas: Some(Replicas {
+                put: draw.one_of(&[5, 40, 400]) * MS,
+                list: draw.one_of(&[20, 400, 2_000]) * MS,
+                late: draw.one_of(&[0, 5, 50]),
+                when,
+            }),
+            ..self
+        }
     }
 
     /// Makes it a day without a control plane: two minutes to get known to each other, an hour alone.
@@ -240,6 +321,7 @@ impl Profile {
             sync: draw.one_of(&[1, 3, 20]) * MS,
             heal_at: 480 * SECOND,
             end_at: 600 * SECOND,
+            replicas: None,
         }
     }
 }

@@ -99,10 +99,10 @@ impl World {
             pod: pod.clone(),
             epoch,
         };
-        let all: Vec<_> = truth.assignments.iter().map(|entry| owned(&entry.target, &entry.pod, entry.epoch)).collect();
+        let all: Vec<_> = truth.assignments.told().map(|entry| owned(&entry.target, &entry.pod, entry.epoch)).collect();
         let mut broken = disagreements(at, &all, &[], &self.views());
         let mut say = |detail: String| broken.push(Violation { invariant: Invariant::Converges, at, detail });
-        for entry in truth.assignments.iter().filter(|entry| entry.state == AssignmentState::Quarantined) {
+        for entry in truth.assignments.told().filter(|entry| entry.state == AssignmentState::Quarantined) {
             say(format!("{} is quarantined although every pod is back", entry.target));
         }
         for (event, target) in self.platform.unacknowledged.iter().take(3) {
@@ -110,9 +110,9 @@ impl World {
         }
         // One that is committed, and whose target has gone on since, waits for a destination that will never serve it.
         // It may have come back to that pod: the commit's own change of the owner is the one behind the move's.
-        let owner = |target: &TargetId| truth.assignments.iter().find(|entry| entry.target == *target);
+        let owner = |target: &TargetId| truth.assignments.get(target).map(|held| held.told());
         let is_since = |owner: &Assignment, entry: &Move| owner.revision.0 > entry.revision.0 + 1;
-        let gone_on = |entry: &Move| owner(&entry.target).is_none_or(|owner| is_since(owner, entry));
+        let gone_on = |entry: &Move| owner(&entry.target).is_none_or(|owner| is_since(&owner, entry));
         let stranded = |entry: &&Move| entry.state == MoveState::Committed && gone_on(entry);
         let gone: BTreeSet<_> = truth.moves.iter().filter(stranded).map(|entry| self.index(&entry.target)).collect();
         for entry in truth.moves.iter().filter(|entry| !stranded(entry)) {
@@ -124,12 +124,12 @@ impl World {
             }
         }
         for n in (0..PODS).filter(|n| self.operator_wants_empty(*n)) {
-            let left = truth.assignments.iter().filter(|entry| number(&entry.pod) == n).count();
+            let left = truth.assignments.iter().filter(|held| number(held.pod()) == n).count();
             if left > 0 {
                 say(format!("gateway-{n} is to be drained and has {left} targets still"));
             }
         }
-        for entry in &truth.assignments {
+        for entry in truth.assignments.told() {
             let target = self.index(&entry.target);
             let rows = self.pods.get(usize::from(number(&entry.pod))).map(|pod| &pod.disk.data.rows);
             let row = rows.and_then(|rows| rows.get(&target)).filter(|row| row.held == Held::Owned);

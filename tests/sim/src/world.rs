@@ -3,6 +3,7 @@
 
 use crate::agenda::{Agenda, MS, Ns, SECOND};
 use crate::database::Database;
+use crate::depot::{Depot, StoreAsk};
 use crate::draw::Draw;
 use crate::faults::Faults;
 use crate::hardware::Hardware;
@@ -13,7 +14,7 @@ use crate::network::{NODES, Network, Node, PLANES, PODS, ROUTERS};
 use crate::operator::Operator;
 use crate::plane::Plane;
 use crate::platform::Platform;
-use crate::pod::{Done, Pod};
+use crate::pod::{Done, Litestream, Pod};
 use crate::profile::Profile;
 use crate::router::Router;
 use config_service::domain::Change;
@@ -51,6 +52,8 @@ pub(crate) enum Happening {
     Again { router: u8, life: u32, request: u64 },
     /// A node begins its watch again.
     Rewatch { node: Node, life: u32 },
+    /// The object store does what it was asked.
+    Depot { asker: Asker, ask: Box<StoreAsk> },
     /// The database has done something.
     Stored { asker: Asker, answer: Box<Answer> },
     /// A fault begins.
@@ -92,11 +95,14 @@ pub(crate) struct World {
     pub(crate) planes: Vec<Plane>,
     pub(crate) routers: Vec<Router>,
     pub(crate) database: Database,
+    pub(crate) depot: Depot,
     pub(crate) platform: Platform,
     pub(crate) faults: Faults,
     pub(crate) operator: Operator,
     /// Lives of folders whose loss an operator has accepted.
     pub(crate) lost: std::collections::BTreeSet<shared::Incarnation>,
+    /// Lives of folders that nobody will come back as, and whose replicas are there.
+    pub(crate) gone: std::collections::BTreeSet<shared::Incarnation>,
     /// The newest epoch of each target, as committed.
     pub(crate) newest: Vec<shared::Epoch>,
     paused: [Option<Pause>; NODES],
@@ -122,10 +128,12 @@ impl World {
             planes,
             routers: (0..ROUTERS).map(|_| Router::new()).collect(),
             database: Database::new(),
+            depot: Depot::new(Draw::new(seed, 9)),
             platform: Platform::new(Draw::new(seed, 4)),
             faults: Faults::new(Draw::new(seed, 5)),
             operator: Operator::default(),
             lost: Default::default(),
+            gone: Default::default(),
             newest: vec![shared::Epoch(0); TARGETS],
             paused: Default::default(),
             draw,
@@ -176,7 +184,7 @@ impl World {
                 Node::Plane(n) => self.plane_waits_no_longer(n, call),
                 Node::Router(n) => self.router_waits_no_longer(n, call),
                 Node::Platform => self.platform_hears(call, None),
-                Node::Database => {}
+                Node::Database | Node::Store => {}
             },
             Happening::Wake { node, life, at } if self.life(node) == Some(life) => match node {
                 Node::Pod(n) => self.pod_wakes(n, at),
@@ -204,6 +212,7 @@ impl World {
             | Happening::Rewatch { .. } => {}
             Happening::Event => self.platform_acts(),
             Happening::Redelivery { target, event, wait } => self.platform_sends(target, event, wait),
+            Happening::Depot { asker, ask } => self.depot_does(asker, *ask),
             Happening::Stored { asker, answer } => self.answer(Node::Database, asker, *answer),
             // Who is well may have changed with it, and what follows may follow at once.
             Happening::Fault => {
@@ -240,7 +249,7 @@ impl World {
             Message::Ask(call, ask) => {
                 let asker = Asker { node: from, call };
                 match to {
-                    _ if self.life(to).is_none() => self.answer(to, asker, Answer::Elsewhere),
+                    _ if !self.serves(to) => self.answer(to, asker, Answer::Elsewhere),
                     Node::Pod(n) => self.pod_asked(n, asker, ask),
                     Node::Plane(n) => self.plane_asked(n, asker, ask),
                     Node::Router(n) => {
@@ -253,6 +262,11 @@ impl World {
                             self.database_asked(asker, query);
                         }
                     }
+                    Node::Store => {
+                        if let Ask::Store(ask) = ask {
+                            self.depot_asked(asker, ask);
+                        }
+                    }
                     Node::Platform => {}
                 }
             }
@@ -262,7 +276,7 @@ impl World {
                 Node::Plane(n) => self.plane_hears(n, call, answer),
                 Node::Router(n) => self.router_hears(n, call, answer),
                 Node::Platform => self.platform_hears(call, Some(answer)),
-                Node::Database => {}
+                Node::Database | Node::Store => {}
             },
         }
     }
@@ -300,6 +314,7 @@ impl World {
                 self.history.note(self.now, &What::Returned { pod: record.info.pod.clone() });
             }
             if let Change::Assignment { assignment, .. } = change {
+                self.history.say(self.now, || format!("stored: {assignment:?}"));
                 let Assignment { target, pod, epoch, reason, .. } = assignment.clone();
                 if reason == LOSS {
                     self.history.note(self.now, &What::Wiped { target: target.clone() });
@@ -325,7 +340,7 @@ impl World {
                 self.database.up = true;
                 self.measures.database_is_back(self.now);
             }
-            Node::Platform => {}
+            Node::Platform | Node::Store => {}
         }
     }
 
@@ -338,14 +353,14 @@ impl World {
             Node::Plane(n) => self.plane_dies(n),
             Node::Router(n) => self.router_dies(n),
             Node::Database => self.database.up = false,
-            Node::Platform => {}
+            Node::Platform | Node::Store => {}
         }
     }
 
     /// Returns which life of its process a node is in; none while it has none.
     pub(crate) fn life(&self, node: Node) -> Option<u32> {
         match node {
-            Node::Pod(n) => self.pods[usize::from(n)].process.as_ref().map(|process| process.life),
+            Node::Pod(n) => self.pods[usize::from(n)].life(),
             Node::Plane(n) => {
                 let plane = &self.planes[usize::from(n)];
                 plane.up.then_some(plane.life)
@@ -354,7 +369,15 @@ impl World {
                 let router = &self.routers[usize::from(n)];
                 router.up.then_some(router.life)
             }
-            Node::Database | Node::Platform => Some(0),
+            Node::Database | Node::Platform | Node::Store => Some(0),
+        }
+    }
+
+    /// Whether a node answers: a pod that is still being prepared does not.
+    fn serves(&self, node: Node) -> bool {
+        match node {
+            Node::Pod(n) => self.pods[usize::from(n)].process.is_some(),
+            node => self.life(node).is_some(),
         }
     }
 
@@ -434,7 +457,7 @@ impl World {
     fn is_reached(&self, n: u8) -> bool {
         let node = Node::Pod(n);
         let reaches = |plane: Node| !self.network.is_cut(node, plane) && !self.network.is_cut(plane, node);
-        self.life(node).is_some() && !self.is_paused(node) && (0..PLANES).map(Node::Plane).any(reaches)
+        self.serves(node) && !self.is_paused(node) && (0..PLANES).map(Node::Plane).any(reaches)
     }
 
     /// Whether there is a leader with a database that nobody cut off.
@@ -454,8 +477,11 @@ impl World {
         self.network.heal();
         self.starts(Node::Database);
         self.database.uncertain = 0;
+        self.depot.heal();
+        self.operator_buries_the_lost();
         for n in 0..PODS {
             self.pods[usize::from(n)].disk.heal();
+            self.pods[usize::from(n)].litestream = Litestream::Runs;
             self.resume(Node::Pod(n), false);
             self.starts(Node::Pod(n));
         }

@@ -31,6 +31,9 @@ const FOUND: &[(Bug, Day, Invariant, u64)] = &[
     (Bug::FrozenAccepts, Day::Ordinary, Invariant::NothingLost, 4),
     (Bug::CommitsBeforeImport, Day::Ordinary, Invariant::NothingLost, 1),
     (Bug::CommitsByTimeout, Day::Ordinary, Invariant::NothingLost, 2),
+    (Bug::AcknowledgesBeforeUpload, Day::Replicated, Invariant::NothingLost, 1),
+    (Bug::OlderFolderKept, Day::Replicated, Invariant::NothingLost, 6),
+    (Bug::LateNotCompared, Day::Replicated, Invariant::NothingTwice, 2),
 ];
 
 /// Those that no run finds yet (docs/adr/0020): to be planted by hand.
@@ -44,6 +47,9 @@ const MISSED: &[(Bug, Day)] = &[
     (Bug::EpochNotChecked, Day::Apart),
     (Bug::RouterBelievesOlder, Day::Ordinary),
     (Bug::ReassignedGoesOn, Day::Ordinary),
+    (Bug::SealNotChecked, Day::Replicated),
+    (Bug::RestoresUnsealed, Day::Replicated),
+    (Bug::ImportsTwice, Day::Replicated),
 ];
 
 /// Returns the bug of this name.

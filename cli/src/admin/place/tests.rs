@@ -19,6 +19,7 @@ impl Ground {
             supervisor: 1,
             http_url: "http://here:3000".into(),
             config_url: "http://here:3001".into(),
+            scaled: None,
             gateways: Vec::new(),
             store: String::new(),
             given: Vec::new(),

@@ -2,7 +2,11 @@
 //! drain is the leader's: whoever stops watching stops nothing.
 
 use super::{
-    super::{because::Because, moves::LOOK},
+    super::{
+        because::Because,
+        moves::LOOK,
+        watching::{Seen, Watched, watch},
+    },
     One, unknown,
 };
 use crate::{
@@ -13,8 +17,7 @@ use shared::wire::{
     admin::{PodMarked, PodStatus, Reason},
     control::PodState,
 };
-use std::{io::IsTerminal, time::Duration};
-use tokio::time::Instant;
+use std::time::Duration;
 
 /// Flags of `berth pod cordon`, `uncordon` and `undrain`.
 #[derive(Debug, clap::Args)]
@@ -37,8 +40,8 @@ pub(crate) struct Drain {
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
     /// How long to wait at most; the drain goes on
-    #[arg(long, default_value = "10m", value_parser = shared::settings::duration, value_name = "TIME")]
-    wait_timeout: Duration,
+    #[arg(long, visible_alias = "wait-timeout", default_value = "10m", value_parser = shared::settings::duration, value_name = "TIME")]
+    deadline: Duration,
     /// The rest.
     #[command(flatten)]
     mark: Mark,
@@ -57,36 +60,28 @@ pub(super) async fn drain(args: Drain) -> Result<(), Failure> {
         return show(&args.mark, &done);
     }
     let (api, path) = (args.mark.one.common.api()?, format!("/v1/pods/{}", args.mark.one.pod));
-    let (deadline, mut said) = (Instant::now() + args.wait_timeout, None);
-    loop {
-        let status: Result<PodStatus, Failure> = api.get(&path).await;
-        match status {
-            Ok(status) if status.state == PodState::Drained => {
-                return output::print(&format!("{} is drained: it is safe to remove\n", done.pod));
+    let pod = &done.pod;
+    let watched = Watched {
+        what: format!("the drain of {pod}"),
+        look: format!("berth pod get {pod}"),
+        end: format!("berth pod undrain {pod} --reason …"),
+    };
+    let drained = watch(&watched, LOOK, args.deadline, async || {
+        let status: PodStatus = api.get(&path).await?;
+        match (status.state, &status.drain) {
+            (PodState::Drained, _) => Ok(Seen::Over(())),
+            (PodState::Dead, _) => {
+                let text = format!(
+                    "{pod} died while it was drained: what it had not given away yet waits for its data; keep its disk"
+                );
+                Err(Failure::new(Code::Conflict, text))
             }
-            Ok(status) if status.drain.is_none() => {
-                return Err(Failure::new(Code::Conflict, format!("the drain of {} was ended by somebody", done.pod)));
-            }
-            Ok(status) => tell(&status, &mut said),
-            // Another leads in a moment.
-            Err(why) if why.code == Code::Unreachable => {}
-            Err(why) => return Err(why),
+            (_, None) => Err(Failure::new(Code::Conflict, format!("the drain of {pod} was ended by somebody"))),
+            (_, Some(_)) => Ok(Seen::On(Some(progress(&status)))),
         }
-        if Instant::now() >= deadline {
-            let text = format!("{} is still being drained; it goes on: berth pod get {}", done.pod, done.pod);
-            return Err(Failure::new(Code::StillRunning, text));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// Tells how far it is, when that has changed; to people only.
-fn tell(status: &PodStatus, said: &mut Option<String>) {
-    let line = progress(status);
-    if said.as_ref() != Some(&line) && std::io::stderr().is_terminal() {
-        eprintln!("{line}");
-    }
-    *said = Some(line);
+    });
+    drained.await?;
+    output::print(&format!("{pod} is drained: it is safe to remove\n"))
 }
 
 /// Returns how far a drain is, as a sentence.

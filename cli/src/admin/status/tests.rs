@@ -33,6 +33,7 @@ fn status(status: &str, pod: PodState, http_ready: bool) -> Status {
         schema: 1,
         bot: None,
         not_ready: None,
+        track: Default::default(),
         cordoned: false,
         drain: None,
     };
@@ -65,7 +66,7 @@ fn a_well_cluster_is_one_sentence_and_a_table() {
     assert!(problems(&well).is_empty());
     let text = screen(&well);
     assert!(text.starts_with("ok: 1 of 1 pods ready, 4 targets, term 2, revision 9\n"), "{text}");
-    assert!(text.contains("gateway-0     ready  4        250ms old  127.0.0.1:3010\n"), "{text}");
+    assert!(text.contains("gateway-0     ready  4        -        250ms old  127.0.0.1:3010\n"), "{text}");
 }
 
 #[test]
@@ -85,4 +86,28 @@ fn everything_that_is_not_well_is_said() {
         unwell,
         ["config-service is degraded", "gateway-0 is suspect", "http-service is not ready: table: none"]
     );
+}
+
+#[test]
+fn a_replica_that_does_not_keep_up_is_a_problem_of_a_pod_that_is_ready() {
+    use shared::wire::replication::{Lag, Standing};
+    let mut status = status("ok", PodState::Ready, true);
+    let stands =
+        |status: &mut Status, state| status.pods.pods[0].load.replication = Some(Lag { state, ms: 12_000, bytes: 9 });
+    for state in [Standing::Behind, Standing::Closed, Standing::Degraded, Standing::Sealed] {
+        stands(&mut status, state);
+        let found = problems(&status);
+        assert!(
+            found.len() == 1 && found[0].starts_with("gateway-0: its replica is ") && found[0].contains("12 s"),
+            "{found:?}"
+        );
+        assert!(screen(&status).contains(&format!("{state}, 12")), "{}", screen(&status));
+    }
+    for state in [Standing::Starting, Standing::Replicating] {
+        stands(&mut status, state);
+        assert!(problems(&status).is_empty(), "{state}");
+    }
+    stands(&mut status, Standing::Behind);
+    status.pods.pods[0].state = PodState::Expired;
+    assert!(!problems(&status).iter().any(|why| why.contains("replica")), "what it said last says nothing any more");
 }

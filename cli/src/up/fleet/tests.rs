@@ -10,6 +10,21 @@ fn parsed(line: &[&str]) -> Box<Args> {
     }
 }
 
+/// What is run, in groups; the first group is the last one that is stopped.
+fn specs(
+    args: &Args,
+    home: &Home,
+    ports: &Ports,
+    passed: &[Passed],
+    replicas: &Replicas,
+) -> Result<Vec<Vec<Spec>>, Failure> {
+    let specs = Plan { args, home, ports, passed, replicas }.specs()?;
+    let (gateways, beside): (Vec<_>, Vec<_>) =
+        specs.gateways.into_iter().map(|spec| (spec.gateway, spec.beside)).unzip();
+    let beside: Vec<_> = beside.into_iter().flatten().collect();
+    Ok([vec![specs.config], beside, gateways, vec![specs.http]].into_iter().filter(|group| !group.is_empty()).collect())
+}
+
 fn none() -> Replicas {
     Replicas::None(String::new())
 }

@@ -165,6 +165,7 @@ impl Desk {
             Command::Report(_, reply) => drop(reply.send(Err(why))),
             Command::Errand(_, reply) => drop(reply.send(Err(why))),
             Command::Wish(wish) => wish.refuse(why),
+            Command::Plan(wish) => wish.refuse(why),
             other => return Some(other),
         }
         None

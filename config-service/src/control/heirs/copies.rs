@@ -2,7 +2,8 @@
 //! stands in its folder under the epoch it served it under. A pod that died before it heard of an epoch never served under it:
 //! then what lay in that folder before is the newest still, provided that it is the same folder. That it is one, its report
 //! proves by the lives that it names: an older copy of the folder, or another one under the pod's name, cannot name the life
-//! that was to hear of the epoch. Pure; knows neither heirs nor transactions.
+//! that was to hear of the epoch. Rows that a move has released are nobody's, but for one case: the target was given back with
+//! exactly these, since its destination lost them. Pure; knows neither heirs nor transactions.
 
 use crate::control::census::Report;
 use crate::domain::{FIRST_CONTACT, Model, PodRecord};
@@ -21,15 +22,17 @@ pub(super) fn newest(record: &PodRecord, report: &Report, target: &TargetId, dat
         None => (before == Epoch(0)).then_some(before),
         Some(held) => {
             let between = before > Epoch(0) && (before..data.epoch).contains(&held.epoch);
-            (held.whole && between).then_some(held.epoch)
+            // Given back with what a move had released here, it was never served since: that would have raised its epoch.
+            (between && (held.whole || held.epoch == before)).then_some(held.epoch)
         }
     }
 }
 
-/// Says whether a target of the pod's own was given back to this very folder, and names the copy that it holds.
+/// Says whether a target of the pod's own was given back to this very folder, and names the copy that it holds. That may be what
+/// a move had released there.
 pub(super) fn names(record: &PodRecord, report: &Report, assignment: &Assignment) -> bool {
     let Some(data) = assignment.data.as_ref().filter(|data| data.pod == record.info.pod) else { return false };
-    let held = report.of(&assignment.target).filter(|held| held.whole);
+    let held = report.of(&assignment.target);
     report.is_of(record, &data.incarnation) && held.is_some_and(|held| held.epoch == data.epoch)
 }
 

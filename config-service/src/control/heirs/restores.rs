@@ -7,8 +7,8 @@ use super::{Due, Heirs, Life, UNHEARD, begins, copies::newest};
 use crate::control::{ControlError, Reply, census::Report};
 use crate::domain::{Batch, Model, PodRecord, RestoreWhen};
 use shared::wire::control::{Assignment, AssignmentState, DataAt, Holding, MAX_RESTORED, Restored, RestoredTaken};
-use shared::wire::handoff::MoveState;
-use shared::{Epoch, Mono, PodId, TargetId};
+use shared::wire::handoff::{Move, MoveState};
+use shared::{Epoch, LeaseId, Mono, PodId, TargetId};
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     time::Duration,
@@ -30,6 +30,8 @@ pub(in crate::control) struct Terms {
     pub(in crate::control) when: RestoreWhen,
     /// The time.
     pub(in crate::control) now: Mono,
+    /// The same by the wall clock, in milliseconds since the Unix epoch.
+    pub(in crate::control) wall_ms: u64,
 }
 
 /// What is still to be done about replicas.
@@ -39,10 +41,29 @@ pub(super) struct Restores {
     waiting: VecDeque<Told>,
     /// Those in the transaction under way.
     riding: Vec<Told>,
-    /// Since when this leader knows that somebody waits for what a pod had, in which life.
-    since: BTreeMap<Life, Mono>,
+    /// Since when somebody waits for what a pod had, in which life.
+    since: BTreeMap<Life, Since>,
     /// When it was looked for those last.
     looked: Option<Mono>,
+    /// Targets that could not be had without the source of their last move, and as what that was back when they were tried again.
+    tried: BTreeMap<TargetId, (PodId, LeaseId)>,
+}
+
+/// Since when somebody waits for a life's data.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    /// This leader knows it.
+    here: Mono,
+    /// The first of its targets got another owner, by the database's clock: leaders before this one count too.
+    stored_ms: u64,
+}
+
+impl Since {
+    /// A wall clock that is behind the database's makes it as long as it takes this leader alone.
+    fn is_over(&self, patience: Duration, now: Mono, wall_ms: u64) -> bool {
+        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.here.after(patience) <= now || self.stored_ms.saturating_add(patience_ms) <= wall_ms
+    }
 }
 
 /// What a pod has restored.
@@ -78,6 +99,7 @@ impl Heirs {
     /// what is committed and what was reported, as the next leader would.
     pub(in crate::control) fn failed(&mut self, why: &ControlError) {
         self.restores.riding.drain(..).for_each(|told| told.refuse(why.clone()));
+        self.restores.tried.clear();
         self.returning.clear();
         self.settling = None;
     }
@@ -118,7 +140,7 @@ impl Restores {
     }
 
     /// Returns the targets that wait for a replica which is to be restored by now, at most so many.
-    fn due(&mut self, model: &Model, Terms { when, now }: Terms, room: usize) -> Vec<Due> {
+    fn due(&mut self, model: &Model, Terms { when, now, wall_ms }: Terms, room: usize) -> Vec<Due> {
         let patience = match when {
             RestoreWhen::ByHand => {
                 self.since.clear();
@@ -131,24 +153,48 @@ impl Restores {
             return Vec::new();
         }
         self.looked = Some(now);
-        let (mut seen, mut due) = (BTreeMap::new(), Vec::new());
-        for assignment in model.quarantined(None) {
-            let Some(data) = assignment.data.as_ref().filter(|data| !data.restoring && data.trouble.is_none()) else {
-                continue;
-            };
-            if !can_restore(model, &assignment.pod, data) {
-                continue;
-            }
+        self.tried.retain(|target, _| {
+            let data = model.assignment(target).and_then(|one| one.data);
+            data.is_some_and(|data| data.restoring || data.trouble.is_some())
+        });
+        let waiting = model.quarantined(None).filter_map(|one| {
+            let data = one.data.clone().filter(|data| !data.restoring)?;
+            let wanted = data.trouble.is_none() || self.is_worth_another(model, &one, &data);
+            (wanted && can_restore(model, &one.pod, &data)).then_some((one, data))
+        });
+        let waiting: Vec<(Assignment, DataAt)> = waiting.collect();
+        let mut seen: BTreeMap<Life, Since> = BTreeMap::new();
+        for (assignment, data) in &waiting {
             let life = data.life();
-            let since = self.since.get(&life).copied().unwrap_or(now);
-            if since.after(patience) <= now && due.len() < room {
-                due.push(to_restore(assignment, data));
-            }
-            seen.insert(life, since);
+            let here = self.since.get(&life).map_or(now, |since| since.here);
+            let since = seen.entry(life).or_insert(Since { here, stored_ms: assignment.since_ms });
+            since.stored_ms = since.stored_ms.min(assignment.since_ms);
         }
         self.since = seen;
-        due
+        let is_due =
+            |data: &DataAt| self.since.get(&data.life()).is_some_and(|since| since.is_over(patience, now, wall_ms));
+        let due: Vec<_> = waiting.into_iter().filter(|(_, data)| is_due(data)).take(room).collect();
+        for (one, data) in due.iter().filter(|(_, data)| data.trouble.is_some()) {
+            let source = source_of(model, one, data);
+            self.tried.extend(source.map(|source| (one.target.clone(), (source.info.pod.clone(), source.lease_id))));
+        }
+        due.into_iter().map(|(one, data)| to_restore(&one, &data)).collect()
     }
+
+    /// Says whether what could not be had may be had now: the source of the move that brought it is back, and keeps the rows. Once
+    /// for each registration of it: there may be another trouble.
+    fn is_worth_another(&self, model: &Model, one: &Assignment, data: &DataAt) -> bool {
+        let tried = self.tried.get(&one.target);
+        let fresh =
+            |source: &PodRecord| tried.is_none_or(|(pod, lease)| (pod, *lease) != (&source.info.pod, source.lease_id));
+        source_of(model, one, data).is_some_and(fresh)
+    }
+}
+
+/// Returns the pod that a dead pod's target was moved from, when it is there and may still have the rows.
+fn source_of<'a>(model: &'a Model, assignment: &Assignment, data: &DataAt) -> Option<&'a PodRecord> {
+    let came = brought(model, assignment, data, None)?;
+    model.pod(&came.from).filter(|source| !source.buried && !source.report)
 }
 
 impl Told {
@@ -219,9 +265,9 @@ fn fates(model: &Model, record: &PodRecord, said: &Restored) -> Vec<Due> {
     if let Some(why) = &said.failed {
         let known: HashSet<TargetId> = fates.iter().map(|due| due.target.clone()).collect();
         let others = model.assignments_of(&record.info.pod, None).filter(|one| !known.contains(&one.target));
-        let others = others.filter_map(|assignment| Some((assignment, awaited(assignment, said)?)));
+        let others = others.filter_map(|one| awaited(&one, said).cloned().map(|data| (one, data)));
         let room = MAX_RESTORED - fates.len().min(MAX_RESTORED);
-        fates.extend(others.take(room).map(|(assignment, data)| in_trouble(assignment, data, why)));
+        fates.extend(others.take(room).map(|(one, data)| in_trouble(&one, &data, why)));
     }
     fates
 }
@@ -237,15 +283,17 @@ fn awaited<'a>(assignment: &'a Assignment, said: &Restored) -> Option<&'a DataAt
 fn fate(model: &Model, record: &PodRecord, report: &Report, target: &TargetId, said: &Restored) -> Option<Due> {
     let pod = &record.info.pod;
     let assignment = model.assignment(target).filter(|assignment| assignment.pod == *pod)?;
-    let data = awaited(assignment, said)?;
-    Some(match newest(record, report, target, data) {
-        Some(Epoch(0)) => Due::of(assignment, UNHEARD).serving(pod, begins(model, pod)),
+    let data = awaited(&assignment, said)?;
+    // What a move had released was not imported: only the pod itself can go on with it.
+    let is_here = report.of(target).is_none_or(|held| held.whole);
+    Some(match newest(record, report, target, data).filter(|_| is_here) {
+        Some(Epoch(0)) => Due::of(&assignment, UNHEARD).serving(pod, begins(model, pod)),
         Some(epoch) => {
             let copy = DataAt::new(pod.clone(), record.info.incarnation.clone(), epoch);
             let copy = DataAt { origin: Some(data.life()), ..copy };
-            Due::of(assignment, RESTORED).serving(pod, Some(copy))
+            Due::of(&assignment, RESTORED).serving(pod, Some(copy))
         }
-        None => not_there(model, assignment, data, report.of(target)),
+        None => not_there(model, &assignment, data, report.of(target)),
     })
 }
 
@@ -262,23 +310,42 @@ fn not_there(model: &Model, assignment: &Assignment, data: &DataAt, held: Option
         let copy = DataAt { restoring: can_restore(model, &assignment.pod, &copy), ..copy };
         return Due { data: Some(copy), ..Due::of(assignment, RESTORE) };
     }
-    let why = match held {
+    let why = kept_at(model, assignment, data, held).unwrap_or_else(|| match held {
         Some(Holding { epoch, whole: true, .. }) => {
             format!("the replica holds the copy of epoch {epoch}, not that of {}", data.epoch)
         }
+        Some(held) if data.before == Some(held.epoch) => format!(
+            "its last move was not over, and only {pod} still has its rows: start {pod} again, with its own data folder or an \
+             empty one",
+            pod = data.pod
+        ),
         Some(_) => "the replica holds only rows that were given away".to_owned(),
         None => "the replica holds nothing of the target".to_owned(),
-    };
+    });
     in_trouble(assignment, data, &why)
 }
 
-fn at_source(model: &Model, assignment: &Assignment, data: &DataAt, held: Option<&Holding>) -> Option<Due> {
+/// Returns the move that brought the target to the dead pod, when its rows are still kept where it came from, and nothing newer was
+/// found.
+fn brought<'a>(model: &'a Model, assignment: &Assignment, data: &DataAt, held: Option<&Holding>) -> Option<&'a Move> {
     let came = model.move_of(&assignment.target);
     let came = came.filter(|came| came.state == MoveState::Committed && came.to == data.pod)?;
-    if held.is_some_and(|held| held.epoch > came.epoch) {
-        return None;
-    }
-    let source = model.pod(&came.from).filter(|source| !source.buried && !source.report)?;
+    held.is_none_or(|held| held.epoch <= came.epoch).then_some(came)
+}
+
+/// Says what to do when the source that keeps the rows is away too. It comes back with them also from an empty disk: its replica
+/// has them.
+fn kept_at(model: &Model, assignment: &Assignment, data: &DataAt, held: Option<&Holding>) -> Option<String> {
+    let Move { from, to, .. } = brought(model, assignment, data, held)?;
+    Some(format!(
+        "its move from {from} to {to} was not over, and only {from} still has its rows: start {from} again, with its own data \
+         folder or an empty one; where replicas are restored by hand, say then: berth pod recover {to}"
+    ))
+}
+
+fn at_source(model: &Model, assignment: &Assignment, data: &DataAt, held: Option<&Holding>) -> Option<Due> {
+    let came = brought(model, assignment, data, held)?;
+    let source = source_of(model, assignment, data)?;
     let kept = DataAt::new(came.from.clone(), source.info.incarnation.clone(), came.epoch);
     Some(Due::of(assignment, BACK).serving(&came.from, Some(kept)))
 }

@@ -50,16 +50,16 @@ fn owners(model: &Model, reports: &Reports<'_>) -> VecDeque<Due> {
     }
     let generation = model.epoch().generation();
     let is_open = |assignment: &Assignment| assignment.epoch.generation() < generation;
-    let held = best.iter().filter(|(target, _)| model.assignment(target).is_none_or(is_open));
+    let held = best.iter().filter(|(target, _)| model.assignment(target).as_ref().is_none_or(is_open));
     let held = held.map(|(target, (record, held))| keeper(model, target, record, held));
     let unheld = model.assignments(None).filter(|one| is_open(one) && !best.contains_key(&one.target));
-    held.chain(unheld.filter_map(|assignment| nobody_holds(model, assignment))).collect()
+    held.chain(unheld.filter_map(|assignment| nobody_holds(model, &assignment))).collect()
 }
 
 /// A target goes on where it was owned last.
 fn keeper(model: &Model, target: &TargetId, record: &PodRecord, held: &Holding) -> Due {
     let pod = record.info.pod.clone();
-    let parent = model.assignment(target).and_then(|assignment| assignment.parent.clone());
+    let parent = model.assignment(target).and_then(|assignment| assignment.parent);
     let data = DataAt::new(pod.clone(), record.info.incarnation.clone(), held.epoch);
     // A copy that was given up, and nobody has the one it was given up for: kept, shown, served by nobody.
     let state = if held.whole { AssignmentState::Serving } else { AssignmentState::Quarantined };

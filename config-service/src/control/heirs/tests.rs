@@ -81,7 +81,7 @@ fn model(generation: u64, pods: Vec<PodRecord>, assignments: Vec<Assignment>) ->
         revision: Revision(20),
         epoch: Epoch(generation * EPOCH + 900),
         pods,
-        assignments,
+        assignments: assignments.into_iter().collect(),
         members: Members::default(),
         settled: 1,
         ..Snapshot::default()
@@ -109,6 +109,8 @@ fn candidates(ready: &[u64]) -> Vec<Candidate> {
         ready: true,
         open: true,
         targets: 0,
+        fresh: 0,
+        track: Default::default(),
         load: Load::default(),
     };
     ready.iter().map(candidate).collect()
@@ -269,6 +271,40 @@ fn a_pod_that_returns_gets_back_exactly_what_only_it_has() {
     let begun = DataAt { before: Some(Epoch(3)), ..data(0, 7).expect("there") };
     assert_eq!(found(&model, &target(7)), ("gateway-0".into(), Quarantined, Some(begun)), "never begun empty");
     assert!(!model.pod(&name(0)).expect("known").report, "it may be granted its lease now");
+}
+
+#[test]
+fn a_pod_goes_on_with_what_a_move_had_released_when_exactly_that_was_given_back() {
+    // The destinations lost what came to them. This pod was given its rows back, and died before it heard of it.
+    let returning = back(0);
+    let waits = |n| data(0, n + 10).map(|data| DataAt { before: Some(Epoch(EPOCH + n)), ..data });
+    let assignments = vec![
+        Assignment { data: data(0, 1), ..at(target(1), 0, 11) },
+        quarantined(at(target(2), 1, 22), waits(2)),
+        quarantined(at(target(3), 1, 23), waits(3)),
+        quarantined(at(target(4), 1, 24), waits(4)),
+    ];
+    let report = vec![
+        held(target(1), 1, false),
+        held(target(2), 2, false),
+        // It was served since, and moved away once more.
+        held(target(3), 5, false),
+        held(target(4), 14, false),
+    ];
+    let lands = |lives: &[Incarnation]| {
+        let mut model = model(1, vec![returning.clone(), record(1)], assignments.clone());
+        let mut census = Census::new(100);
+        told_by(&mut census, &returning, lives, report.clone());
+        play(&mut model, &census, &[1], 10);
+        model
+    };
+    let same = lands(&[life(0)]);
+    assert_eq!(found(&same, &target(1)), ("gateway-0".into(), Serving, data(0, 1)), "it hears of it now");
+    assert_eq!(found(&same, &target(2)), ("gateway-0".into(), Serving, data_in(0, life(100), 2)));
+    assert_eq!(found(&same, &target(3)), ("gateway-1".into(), Quarantined, waits(3)));
+    assert_eq!(found(&same, &target(4)), ("gateway-1".into(), Quarantined, waits(4)));
+    let other = lands(&[]);
+    assert!((1..=4).all(|n| found(&other, &target(n)).1 == Quarantined), "another folder's");
 }
 
 #[test]

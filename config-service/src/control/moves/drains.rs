@@ -3,10 +3,14 @@
 
 use super::{
     World,
-    limits::{Destinations, Limits},
+    limits::Destinations,
+    runs::Runs,
     wishes::{Begun, movable, new},
 };
-use crate::domain::{Model, Write};
+use crate::{
+    domain::{Model, Write},
+    planner::Limits,
+};
 use shared::wire::admin::{Drain, PodStatus};
 use shared::wire::control::{Assignment, AssignmentState, PodState};
 use shared::wire::handoff::{Move, MoveState};
@@ -59,7 +63,7 @@ impl Progress {
 
 impl Drains {
     /// Begins as many moves away from draining pods as there is room for.
-    pub(super) fn board(&mut self, world: &World<'_>, limits: &Limits, begun: &mut Begun) {
+    pub(super) fn board(&mut self, world: &World<'_>, limits: &Limits, runs: &Runs, begun: &mut Begun) {
         let draining = world.model.pods().filter(|record| record.marks.draining).map(|record| &record.info.pod);
         let draining: Vec<_> = draining.cloned().collect();
         self.pods.retain(|pod, _| draining.contains(pod));
@@ -67,14 +71,21 @@ impl Drains {
             self.retries.clear();
         }
         for pod in draining {
-            let why = self.drain(world, &pod, limits, begun).err();
+            let why = self.drain(world, &pod, limits, runs, begun).err();
             self.pods.entry(pod).or_default().waiting = why.map(str::to_owned);
         }
     }
 
     /// # Errors
     /// Why nothing can begin.
-    fn drain(&self, world: &World<'_>, pod: &PodId, limits: &Limits, begun: &mut Begun) -> Result<(), &'static str> {
+    fn drain(
+        &self,
+        world: &World<'_>,
+        pod: &PodId,
+        limits: &Limits,
+        runs: &Runs,
+        begun: &mut Begun,
+    ) -> Result<(), &'static str> {
         let room = begun.traffic.room(limits, pod);
         if room == 0 || world.model.targets_of(pod) == 0 {
             return Ok(());
@@ -89,12 +100,18 @@ impl Drains {
         empty_handed(world, pod, room, &destinations, begun);
         let (alone, with_parent) = self.pick(world, pod, room, begun);
         let mut chosen: HashMap<TargetId, PodId> = HashMap::new();
+        // Where a plan sends a target counts, as long as that pod takes it.
+        let planned = |target: &TargetId| runs.destination(target).filter(|(_, to)| destinations.has(to));
+        let (sent, alone): (Vec<_>, Vec<_>) = alone.into_iter().partition(|target| planned(target).is_some());
         let mut going = destinations.choose(world, &alone);
+        going
+            .extend(sent.into_iter().filter_map(|target| planned(&target).map(|(_, to)| (target.clone(), to.clone()))));
         for (target, to) in &going {
             chosen.insert(target.clone(), to.clone());
         }
         for (target, parent) in with_parent {
-            if let Some(to) = goes_with(world, &destinations, &parent, &chosen) {
+            let sent = planned(&target).map(|(_, to)| to.clone());
+            if let Some(to) = sent.or_else(|| goes_with(world, &destinations, &parent, &chosen)) {
                 going.push((target, to));
             }
         }
@@ -103,7 +120,8 @@ impl Drains {
             if begun.traffic.arriving(&to) < limits.per_destination
                 && let Some(owner) = world.model.assignment(&target)
             {
-                begun.add(new(owner, &to, REASON, "drain"));
+                let plan = planned(&target).filter(|(_, planned)| **planned == to).map(|(id, _)| id);
+                begun.add(Move { plan, ..new(&owner, &to, REASON, "drain") });
             }
         }
         Ok(())
@@ -127,7 +145,7 @@ impl Drains {
             if picked.len() >= room {
                 break;
             }
-            if picked.contains(&owner.target) || !ready(owner) {
+            if picked.contains(&owner.target) || !ready(&owner) {
                 continue;
             }
             let Some(parent) = &owner.parent else {
@@ -136,10 +154,10 @@ impl Drains {
                 continue;
             };
             let at_home = world.model.assignment(parent).filter(|parent| parent.pod == *pod);
-            if let Some(parent) = at_home.filter(|parent| ready(parent))
+            if let Some(parent) = at_home.filter(ready)
                 && picked.insert(parent.target.clone())
             {
-                alone.push(parent.target.clone());
+                alone.push(parent.target);
             }
             picked.insert(owner.target.clone());
             with_parent.push((owner.target.clone(), parent.clone()));
@@ -214,27 +232,31 @@ impl Drains {
 /// quarantined there.
 fn empty_handed(world: &World<'_>, pod: &PodId, room: usize, destinations: &Destinations, begun: &mut Begun) {
     let quarantined =
-        |owner: &&Assignment| owner.state == AssignmentState::Quarantined && !begun.targets.contains(&owner.target);
+        |owner: &Assignment| owner.state == AssignmentState::Quarantined && !begun.targets.contains(&owner.target);
     let targets = world.model.assignments_of(pod, None).filter(quarantined).take(room);
-    let targets: Vec<_> = targets.map(|owner| owner.target.clone()).collect();
+    let targets: Vec<_> = targets.map(|owner| owner.target).collect();
     for (target, to) in destinations.choose(world, &targets) {
         let Some(owner) = world.model.assignment(&target) else { continue };
         begun.writes.push(Write::Assign {
             target: target.clone(),
-            parent: owner.parent.clone(),
+            parent: owner.parent,
             pod: to,
-            expected: Some((owner.pod.clone(), owner.epoch)),
+            expected: Some((owner.pod, owner.epoch)),
             reason: REASON,
             state: AssignmentState::Quarantined,
-            data: owner.data.clone(),
+            data: owner.data,
         });
         begun.targets.insert(target);
     }
 }
 
-/// A pod holds nothing that anybody needs any more: it owns no target, and each destination has said that it serves.
+/// A pod holds nothing that anybody needs any more: it owns no target, each destination has said that it serves, and no target
+/// that failed over waits for the data in its folder.
 pub(super) fn is_drained(model: &Model, pod: &PodId) -> bool {
-    model.targets_of(pod) == 0 && !model.moves().any(|entry| entry.from == *pod || entry.to == *pod)
+    let waits = |owner: &Assignment| owner.data.as_ref().is_some_and(|data| data.pod == *pod);
+    model.targets_of(pod) == 0
+        && !model.moves().any(|entry| entry.from == *pod || entry.to == *pod)
+        && !model.quarantined(None).any(|owner| waits(&owner))
 }
 
 /// Where a channel goes: where its guild is going, or where it is already; anywhere when that takes no targets.
@@ -245,7 +267,7 @@ fn goes_with(
     chosen: &HashMap<TargetId, PodId>,
 ) -> Option<PodId> {
     let moving = || world.model.move_of(parent).map(|entry| entry.to.clone());
-    let there = || world.model.assignment(parent).map(|owner| owner.pod.clone());
+    let there = || world.model.owner(parent).cloned();
     let with = chosen.get(parent).cloned().or_else(moving).or_else(there).filter(|to| destinations.has(to));
     let anywhere = || destinations.choose(world, std::slice::from_ref(parent)).into_iter().next().map(|(_, to)| to);
     with.or_else(anywhere)

@@ -1,78 +1,27 @@
-//! How many moves may be under way, and how many are. Pure.
+//! How many moves are under way, and where what moves may go. Pure.
 
 use super::World;
 use crate::{
     domain::Model,
-    planner::{self, Candidate, Wanted, may_receive},
+    planner::{self, Candidate, Limits, Track, Traffic, Wanted, may_receive, track_of},
 };
 use shared::protocol::handoff::Handoff;
+use shared::wire::control::Assignment;
 use shared::wire::handoff::MoveState;
 use shared::{PodId, TargetId};
-use std::collections::HashMap;
 
-/// The bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// Moves under way in all.
-    pub(crate) in_flight: usize,
-    /// Moves away from one pod.
-    pub(crate) per_source: usize,
-    /// Moves to one pod.
-    pub(crate) per_destination: usize,
-}
-
-/// The moves under way: begun, and not yet certain to have left nothing to do at their source. One whose target has another
-/// owner by now waits only for its destination to come back, and takes no place.
-#[derive(Debug, Default)]
-pub(super) struct Traffic {
-    all: usize,
-    from: HashMap<PodId, usize>,
-    to: HashMap<PodId, usize>,
-}
-
-impl Traffic {
-    /// Counts moves that are not over.
-    pub(super) fn of<'a>(model: &Model, moves: impl Iterator<Item = &'a Handoff>) -> Self {
-        let mut traffic = Self::default();
-        for handoff in moves {
-            let stranded = handoff.state == MoveState::Committed
-                && model
-                    .moving(handoff.id)
-                    .is_none_or(|entry| model.assignment(&entry.target).is_none_or(|owner| owner.pod != entry.to));
-            if !stranded {
-                traffic.add(&handoff.from, &handoff.to);
-            }
+/// Counts moves that are not over: begun, and not yet certain to have left nothing to do at their source. One whose target has
+/// another owner by now waits only for its destination to come back, and takes no place.
+pub(super) fn traffic<'a>(model: &Model, moves: impl Iterator<Item = &'a Handoff>) -> Traffic {
+    let mut traffic = Traffic::default();
+    for handoff in moves {
+        let stranded = handoff.state == MoveState::Committed
+            && model.moving(handoff.id).is_none_or(|entry| model.owner(&entry.target) != Some(&entry.to));
+        if !stranded {
+            traffic.add(Some(&handoff.from), &handoff.to);
         }
-        traffic
     }
-
-    /// Counts one more.
-    pub(super) fn add(&mut self, from: &PodId, to: &PodId) {
-        self.all += 1;
-        *self.from.entry(from.clone()).or_default() += 1;
-        *self.to.entry(to.clone()).or_default() += 1;
-    }
-
-    /// Returns how many there are.
-    pub(super) fn all(&self) -> usize {
-        self.all
-    }
-
-    /// Returns how many moves leave a pod.
-    pub(super) fn leaving(&self, pod: &PodId) -> usize {
-        self.from.get(pod).copied().unwrap_or_default()
-    }
-
-    /// Returns how many moves go to a pod.
-    pub(super) fn arriving(&self, pod: &PodId) -> usize {
-        self.to.get(pod).copied().unwrap_or_default()
-    }
-
-    /// Returns how many more may begin at a pod.
-    pub(super) fn room(&self, limits: &Limits, from: &PodId) -> usize {
-        let here = limits.per_source.saturating_sub(self.leaving(from));
-        here.min(limits.in_flight.saturating_sub(self.all))
-    }
+    traffic
 }
 
 /// Says why a pod cannot be given a target of `from`.
@@ -89,7 +38,7 @@ pub(super) fn may_take(world: &World<'_>, from: &PodId, pod: &PodId) -> Result<(
         return Err("owns it already".to_owned());
     }
     if !candidate.open || candidate.capacity <= 0.0 {
-        return Err("takes no targets: it is cordoned, drained or of no capacity".to_owned());
+        return Err("takes no targets: it is cordoned, drained, about to stop or of no capacity".to_owned());
     }
     // What a pod has not said its destination finds out itself, and refuses.
     if let (Some(source), Some(destination)) = (schema(from), schema(pod))
@@ -100,9 +49,39 @@ pub(super) fn may_take(world: &World<'_>, from: &PodId, pod: &PodId) -> Result<(
     Ok(())
 }
 
+/// Says why a pod may not have a target that an operator wants there: it is of the other track.
+///
+/// # Errors
+/// The reason, as the end of a sentence that begins with the pod's name.
+pub(super) fn suits(world: &World<'_>, owner: &Assignment, pod: &PodId) -> Result<(), String> {
+    let Some(to) = world.alive(pod) else { return Ok(()) };
+    match (track(world, owner), to.track) {
+        (Track::Stable, Track::Canary) => {
+            Err("is of track canary, and the target is not of the canary: name it for that first".to_owned())
+        }
+        (Track::Canary, Track::Stable) if world.fleet.iter().any(takes_canary) => {
+            Err("is of track stable, and the target is of the canary".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The track of a target: that of its guild when it belongs to one.
+fn track(world: &World<'_>, owner: &Assignment) -> Track {
+    let first = owner.parent.as_ref().unwrap_or(&owner.target);
+    let said = world.model.track_said(first).or_else(|| world.model.track_said(&owner.target));
+    track_of(first.as_str(), said, world.policy)
+}
+
+fn takes_canary(pod: &Candidate) -> bool {
+    pod.track == Track::Canary && pod.ready && pod.open && pod.capacity > 0.0
+}
+
 /// Where targets of one pod may go, as the planner sees it: with what is on its way counted as there already.
 pub(super) struct Destinations {
     fleet: Vec<Candidate>,
+    /// Pods of the canary take targets, and none of them has room just now: its targets wait.
+    canary_waits: bool,
 }
 
 impl Destinations {
@@ -112,10 +91,14 @@ impl Destinations {
             may_take(world, from, &candidate.pod).is_ok() && traffic.arriving(&candidate.pod) < limits.per_destination
         };
         let with_traffic = |candidate: &Candidate| {
-            let targets = candidate.targets + traffic.arriving(&candidate.pod) as u64;
-            Candidate { targets, ..candidate.clone() }
+            let arriving = traffic.arriving(&candidate.pod) as u64;
+            let (targets, fresh) = (candidate.targets + arriving, candidate.fresh + arriving);
+            Candidate { targets, fresh, ..candidate.clone() }
         };
-        Self { fleet: world.fleet.iter().filter(fits).map(with_traffic).collect() }
+        let fleet: Vec<_> = world.fleet.iter().filter(fits).map(with_traffic).collect();
+        let canary = |pod: &Candidate| takes_canary(pod) && may_take(world, from, &pod.pod).is_ok();
+        let canary_waits = world.fleet.iter().any(canary) && !fleet.iter().any(takes_canary);
+        Self { fleet, canary_waits }
     }
 
     /// Returns whether there are none.
@@ -130,8 +113,13 @@ impl Destinations {
 
     /// Chooses a destination for each target: the best of the planner's three by load.
     pub(super) fn choose(&self, world: &World<'_>, targets: &[TargetId]) -> Vec<(TargetId, PodId)> {
-        let wanted: Vec<_> = targets.iter().map(|target| Wanted { target: target.clone(), parent: None }).collect();
-        let decisions = planner::place(&self.fleet, world.policy, &wanted, |_| None);
+        let said = |target: &TargetId| world.model.track_said(target);
+        let waits = |target: &&TargetId| {
+            self.canary_waits && track_of(target.as_str(), said(target), world.policy) == Track::Canary
+        };
+        let going = targets.iter().filter(|target| !waits(target));
+        let wanted: Vec<_> = going.map(|target| Wanted { target: target.clone(), parent: None }).collect();
+        let decisions = planner::place(&self.fleet, world.policy, &wanted, |_| None, said);
         decisions.into_iter().filter_map(|(want, to)| to.ok().map(|to| (want.target, to))).collect()
     }
 }

@@ -3,10 +3,13 @@
 
 use super::{
     ControlError, Live, Reply, World,
-    limits::{Destinations, Limits, Traffic, may_take},
+    limits::{Destinations, may_take, suits},
     recent::Recent,
 };
-use crate::domain::{Batch, By, Marks, Model, Write};
+use crate::{
+    domain::{Batch, By, Marks, Model, Write},
+    planner::{Limits, Traffic},
+};
 use serde_json::json;
 use shared::protocol::handoff::{Event, Patience};
 use shared::wire::admin::PodMarked;
@@ -16,12 +19,20 @@ use shared::{MoveId, PodId, Revision, TargetId};
 use std::collections::{BTreeMap, HashSet};
 
 /// Why a target moves because somebody said so.
-const MANUAL: &str = "manual";
+pub(in crate::control) const MANUAL: &str = "manual";
 /// Why a target moves whose parent does.
-const WITH_PARENT: &str = "with-parent";
+pub(super) const WITH_PARENT: &str = "with-parent";
+
+/// Why a target moves for an even share.
+pub(super) const REBALANCE: &str = "rebalance";
+/// Why a target moves to the pod it is pinned to.
+pub(super) const PINNED: &str = "pinned";
+
+/// Why a target moves to the pods of its track.
+pub(super) const CANARY: &str = "canary";
 
 /// The words for why a target is where it is that come from moves.
-const WORDS: [&str; 3] = [MANUAL, WITH_PARENT, super::drains::REASON];
+const WORDS: [&str; 6] = [MANUAL, WITH_PARENT, super::drains::REASON, REBALANCE, PINNED, CANARY];
 
 /// Returns the word as it stands at an assignment.
 pub(super) fn word(reason: &str) -> &'static str {
@@ -123,7 +134,7 @@ pub(super) struct Begun {
 impl Begun {
     /// Begins a move.
     pub(super) fn add(&mut self, entry: Move) {
-        self.traffic.add(&entry.from, &entry.to);
+        self.traffic.add(Some(&entry.from), &entry.to);
         self.targets.insert(entry.target.clone());
         self.writes.push(Write::Move { entry, expected: None });
     }
@@ -225,10 +236,10 @@ fn begin(
     // Asked again under the same key, the move is answered as it stands then: only now does it get its number.
     batch.kept.extend(by.keep(&json!({ "move_of": target })));
     // A channel that is not split off stays with its guild.
-    let children = world.model.assignments_of(&entry.from, None).filter(|child| child.parent.as_ref() == Some(target));
-    for child in children {
-        if movable(world, child).is_ok() && !begun.targets.contains(&child.target) {
-            begun.add(new(child, &entry.to, WITH_PARENT, &by.actor));
+    let children = world.model.held_by(&entry.from, None).filter(|child| child.parent() == Some(target));
+    for child in children.map(|child| child.told()) {
+        if movable(world, &child).is_ok() && !begun.targets.contains(&child.target) {
+            begun.add(new(&child, &entry.to, WITH_PARENT, &by.actor));
         }
     }
     begun.add(entry);
@@ -248,13 +259,13 @@ pub(super) fn decide(
     traffic: &Traffic,
 ) -> Result<Move, ControlError> {
     let owner = world.model.assignment(target).ok_or_else(|| ControlError::UnknownTarget(target.clone()))?;
-    movable(world, owner)?;
+    movable(world, &owner)?;
     // Operators come before drains, within reason: their moves are begun beyond the bounds of those.
     if traffic.all() >= limits.in_flight.saturating_mul(2) {
         return Err(ControlError::TooManyMoves(traffic.all()));
     }
     let to = match to {
-        Some(to) => match may_take(world, &owner.pod, to) {
+        Some(to) => match may_take(world, &owner.pod, to).and_then(|()| suits(world, &owner, to)) {
             Ok(()) => to.clone(),
             Err(why) => return Err(ControlError::NoDestination(format!("{to} {why}"))),
         },
@@ -266,7 +277,7 @@ pub(super) fn decide(
             chosen.ok_or_else(|| ControlError::NoDestination("no other pod is ready and takes targets".to_owned()))?
         }
     };
-    Ok(new(owner, &to, MANUAL, actor))
+    Ok(new(&owner, &to, MANUAL, actor))
 }
 
 /// Says whether a target may begin to move.
@@ -311,6 +322,7 @@ pub(super) fn new(owner: &Assignment, to: &PodId, reason: &str, actor: &str) -> 
         rows: 0,
         bytes: 0,
         detail: None,
+        plan: None,
     }
 }
 
@@ -345,7 +357,7 @@ pub(super) fn may_be_closed(model: &Model, entry: &Move) -> bool {
         let committed_ms = entry.ended_ms.unwrap_or(u64::MAX);
         owner.state == AssignmentState::Serving && (owner.pod != entry.to || owner.since_ms > committed_ms)
     };
-    entry.state == MoveState::Committed && model.assignment(&entry.target).is_some_and(begun_since)
+    entry.state == MoveState::Committed && model.assignment(&entry.target).as_ref().is_some_and(begun_since)
 }
 
 fn mark(model: &Model, pod: &PodId, marking: Marking, by: &By, batch: &mut Batch) -> Result<(), ControlError> {

@@ -9,7 +9,16 @@ fn want(n: u64) -> Wanted {
 
 fn fleet(ready: bool) -> Vec<Candidate> {
     let pod = "gateway-0".parse().expect("valid");
-    vec![Candidate { pod, capacity: 1.0, ready, open: true, targets: 0, load: Load::default() }]
+    vec![Candidate {
+        pod,
+        capacity: 1.0,
+        ready,
+        open: true,
+        targets: 0,
+        fresh: 0,
+        track: Default::default(),
+        load: Load::default(),
+    }]
 }
 
 /// One transaction: what fits is put together, committed and answered.

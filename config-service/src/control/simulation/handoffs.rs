@@ -1,16 +1,17 @@
 //! The leader's side of planned moves, driven without a task: production's moves are put together, committed and answered
 //! when the simulation says so. Decides nothing itself.
 
-use super::super::moves::{Limits, Marking, Moves, Stands, Wish, World, among};
-use super::super::{ControlError, Reply};
+use super::super::Reply;
+use super::super::moves::{Marking, Moves, Stands, Wish, World};
+use super::{Waiting, answered};
 use crate::domain::{Batch, By, Change, Model};
 use crate::metrics::Metrics;
-use crate::planner::{Candidate, Policy};
+use crate::planner::{Candidate, Limits, Policy};
 use shared::protocol::handoff::Patience;
 use shared::wire::handoff::{Move, Reports};
 use shared::{Mono, MoveId, PodId, TargetId};
 use std::time::Duration;
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::sync::oneshot;
 
 /// As many moves as production lets be under way.
 const LIMITS: Limits = Limits { in_flight: 512, per_source: 256, per_destination: 256 };
@@ -23,7 +24,7 @@ pub type Heard = Option<Vec<(MoveId, Option<Move>)>>;
 #[derive(Debug)]
 pub struct Handoffs<A> {
     moves: Moves,
-    waiting: Vec<(A, oneshot::Receiver<Result<Stands, ControlError>>)>,
+    waiting: Waiting<A, Stands>,
 }
 
 impl<A> Handoffs<A> {
@@ -65,12 +66,12 @@ impl<A> Handoffs<A> {
     /// Adds what is due to a transaction.
     pub fn board(&mut self, model: &Model, fleet: &[Candidate], now: Mono, batch: &mut Batch) {
         let policy = Policy::default();
-        self.moves.board(&World { model, fleet, policy: &policy, now }, batch);
+        self.moves.board(&World { model, fleet, policy: &policy, now, now_ms: 0 }, batch);
     }
 
     /// The transaction is committed, `model` has it.
     pub fn committed(&mut self, model: &Model, changes: &[Change], now: Mono) {
-        self.moves.committed(model, among(changes), now);
+        self.moves.committed(model, changes, now);
     }
 
     /// Nothing was to be written.
@@ -90,15 +91,7 @@ impl<A> Handoffs<A> {
 
     /// Returns those who are answered by now.
     pub fn answers(&mut self) -> Vec<(A, Heard)> {
-        let mut answered = Vec::new();
-        for (asker, mut answer) in std::mem::take(&mut self.waiting) {
-            match answer.try_recv() {
-                Ok(said) => answered.push((asker, said.ok())),
-                Err(TryRecvError::Closed) => answered.push((asker, None)),
-                Err(TryRecvError::Empty) => self.waiting.push((asker, answer)),
-            }
-        }
-        answered
+        answered(&mut self.waiting)
     }
 }
 

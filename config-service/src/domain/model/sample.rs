@@ -26,6 +26,7 @@ impl PodRecord {
             report: false,
             bot: None,
             replica: None,
+            track: Default::default(),
             marks: Default::default(),
         }
     }

@@ -90,7 +90,7 @@ async fn list(State(api): State<Api>, _: Reader, Params(filter): Params<Filter>)
             if let Some(unknown) = only.as_ref().filter(|only| view.model.pod(only).is_none()) {
                 return Err(ControlError::UnknownPod(unknown.clone()));
             }
-            let owner = target.as_ref().map(|target| view.model.assignment(target).map(|found| found.pod.clone()));
+            let owner = target.as_ref().map(|target| view.model.owner(target).cloned());
             let asked = |pod: &PodId| {
                 only.as_ref().is_none_or(|only| only == pod)
                     && begins.as_ref().is_none_or(|begins| pod >= begins)

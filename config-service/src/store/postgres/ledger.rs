@@ -4,7 +4,7 @@ use super::super::{bound, name};
 use super::{EventFilter, Keep, KeptAnswer, TRIM_ROWS, millis, session::Failure, signed, unsigned};
 use crate::domain::{Batch, Change, Edit, SettingRecord, TokenRecord};
 use shared::wire::admin::{Event, Ownership};
-use shared::{Epoch, Revision, TargetId};
+use shared::{Epoch, PodId, Revision, TargetId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 fn number(row: &PgRow, at: usize) -> Result<u64, Failure> {
@@ -116,13 +116,13 @@ pub(super) async fn audit(db: &mut PgConnection, batch: &Batch, at: Revision, no
 
 /// The columns of ownerships that begin.
 #[derive(Default)]
-struct Begun {
-    target: Vec<String>,
+struct Begun<'a> {
+    target: Vec<&'a str>,
     revision: Vec<i64>,
-    pod: Vec<String>,
-    from: Vec<Option<String>>,
+    pod: Vec<&'a str>,
+    from: Vec<Option<&'a str>>,
     epoch: Vec<i64>,
-    reason: Vec<String>,
+    reason: Vec<&'a str>,
     since_ms: Vec<i64>,
 }
 
@@ -131,12 +131,12 @@ pub(super) async fn history(db: &mut PgConnection, changes: &[Change]) -> Result
     let mut begun = Begun::default();
     for change in changes {
         let Change::Assignment { assignment, from } = change else { continue };
-        begun.target.push(assignment.target.to_string());
+        begun.target.push(assignment.target.as_str());
         begun.revision.push(signed(assignment.revision.0)?);
-        begun.pod.push(assignment.pod.to_string());
-        begun.from.push(from.as_ref().map(ToString::to_string));
+        begun.pod.push(assignment.pod.as_str());
+        begun.from.push(from.as_ref().map(PodId::as_str));
         begun.epoch.push(signed(assignment.epoch.0)?);
-        begun.reason.push(assignment.reason.clone());
+        begun.reason.push(&assignment.reason);
         begun.since_ms.push(signed(assignment.since_ms)?);
     }
     if begun.target.is_empty() {
@@ -196,6 +196,10 @@ pub(super) async fn ownerships(
             reason: row.try_get(4)?,
             since_ms: number(row, 5)?,
             until_ms: maybe_number(row, 6)?,
+            actor: None,
+            pause_ms: None,
+            moved_by: None,
+            plan: None,
         })
     };
     rows.iter().map(ownership).collect()
@@ -258,6 +262,11 @@ pub(super) async fn forget(db: &mut PgConnection, keep: Keep, now_ms: i64) -> Re
         (
             "DELETE FROM move WHERE id IN
              (SELECT id FROM move WHERE state IN ('cleaned', 'aborted') AND ended_ms < $1 ORDER BY ended_ms LIMIT $2)",
+            keep.moves,
+        ),
+        (
+            "DELETE FROM plan WHERE id IN
+             (SELECT id FROM plan WHERE state NOT IN ('applying', 'cancelling') AND at_ms < $1 ORDER BY at_ms LIMIT $2)",
             keep.moves,
         ),
     ] {

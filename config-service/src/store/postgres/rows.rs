@@ -1,23 +1,25 @@
 //! The rows of PostgreSQL's tables: writing a batch, with what each write expects, and reading everything. Whole columns
 //! travel as arrays, so that a batch of thousands is a handful of statements.
 
-use super::super::{DataColumns, Log, Reign, bound, covers, data_of, decode, encode, json, json_of, name, state_of};
+use super::super::{
+    DataColumns, Log, Reign, bound, covers, data_of, decode, encode, json, json_of, name, state_of, track_of,
+};
 use super::{
-    StoreError, fleet, moves,
+    StoreError, fleet, moves, plans,
     session::{Failure, READ_ONLY},
     signed, unsigned,
 };
-use crate::domain::{Batch, Change, Marks, PodRecord, Write};
+use crate::domain::{Assignments, Batch, Change, Marks, PodRecord, Write};
 use futures_util::TryStreamExt;
 use shared::wire::control::{Assignment, PodInfo};
-use shared::{Epoch, Incarnation, LeaseId, Revision, Term};
+use shared::{Epoch, Incarnation, LeaseId, Revision, TargetId, Term};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use std::time::Duration;
 
 pub(super) async fn pods(db: &mut PgConnection) -> Result<Vec<PodRecord>, Failure> {
     let rows = sqlx::query(
         "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                buried, previous, report, bot, cordoned, draining, replica
+                buried, previous, report, bot, cordoned, draining, replica, track
          FROM pod ORDER BY name",
     )
     .fetch_all(db)
@@ -46,17 +48,18 @@ fn pod(row: &PgRow) -> Result<PodRecord, Failure> {
         bot: row.try_get::<Option<&str>, _>(13)?.map(json_of).transpose()?,
         marks: Marks { cordoned: row.try_get(14)?, draining: row.try_get(15)? },
         replica: row.try_get(16)?,
+        track: track_of(row.try_get(17)?)?,
     })
 }
 
-pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>, Failure> {
+pub(super) async fn assignments(db: &mut PgConnection) -> Result<Assignments, Failure> {
     let mut rows = sqlx::query(
         "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
                 data_before, data_restoring, data_from_pod, data_from_incarnation, data_trouble
          FROM assignment ORDER BY target",
     )
     .fetch(db);
-    let mut all = Vec::new();
+    let mut all = Assignments::default();
     while let Some(row) = rows.try_next().await? {
         let parent: Option<&str> = row.try_get(4)?;
         let data = DataColumns {
@@ -69,7 +72,7 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>
             from_incarnation: row.try_get(14)?,
             trouble: row.try_get(15)?,
         };
-        all.push(Assignment {
+        all.insert(Assignment {
             target: name(row.try_get(0)?)?,
             pod: name(row.try_get(1)?)?,
             epoch: Epoch(unsigned(row.try_get(2)?)?),
@@ -84,49 +87,49 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Vec<Assignment>
     Ok(all)
 }
 
-/// The columns of assignments to be written.
+/// The columns of assignments to be written, which lie in their changes.
 #[derive(Default)]
-struct Columns {
-    target: Vec<String>,
-    pod: Vec<String>,
+struct Columns<'a> {
+    target: Vec<&'a str>,
+    pod: Vec<&'a str>,
     epoch: Vec<i64>,
     revision: Vec<i64>,
-    parent: Vec<Option<String>>,
-    reason: Vec<String>,
+    parent: Vec<Option<&'a str>>,
+    reason: Vec<&'a str>,
     since_ms: Vec<i64>,
     state: Vec<&'static str>,
-    data_pod: Vec<Option<String>>,
-    data_incarnation: Vec<Option<String>>,
+    data_pod: Vec<Option<&'a str>>,
+    data_incarnation: Vec<Option<&'a str>>,
     data_epoch: Vec<Option<i64>>,
     data_before: Vec<Option<i64>>,
     data_restoring: Vec<bool>,
-    data_from_pod: Vec<Option<String>>,
-    data_from_incarnation: Vec<Option<String>>,
-    data_trouble: Vec<Option<String>>,
-    expected_pod: Vec<String>,
+    data_from_pod: Vec<Option<&'a str>>,
+    data_from_incarnation: Vec<Option<&'a str>>,
+    data_trouble: Vec<Option<&'a str>>,
+    expected_pod: Vec<&'a str>,
     expected_epoch: Vec<i64>,
 }
 
-impl Columns {
-    fn push(&mut self, assignment: &Assignment) -> Result<(), StoreError> {
-        self.target.push(assignment.target.to_string());
-        self.pod.push(assignment.pod.to_string());
+impl<'a> Columns<'a> {
+    fn push(&mut self, assignment: &'a Assignment) -> Result<(), StoreError> {
+        self.target.push(assignment.target.as_str());
+        self.pod.push(assignment.pod.as_str());
         self.epoch.push(signed(assignment.epoch.0)?);
         self.revision.push(signed(assignment.revision.0)?);
-        self.parent.push(assignment.parent.as_ref().map(ToString::to_string));
-        self.reason.push(assignment.reason.clone());
+        self.parent.push(assignment.parent.as_ref().map(TargetId::as_str));
+        self.reason.push(&assignment.reason);
         self.since_ms.push(signed(assignment.since_ms)?);
         self.state.push(assignment.state.as_str());
         let data = assignment.data.as_ref();
-        self.data_pod.push(data.map(|data| data.pod.to_string()));
-        self.data_incarnation.push(data.map(|data| data.incarnation.to_string()));
+        self.data_pod.push(data.map(|data| data.pod.as_str()));
+        self.data_incarnation.push(data.map(|data| data.incarnation.as_str()));
         self.data_epoch.push(data.map(|data| signed(data.epoch.0)).transpose()?);
         self.data_before.push(data.and_then(|data| data.before).map(|before| signed(before.0)).transpose()?);
         self.data_restoring.push(data.is_some_and(|data| data.restoring));
         let origin = data.and_then(|data| data.origin.as_ref());
-        self.data_from_pod.push(origin.map(|life| life.pod.to_string()));
-        self.data_from_incarnation.push(origin.map(|life| life.incarnation.to_string()));
-        self.data_trouble.push(data.and_then(|data| data.trouble.clone()));
+        self.data_from_pod.push(origin.map(|life| life.pod.as_str()));
+        self.data_from_incarnation.push(origin.map(|life| life.incarnation.as_str()));
+        self.data_trouble.push(data.and_then(|data| data.trouble.as_deref()));
         Ok(())
     }
 }
@@ -145,10 +148,14 @@ pub(super) async fn write(db: &mut PgConnection, batch: &Batch, changes: &[Chang
             (Write::Assign { expected: None, .. }, Change::Assignment { assignment, .. }) => new.push(assignment)?,
             (Write::Assign { expected: Some((pod, epoch)), .. }, Change::Assignment { assignment, .. }) => {
                 moved.push(assignment)?;
-                moved.expected_pod.push(pod.to_string());
+                moved.expected_pod.push(pod.as_str());
                 moved.expected_epoch.push(signed(epoch.0)?);
             }
             (Write::Move { expected, .. }, Change::Move(entry)) => planned.push(entry, *expected)?,
+            (Write::Plan { moves, expected, .. }, Change::Plan { head }) => {
+                plans::write(db, head, moves.as_deref(), *expected).await?;
+            }
+            (Write::Hold { .. }, Change::Held { target, hold, .. }) => plans::hold(db, target, hold).await?,
             (Write::Mark { .. }, Change::Marked { pod, marks, .. }) => moves::mark(db, pod, *marks).await?,
             _ => return Err(StoreError::Rejected("a change does not belong to its write".to_owned()).into()),
         }
@@ -163,13 +170,13 @@ async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<L
     let statement = match expected {
         None => {
             "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                              buried, previous, report, bot, replica)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $15, $16 WHERE $11 = 0 ON CONFLICT (name) DO NOTHING"
+                              buried, previous, report, bot, replica, track)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $15, $16, $17 WHERE $11 = 0 ON CONFLICT (name) DO NOTHING"
         }
         Some(_) => {
             "UPDATE pod SET incarnation = $2, address = $3, zone = $4, capacity = $5, lease_id = $6, schema_version = $7,
                     version = $8, loss_accepted = $9, revision = $10, buried = $12, previous = $13, report = $14, bot = $15,
-                    replica = $16
+                    replica = $16, track = $17
              WHERE name = $1 AND lease_id = $11"
         }
     };
@@ -190,6 +197,7 @@ async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<L
         .bind(record.report)
         .bind(record.bot.as_ref().map(json).transpose()?)
         .bind(record.replica.as_deref())
+        .bind(record.track.as_str())
         .execute(db)
         .await?;
     if written.rows_affected() == 1 {
@@ -198,7 +206,7 @@ async fn write_pod(db: &mut PgConnection, record: &PodRecord, expected: Option<L
     Err(StoreError::Conflict(format!("pod {} has another lease than expected", info.pod)).into())
 }
 
-async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> {
+async fn insert(db: &mut PgConnection, columns: Columns<'_>) -> Result<(), Failure> {
     let count = columns.target.len() as u64;
     if count == 0 {
         return Ok(());
@@ -236,7 +244,7 @@ async fn insert(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> 
     Err(StoreError::Conflict("a target that is to be placed has an owner already".to_owned()).into())
 }
 
-async fn update(db: &mut PgConnection, columns: Columns) -> Result<(), Failure> {
+async fn update(db: &mut PgConnection, columns: Columns<'_>) -> Result<(), Failure> {
     let count = columns.target.len() as u64;
     if count == 0 {
         return Ok(());

@@ -158,6 +158,10 @@ pub(super) fn ownerships(
             reason: text(row, 4)?,
             since_ms: number(row, 5)?,
             until_ms: maybe_number(row, 6)?,
+            actor: None,
+            pause_ms: None,
+            moved_by: None,
+            plan: None,
         })
     })
 }
@@ -214,6 +218,11 @@ pub(super) fn forget(db: &Transaction<'_>, keep: Keep, now_ms: i64) -> Result<u6
         (
             "DELETE FROM move WHERE id IN
              (SELECT id FROM move WHERE state IN ('cleaned', 'aborted') AND ended_ms < ?1 ORDER BY ended_ms LIMIT ?2)",
+            keep.moves,
+        ),
+        (
+            "DELETE FROM plan WHERE id IN
+             (SELECT id FROM plan WHERE state NOT IN ('applying', 'cancelling') AND at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
             keep.moves,
         ),
     ] {

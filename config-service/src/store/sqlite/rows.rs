@@ -1,8 +1,8 @@
 //! The rows of SQLite's tables: writing a batch, with what each write expects, and reading everything.
 
-use super::super::{DataColumns, data_of, encode, json, json_of, name, state_of};
-use super::{StoreError, fleet, moves, rejected, signed, unsigned};
-use crate::domain::{Batch, Change, Marks, PodRecord, Write};
+use super::super::{DataColumns, data_of, encode, json, json_of, name, state_of, track_of};
+use super::{StoreError, fleet, moves, plans, rejected, signed, unsigned};
+use crate::domain::{Assignments, Batch, Change, Marks, PodRecord, Write};
 use rusqlite::{Row, Transaction, params};
 use shared::wire::control::{Assignment, PodInfo};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision};
@@ -11,7 +11,7 @@ pub(super) fn pods(db: &Transaction<'_>) -> Result<Vec<PodRecord>, StoreError> {
     let mut statement = db
         .prepare(
             "SELECT name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                    buried, previous, report, bot, cordoned, draining, replica
+                    buried, previous, report, bot, cordoned, draining, replica, track
              FROM pod ORDER BY name",
         )
         .map_err(rejected)?;
@@ -46,6 +46,7 @@ fn pod(row: &Row<'_>) -> Result<PodRecord, StoreError> {
         bot: maybe_text(row, 13)?.as_deref().map(json_of).transpose()?,
         marks: Marks { cordoned: row.get(14).map_err(rejected)?, draining: row.get(15).map_err(rejected)? },
         replica: maybe_text(row, 16)?,
+        track: track_of(&text(17)?)?,
     })
 }
 
@@ -53,7 +54,7 @@ fn maybe_text(row: &Row<'_>, at: usize) -> Result<Option<String>, StoreError> {
     row.get(at).map_err(rejected)
 }
 
-pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, StoreError> {
+pub(super) fn assignments(db: &Transaction<'_>) -> Result<Assignments, StoreError> {
     let mut statement = db
         .prepare(
             "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
@@ -62,7 +63,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
         )
         .map_err(rejected)?;
     let mut rows = statement.query([]).map_err(rejected)?;
-    let mut all = Vec::new();
+    let mut all = Assignments::default();
     while let Some(row) = rows.next().map_err(rejected)? {
         let text = |at: usize| row.get::<_, String>(at).map_err(rejected);
         let number = |at: usize| row.get::<_, i64>(at).map_err(rejected).and_then(unsigned);
@@ -78,7 +79,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Vec<Assignment>, Store
             from_incarnation: from_incarnation.as_deref(),
             trouble: maybe_text(row, 15)?,
         };
-        all.push(Assignment {
+        all.insert(Assignment {
             target: name(&text(0)?)?,
             pod: name(&text(1)?)?,
             epoch: Epoch(number(2)?),
@@ -106,6 +107,10 @@ pub(super) fn write(db: &Transaction<'_>, batch: &Batch, changes: &[Change]) -> 
             (Write::Fencing(_), Change::Fencing { fencing, .. }) => fleet::write_fencing(db, fencing)?,
             (Write::Settle(generation), Change::Settled { .. }) => fleet::settle(db, *generation)?,
             (Write::Move { expected, .. }, Change::Move(entry)) => moves::write(db, entry, *expected)?,
+            (Write::Plan { moves, expected, .. }, Change::Plan { head }) => {
+                plans::write(db, head, moves.as_deref(), *expected)?;
+            }
+            (Write::Hold { .. }, Change::Held { target, hold, .. }) => plans::hold(db, target, hold)?,
             (Write::Mark { .. }, Change::Marked { pod, marks, .. }) => moves::mark(db, pod, *marks)?,
             _ => return Err(StoreError::Rejected("a change does not belong to its write".to_owned())),
         }
@@ -118,13 +123,13 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
     let statement = match expected {
         None => {
             "INSERT INTO pod (name, incarnation, address, zone, capacity, lease_id, schema_version, version, loss_accepted, revision,
-                              buried, previous, report, bot, replica)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?12, ?13, ?14, ?15, ?16 WHERE ?11 = 0 ON CONFLICT (name) DO NOTHING"
+                              buried, previous, report, bot, replica, track)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?12, ?13, ?14, ?15, ?16, ?17 WHERE ?11 = 0 ON CONFLICT (name) DO NOTHING"
         }
         Some(_) => {
             "UPDATE pod SET incarnation = ?2, address = ?3, zone = ?4, capacity = ?5, lease_id = ?6, schema_version = ?7,
                     version = ?8, loss_accepted = ?9, revision = ?10, buried = ?12, previous = ?13, report = ?14, bot = ?15,
-                    replica = ?16
+                    replica = ?16, track = ?17
              WHERE name = ?1 AND lease_id = ?11"
         }
     };
@@ -149,6 +154,7 @@ fn write_pod(db: &Transaction<'_>, record: &PodRecord, expected: Option<LeaseId>
                 record.report,
                 bot,
                 record.replica,
+                record.track.as_str(),
             ])
         })
         .map_err(rejected)?;

@@ -33,14 +33,15 @@ fn said(answer_by: Mono) -> (What, oneshot::Receiver<Outcome>) {
 
 fn call(seq: u64) -> What {
     let url = "https://slack.com/x".to_owned();
-    What::Calls(vec![OpenCall { seq, url, next_ms: 0, interrupted: false, idempotent: true }])
+    let call = OpenCall { seq, url, next_ms: 0, interrupted: false, idempotent: true };
+    What::Calls(Acknowledge::Replicated, vec![call])
 }
 
 /// The places of the calls that are let out up to a commit, 0 for everything else.
 fn out(gate: &mut Gate, seq: u64) -> Vec<u64> {
     std::iter::from_fn(|| gate.replicated(seq))
         .map(|held| match held.what {
-            What::Calls(calls) => calls[0].seq,
+            What::Calls(_, calls) => calls[0].seq,
             _ => 0,
         })
         .collect()

@@ -1,7 +1,7 @@
 //! Acknowledged means replicated: what leaves the pod when the replica is slow, gone, or another pod's.
 
 use super::*;
-use crate::replication::agent::Replica;
+use crate::{dispatch::moving::MoveCommand, replication::agent::Replica};
 use futures_util::future::BoxFuture;
 use shared::wire::replication::Standing;
 use std::{
@@ -16,6 +16,8 @@ const CHAT: &str = "telegram:channel:-1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     Uploads,
+    /// One upload; the next one hangs.
+    UploadsOnce,
     Hangs,
     Fails,
 }
@@ -45,7 +47,10 @@ impl Replica for Told {
             let mut told = self.does.subscribe();
             let does = *told.wait_for(|does| *does != Does::Hangs).await.expect("the double stays");
             self.uploads.fetch_add(1, Ordering::SeqCst);
-            if does == Does::Uploads { Ok(()) } else { Err("the store is down".to_owned()) }
+            if does == Does::UploadsOnce {
+                self.now(Does::Hangs);
+            }
+            if does == Does::Fails { Err("the store is down".to_owned()) } else { Ok(()) }
         })
     }
 
@@ -377,6 +382,24 @@ fn a_call_to_the_outside_leaves_when_its_commit_is_uploaded_and_later_ones_stay_
 }
 
 #[test]
+fn a_call_that_must_not_be_made_twice_is_made_once_the_replica_knows_that_it_is_being_made() {
+    let ((url, seen), told) = (host(), Told::to(Does::Uploads));
+    let bench = calling(&told, url);
+    bench.until("the first upload is confirmed", |bench| stands(bench) == Standing::Replicating);
+    told.now(Does::Hangs);
+    let sent = bench.post(update(&bench, "one"));
+    applied(&bench, CHAT, 1);
+    told.now(Does::UploadsOnce);
+    assert!(matches!(sent.outcome(&bench), Outcome::Committed { .. }), "the event is in the replica");
+    for _ in 0..20 {
+        bench.advance(SECOND / 50);
+        assert_eq!(seen.load(Ordering::SeqCst), 0, "an heir would find it there as one to make");
+    }
+    told.now(Does::Uploads);
+    bench.until("it is made", |_| seen.load(Ordering::SeqCst) == 1);
+}
+
+#[test]
 fn calls_that_a_crash_left_open_wait_for_the_first_upload() {
     let ((url, seen), told) = (host(), Told::to(Does::Uploads));
     let mut bench = calling(&told, url);
@@ -402,4 +425,34 @@ fn a_stopping_pod_waits_for_the_upload_of_its_last_commit() {
     assert!(bench.block_on(bench.engine().flush(60 * SECOND)));
     let state = bench.engine().replication_state();
     assert_eq!(state.replicated_seq, state.committed_seq);
+}
+
+#[test]
+fn that_a_move_arrived_before_a_restart_is_said_once_the_replica_has_what_it_brought() {
+    let (bench, told) = bench(Bot(log), Does::Hangs);
+    let _sent = bench.post(update(&bench, "one"));
+    applied(&bench, CHAT, 1);
+    let (done, mut served) = tokio::sync::oneshot::channel();
+    let target = CHAT.parse().expect("a target");
+    bench.engine().tell(MoveCommand::Arrived { target, done }).expect("it runs");
+    for _ in 0..20 {
+        bench.advance(SECOND / 50);
+        assert!(served.try_recv().is_err(), "its source would drop the only copy that is replicated");
+    }
+    told.now(Does::Uploads);
+    bench.until("it is said", |_| served.try_recv().is_ok());
+}
+
+#[test]
+fn a_pod_at_rest_commits_nothing_to_say_how_far_its_replica_is() {
+    let (bench, _told) = bench(Bot(log), Does::Uploads);
+    bench.post(update(&bench, "one")).outcome(&bench);
+    let committed = |bench: &Bench| bench.block_on(bench.engine().commit_seq()).expect("read");
+    bench.until("all of it is replicated", |bench| {
+        bench.engine().replication_state().replicated_seq >= committed(bench)
+    });
+    bench.advance(30 * SECOND);
+    let at_rest = committed(&bench);
+    bench.advance(30 * SECOND);
+    assert_eq!(committed(&bench), at_rest);
 }

@@ -7,7 +7,7 @@ use super::super::{
     state::{Limits, Progress},
 };
 use crate::Engine;
-use crate::store::transfer::{Bundle, NotSent, Packed};
+use crate::store::transfer::{Bundle, NotSent, Parcel};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use shared::{Epoch, MoveId, PodId, TargetId};
@@ -200,9 +200,10 @@ fn read(engine: &Engine, mut cargo: Vec<Cargo>) -> (Load, Vec<Cargo>) {
     for one in &cargo {
         taken += 1;
         let (mut parcels, mut rows, mut bytes) = (Vec::new(), 0, 0);
-        let mut sink = |Packed { bytes: parcel, rows: more }: Packed| {
-            (rows, bytes) = (rows + more, bytes + parcel.len() as u64);
-            parcels.push(parcel);
+        let mut sink = |parcel: Parcel| {
+            let written = parcel.write()?;
+            (rows, bytes) = (rows + parcel.rows() as u64, bytes + written.len() as u64);
+            parcels.push(written);
             Ok::<_, NotSent>(())
         };
         let mut sender = engine.sender(&one.target, one.epoch, one.attempt);

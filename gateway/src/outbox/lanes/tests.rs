@@ -8,7 +8,8 @@ fn target(id: u32) -> TargetId {
 }
 
 fn call(seq: u64, host: &str) -> Queued {
-    Queued { seq, host: host.into(), not_before: T0, interrupted: false, idempotent: true }
+    let (host, mode) = (host.into(), Acknowledge::Local);
+    Queued { seq, host, not_before: T0, interrupted: false, idempotent: true, mode }
 }
 
 fn take(lanes: &mut Lanes, now: Mono) -> Option<u64> {
@@ -59,7 +60,7 @@ fn a_call_put_off_by_a_wall_clock_that_was_wrong_waits_an_hour_at_most() {
     let put_off = |next_ms| {
         let open =
             OpenCall { seq: 1, url: "https://a.example/".into(), next_ms, interrupted: false, idempotent: false };
-        Queued::new(open, T0, 1_000).not_before
+        Queued::new(open, Acknowledge::Local, T0, 1_000).not_before
     };
     assert_eq!(put_off(0), T0);
     assert_eq!(put_off(3_000), T0.after(Duration::from_secs(2)));

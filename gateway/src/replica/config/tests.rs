@@ -33,3 +33,15 @@ fn what_is_written_is_what_is_shipped_with_values() {
     assert!(folder.contains("type: file") && !folder.contains("bucket"), "{folder}");
     assert!(folder.contains(r#"path: "/var/replicas/1/gateway-0/"#), "{folder}");
 }
+
+#[test]
+fn what_is_written_says_how_long_litestream_keeps_its_own_files() {
+    for base in ["s3://copies/berth", "file:///var/replicas"] {
+        let text = written(base);
+        assert!(text.contains("snapshot:\n  interval: 6h\n  retention: 72h\n"), "{text}");
+        assert!(
+            text.contains("levels:\n  - interval: 5s\n  - interval: 1m\n  - interval: 1h\nl0-retention: 5m\n"),
+            "{text}"
+        );
+    }
+}

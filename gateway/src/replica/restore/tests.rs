@@ -87,13 +87,36 @@ async fn a_restore_that_fails_says_why_and_leaves_nothing() {
     assert!(left(&scratch).is_empty(), "{:?}", left(&scratch));
 }
 
+/// A program in the place of Litestream.
+fn script(dir: &Path, lines: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let file = dir.join("litestream");
+    fs::write(&file, format!("#!/bin/sh\n{lines}\n")).expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("runnable");
+    file
+}
+
+#[tokio::test]
+async fn a_copy_that_litestream_takes_for_good_and_sqlite_does_not_is_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut args = replicated(dir.path(), 100);
+    let scratch = dir.path().join("scratch");
+    fs::create_dir(&scratch).expect("made");
+    // The disk turns bits of the table's first page behind Litestream's back.
+    let turn =
+        "for file; do :; done; printf '\\377\\377\\377\\377' | dd of=\"$file\" bs=1 seek=4096 conv=notrunc 2>/dev/null";
+    let real = program();
+    let lines = format!("'{}' \"$@\" || exit $?\nif [ \"$1\" = restore ]; then {turn}; fi", real.display());
+    args.litestream = script(dir.path(), &lines);
+    let damaged = restore(&args, &lineage(), &scratch.join("copy.db"), |_| ()).await.expect_err("damaged");
+    assert!(matches!(damaged, RestoreError::Damaged { .. }), "{damaged}");
+    assert!(left(&scratch).is_empty(), "{:?}", left(&scratch));
+}
+
 #[tokio::test]
 async fn another_version_is_refused_unless_it_is_asked_for() {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a folder");
-    let old = dir.path().join("litestream");
-    fs::write(&old, "#!/bin/sh\necho v0.3.13\n").expect("written");
-    fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).expect("runnable");
+    let old = script(dir.path(), "echo v0.3.13");
     let mut args = ReplicaArgs::for_tests(old);
     let refused = Litestream::new(&args).check().await.expect_err("another version");
     assert!(refused.to_string().contains("is Litestream 0.3.13, Berth needs 0.5.17"), "{refused}");

@@ -70,13 +70,33 @@ fn what_a_file_holds_is_added_up_by_target_and_table() {
     store.begin().expect("begun");
     store.kv_set(local, "k", "\"four\"", None).expect("set");
     store.commit().expect("committed");
-    let found = super::sums(&folder.path().join(crate::store::FILE), store.map()).expect("read");
+    let clock: Arc<dyn Clock> = Arc::new(shared::clock::ManualClock::new(1));
+    let file = folder.path().join(crate::store::FILE);
+    let looked = || super::sums(&file, store.map(), &clock, Duration::from_secs(60));
+    let found = looked().expect("read");
     let held = found.targets.values().next().expect("a target");
     assert_eq!((held.stamp.name.as_str(), held.stamp.counters[0]), ("slack:guild:A", 4));
     let kv = found.tables.iter().position(|name| name == "kv").expect("a table");
     assert_eq!(held.counts[kv].rows, 1);
     assert!(held.counts[kv].bytes >= 7 && found.commit_seq == 1, "{found:?}");
-    let again = super::sums(&folder.path().join(crate::store::FILE), store.map()).expect("read");
+    let again = looked().expect("read");
     let same = compare(&found, &again, &again, 10);
     assert_eq!((same.targets, same.found), (1, 0));
+}
+
+#[test]
+fn a_look_that_takes_too_long_is_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = crate::store::Store::open_for_tests(folder.path(), &crate::schema::Tables::default()).expect("made");
+    let target = "slack:guild:A".parse().expect("valid");
+    let local = store.open_target(&target, shared::Epoch(4), None).expect("opened").expect("fit").local;
+    store.begin().expect("begun");
+    for n in 0..20_000 {
+        store.kv_set(local, &format!("k{n}"), "1", None).expect("set");
+    }
+    store.commit().expect("committed");
+    // Real time, of which there is none.
+    let clock: Arc<dyn Clock> = Arc::new(shared::clock::BootClock);
+    let cut = super::sums(&folder.path().join(crate::store::FILE), store.map(), &clock, Duration::ZERO);
+    assert!(cut.as_ref().is_err_and(StoreError::is_interrupted), "{:?}", cut.map(|sums| sums.commit_seq));
 }

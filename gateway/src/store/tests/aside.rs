@@ -61,6 +61,18 @@ fn what_a_move_released_is_not_aside_until_its_target_has_begun_anew() {
 }
 
 #[test]
+fn what_was_served_under_this_very_epoch_does_not_begin_anew_but_waits_to_be_given_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).expect("made");
+    filled(&store, "slack:guild:A");
+    store.begin_anew(NOW).expect("begun");
+    assert!(store.open_target(&named("slack:guild:A"), Epoch(4), Some(Epoch(0))).expect("asked").is_none());
+    let rows = read(folder.path(), &store);
+    assert!(rows.iter().all(|row| !row.left_behind()), "{rows:?}");
+    store.open_target(&named("slack:guild:A"), Epoch(9), Some(Epoch(4))).expect("asked").expect("given back");
+}
+
+#[test]
 fn rows_that_are_dropped_are_no_copy_from_the_first_moment_on_and_a_restart_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path()).expect("made");

@@ -116,15 +116,6 @@ impl From<rusqlite::Error> for NotSent {
     }
 }
 
-/// A parcel as it is sent, and how many rows are in it.
-#[derive(Debug)]
-pub(crate) struct Packed {
-    /// Its bytes.
-    pub(crate) bytes: Vec<u8>,
-    /// Its rows.
-    pub(crate) rows: u64,
-}
-
 /// One attempt to send a target's rows: what has been sent so far.
 #[derive(Debug)]
 pub(crate) struct Sender {
@@ -146,7 +137,7 @@ struct Packer<'a> {
     parts: Vec<Part>,
     size: usize,
     rows: usize,
-    sink: &'a mut dyn FnMut(Packed) -> Result<(), NotSent>,
+    sink: &'a mut dyn FnMut(Parcel) -> Result<(), NotSent>,
 }
 
 impl Packer<'_> {
@@ -171,11 +162,10 @@ impl Packer<'_> {
             return Ok(());
         }
         let parcel = Parcel { attempt: self.attempt, number: *self.next, parts: std::mem::take(&mut self.parts) };
-        let (bytes, rows) = (parcel.write()?, self.rows as u64);
         *self.next += 1;
-        *self.bytes += bytes.len() as u64;
+        *self.bytes += self.size as u64;
         (self.size, self.rows) = (0, 0);
-        (self.sink)(Packed { bytes, rows })
+        (self.sink)(parcel)
     }
 }
 
@@ -211,7 +201,7 @@ impl Sender {
         snapshot: &Snapshot,
         changes: bool,
         frozen_ms: impl FnOnce() -> u64,
-        sink: &mut dyn FnMut(Packed) -> Result<(), NotSent>,
+        sink: &mut dyn FnMut(Parcel) -> Result<(), NotSent>,
     ) -> Result<(), NotSent> {
         let Some((local, mut end)) = snapshot.own_row(&self.target)? else { return Err(NotSent::Unknown) };
         let plan = Arc::clone(&self.plan);
@@ -231,12 +221,11 @@ impl Sender {
         if changes {
             packer.hand_on()?;
         }
-        let rest = std::mem::take(&mut packer.parts);
-        let sent = packer.rows;
+        let (rest, size) = (std::mem::take(&mut packer.parts), packer.size);
         (self.sum, self.rows) = (sum, count);
         if !changes {
             self.complete(&mut end, frozen_ms());
-            self.last(attempt, rest, sent, end, sink)?;
+            self.last(attempt, rest, size, end, sink)?;
         }
         Ok(())
     }
@@ -247,7 +236,7 @@ impl Sender {
         snapshot: &Snapshot,
         changed: Changed,
         last: Option<u64>,
-        sink: &mut dyn FnMut(Packed) -> Result<(), NotSent>,
+        sink: &mut dyn FnMut(Parcel) -> Result<(), NotSent>,
     ) -> Result<(), NotSent> {
         let Some((local, mut end)) = snapshot.own_row(&self.target)? else { return Err(NotSent::Unknown) };
         let plan = Arc::clone(&self.plan);
@@ -282,12 +271,11 @@ impl Sender {
         if last.is_none() {
             packer.hand_on()?;
         }
-        let rest = std::mem::take(&mut packer.parts);
-        let sent = packer.rows;
+        let (rest, size) = (std::mem::take(&mut packer.parts), packer.size);
         (self.sum, self.rows) = (sum, count);
         if let Some(frozen_ms) = last {
             self.complete(&mut end, frozen_ms);
-            self.last(attempt, rest, sent, end, sink)?;
+            self.last(attempt, rest, size, end, sink)?;
         }
         Ok(())
     }
@@ -295,7 +283,7 @@ impl Sender {
     fn packer<'a>(
         &'a mut self,
         parts: Vec<Part>,
-        sink: &'a mut dyn FnMut(Packed) -> Result<(), NotSent>,
+        sink: &'a mut dyn FnMut(Parcel) -> Result<(), NotSent>,
     ) -> Packer<'a> {
         let (next, bytes) = (&mut self.next, &mut self.bytes);
         Packer { attempt: self.attempt, next, bytes, parts, size: 0, rows: 0, sink }
@@ -310,17 +298,16 @@ impl Sender {
         &mut self,
         attempt: u64,
         parts: Vec<Part>,
-        rows: usize,
+        size: usize,
         mut end: End,
-        sink: &mut dyn FnMut(Packed) -> Result<(), NotSent>,
+        sink: &mut dyn FnMut(Parcel) -> Result<(), NotSent>,
     ) -> Result<(), NotSent> {
+        self.bytes += size as u64;
+        end.bytes = self.bytes;
         let mut parcel = Parcel { attempt, number: self.next, parts };
-        end.bytes = self.bytes + parcel.write()?.len() as u64;
         parcel.parts.push(Part::End(end));
-        let bytes = parcel.write()?;
         self.next += 1;
-        self.bytes += bytes.len() as u64;
-        sink(Packed { bytes, rows: rows as u64 })
+        sink(parcel)
     }
 }
 

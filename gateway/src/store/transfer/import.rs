@@ -295,8 +295,8 @@ impl Importer {
                     let into = import.table(*table)?;
                     let mut insert = self.conn.prepare_cached(&into.insert)?;
                     for row in rows {
-                        let bound = std::iter::once(Cell::Integer(import.local.0)).chain(row.cells.iter().cloned());
-                        insert.execute(params_from_iter(bound))?;
+                        let local = Cell::Integer(import.local.0);
+                        insert.execute(params_from_iter(std::iter::once(&local).chain(&row.cells)))?;
                         if let (true, true, Some(theirs)) = (import.changes, into.by_rowid, row.rowid) {
                             let ours = self.conn.last_insert_rowid();
                             self.conn

@@ -2,6 +2,7 @@
 //! tables finds the columns it knows. A checksum is the sum of the rows' hashes: it does not depend on their order, and a row
 //! that changes is taken off and added.
 
+use postcard::ser_flavors::Flavor;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 use sha2::{Digest, Sha256};
@@ -133,7 +134,7 @@ pub(super) struct End {
     pub(super) epoch: Epoch,
     pub(super) rows: u64,
     pub(super) checksum: Sum,
-    /// Bytes that were sent before this.
+    /// About how many bytes the rows take.
     pub(super) bytes: u64,
     pub(super) applied: u64,
     pub(super) duplicates: u64,
@@ -183,7 +184,10 @@ impl Parcel {
     }
 
     /// Writes it.
-    pub(super) fn write(&self) -> Result<Vec<u8>, Unreadable> {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn write(&self) -> Result<Vec<u8>, Unreadable> {
         Ok(postcard::to_allocvec(self)?)
     }
 
@@ -214,6 +218,26 @@ impl Parcel {
     }
 }
 
+/// Hashes what is written, as it is written: a row may be large.
+struct Hashed(Sha256);
+
+impl Flavor for Hashed {
+    type Output = [u8; 32];
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.update(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<[u8; 32]> {
+        Ok(self.0.finalize().into())
+    }
+}
+
 /// A checksum over rows, whatever their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Sum(pub(super) u128);
@@ -221,12 +245,10 @@ pub(super) struct Sum(pub(super) u128);
 impl Sum {
     /// Returns the sum of one row.
     pub(super) fn of(table: &str, cells: &[Cell]) -> Result<Self, Unreadable> {
-        let mut hash = Sha256::new();
-        hash.update(table.as_bytes());
-        hash.update([0]);
-        hash.update(postcard::to_allocvec(cells)?);
+        let hash = Sha256::new_with_prefix(table.as_bytes()).chain_update([0]);
+        let hash = postcard::serialize_with_flavor(cells, Hashed(hash))?;
         let mut half = [0; 16];
-        half.copy_from_slice(&hash.finalize()[..16]);
+        half.copy_from_slice(&hash[..16]);
         Ok(Self(u128::from_le_bytes(half)))
     }
 

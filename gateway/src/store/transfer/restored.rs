@@ -109,9 +109,15 @@ impl Store {
         Ok(())
     }
 
-    /// Makes restored copies that wait in a database nobody serves from its targets' rows, as they were to become.
+    /// Makes restored copies that wait in a database nobody serves from its targets' rows, as they were to become. Where the
+    /// target has come here another way since, its rows are the newer ones and stay: so a pod's own report has it.
     pub(super) fn settle_restored(&self) -> Result<(), StoreError> {
+        let mut own = self.conn.prepare_cached("SELECT epoch FROM target WHERE name = ?1")?;
         for Waiting { id, target, epoch, .. } in self.restored_imports(true)?.waiting {
+            let own: Option<u64> = own.query_row([target.as_str()], |row| row.get(0)).optional()?;
+            if own.is_some_and(|own| own > epoch.0) {
+                continue;
+            }
             // As if it had been given to that pod under the very next epoch, of which nobody has heard.
             self.switch(id, &target, epoch.next())?;
             let mut back = self.conn.prepare_cached("UPDATE target SET epoch = ?2 WHERE name = ?1")?;

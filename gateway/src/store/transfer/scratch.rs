@@ -2,7 +2,7 @@
 //! brought to the schema of this binary and this bot first, so that its rows fit here. Says what it holds of a target by the
 //! rule of a pod's own report.
 
-use super::{NotSent, Packed, Sender, Snapshots};
+use super::{NotSent, Parcel, Sender, Snapshots};
 use crate::schema::Tables;
 use crate::store::{Reader, SqlLimits, Store, StoreError};
 use rusqlite::OptionalExtension;
@@ -63,7 +63,7 @@ impl Scratch {
     pub(crate) fn send(
         &self,
         held: &Holding,
-        sink: &mut dyn FnMut(Packed) -> Result<(), NotSent>,
+        sink: &mut dyn FnMut(Parcel) -> Result<(), NotSent>,
     ) -> Result<(), NotSent> {
         let mut sender = Sender::new(Arc::clone(self.store.plan()), held.target.clone(), held.epoch, 1);
         let snapshot = self.snapshots.take()?;

@@ -162,13 +162,14 @@ impl Copy {
 
     fn send(
         &mut self,
-        read: impl FnOnce(&mut Sender, &Snapshot, &mut dyn FnMut(Packed) -> Result<(), NotSent>) -> Result<(), NotSent>,
+        read: impl FnOnce(&mut Sender, &Snapshot, &mut dyn FnMut(Parcel) -> Result<(), NotSent>) -> Result<(), NotSent>,
     ) {
         let (to, last) = (&mut self.to, &mut self.last);
-        let mut sink = |parcel: Packed| {
-            *last = Some(to.take(&parcel.bytes).expect("taken"));
+        let mut sink = |parcel: Parcel| {
+            let written = parcel.write()?;
+            *last = Some(to.take(&written).expect("taken"));
             // What is sent again changes nothing.
-            assert_eq!(to.take(&parcel.bytes).expect("taken"), last.expect("just set"));
+            assert_eq!(to.take(&written).expect("taken"), last.expect("just set"));
             Ok(())
         };
         read(&mut self.sender, &self.snapshot, &mut sink).expect("sent");
@@ -224,8 +225,8 @@ fn a_small_target_arrives_whole_in_one_parcel() {
     assert!(sender.is_small(&snapshot, 100_000).expect("read"));
     assert!(!sender.is_small(&snapshot, 100).expect("read"));
     let mut parcels = Vec::new();
-    let mut sink = |parcel: Packed| {
-        parcels.push(parcel.bytes);
+    let mut sink = |parcel: Parcel| {
+        parcels.push(parcel.write()?);
         Ok(())
     };
     sender.all(&snapshot, false, || 4, &mut sink).expect("sent");
@@ -308,8 +309,8 @@ fn rows_that_do_not_add_up_are_refused() {
     filled(&from, &target(), 3);
     let mut sender = Sender::new(Arc::clone(from.store.plan()), target(), Epoch(7), 1);
     let snapshot = from.snapshots.take().expect("opened");
-    let mut sink = |parcel: Packed| {
-        let mut spoiled = Parcel::read(&parcel.bytes).expect("a parcel");
+    let mut sink = |parcel: Parcel| {
+        let mut spoiled = parcel;
         for part in &mut spoiled.parts {
             if let parcel::Part::Rows { rows, .. } = part {
                 rows.pop();
@@ -331,8 +332,8 @@ fn an_attempt_that_broke_off_leaves_nothing_beside_the_next() {
     let mut first = Vec::new();
     let mut sender = Sender::new(Arc::clone(from.store.plan()), target(), Epoch(7), 1);
     sender
-        .all(&snapshot, true, || 0, &mut |parcel: Packed| {
-            first.push(parcel.bytes);
+        .all(&snapshot, true, || 0, &mut |parcel: Parcel| {
+            first.push(parcel.write()?);
             Ok(())
         })
         .expect("sent");
@@ -342,8 +343,8 @@ fn an_attempt_that_broke_off_leaves_nothing_beside_the_next() {
     let mut second = Vec::new();
     let mut sender = Sender::new(Arc::clone(from.store.plan()), target(), Epoch(7), 2);
     sender
-        .all(&snapshot, false, || 0, &mut |parcel: Packed| {
-            second.push(parcel.bytes);
+        .all(&snapshot, false, || 0, &mut |parcel: Parcel| {
+            second.push(parcel.write()?);
             Ok(())
         })
         .expect("sent");
@@ -391,8 +392,8 @@ fn an_older_schema_takes_nothing_and_a_newer_one_fills_in() -> Result<(), StoreE
     let mut sender = Sender::new(Arc::clone(new.store.plan()), other(), Epoch(7), 1);
     let snapshot = new.snapshots.take()?;
     let mut old = old;
-    let mut sink = |parcel: Packed| {
-        assert!(matches!(old.take(&parcel.bytes), Err(NotTaken::Spoiled(_))));
+    let mut sink = |parcel: Parcel| {
+        assert!(matches!(old.take(&parcel.write()?), Err(NotTaken::Spoiled(_))));
         Err(NotSent::Cut)
     };
     assert!(matches!(sender.all(&snapshot, false, || 0, &mut sink), Err(NotSent::Cut)));
@@ -421,8 +422,8 @@ fn a_target_of_which_only_the_fence_is_left_may_begin_anew_and_one_that_waits_fo
     assert!(!to.store.is_unsettled(&target()).expect("read"));
     let mut sender = Sender::new(Arc::clone(from.store.plan()), target(), Epoch(7), 1);
     let snapshot = from.snapshots.take().expect("opened");
-    let mut sink = |parcel: Packed| {
-        to.take(&parcel.bytes).expect("taken");
+    let mut sink = |parcel: Parcel| {
+        to.take(&parcel.write()?).expect("taken");
         Ok(())
     };
     sender.all(&snapshot, false, || 0, &mut sink).expect("sent");

@@ -48,6 +48,11 @@ impl TargetPlaces {
         .then(|| TargetPlace { places: self.clone(), target: target.clone() })
     }
 
+    /// Returns how many places targets have taken, of those that have taken any.
+    pub fn taken(&self) -> HashMap<TargetId, u64> {
+        self.with(|taken| taken.iter().map(|(target, count)| (target.clone(), *count as u64)).collect())
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<TargetId, usize>) -> T) -> T {
         act(&mut self.taken.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -30,6 +30,7 @@ fn handoff(state: MoveState) -> Handoff {
         rows: 0,
         bytes: 0,
         detail: None,
+        plan: None,
     };
     Handoff::new(&entry, at(1_000))
 }

@@ -65,6 +65,11 @@ impl Events {
             What::Wiped { target } => {
                 self.targets.insert(target.clone(), Seen { begins: Begins::Next, ..Seen::default() });
             }
+            What::TakenUp { target, epoch, holds } => {
+                let seen = self.target(target);
+                seen.applied.retain(|event| holds.contains(event));
+                seen.begins = Begins::At(*epoch);
+            }
             What::Assigned { target, epoch, .. } => {
                 let seen = self.targets.get_mut(target).filter(|seen| matches!(seen.begins, Begins::Next));
                 if let Some(seen) = seen {

@@ -155,6 +155,56 @@ fn a_copy_that_was_given_up_may_still_be_written() {
 }
 
 #[test]
+fn what_a_copy_lacks_may_be_applied_again_unless_it_was_acknowledged() {
+    let taken = |epoch, holds: &[u64]| What::TakenUp { target: target(1), epoch: Epoch(epoch), holds: holds.to_vec() };
+    let before = [(0, assigned(0, 1)), (10, applied(0, 1, 7)), (11, applied(0, 1, 8))];
+    let after = [
+        (20, assigned(1, 2)),
+        (30, taken(2, &[7])),
+        // It was not acknowledged, and its sender sends it again.
+        (40, applied(1, 2, 8)),
+        // The one whose copy was left behind goes on for a moment.
+        (50, applied(0, 1, 9)),
+        (60, applied(1, 2, 9)),
+    ];
+    assert_eq!(broken(&[&before[..], &after[..]].concat()), []);
+    let again = [&before[..], &after[..], &[(70, applied(1, 2, 7))]].concat();
+    assert_eq!(broken(&again), [Invariant::NothingTwice], "it is in the copy");
+    let mut checker = Checker::new(Bounds::default());
+    for what in [acknowledged(8), taken(2, &[7])] {
+        checker.handle(at(0), &what);
+    }
+    let lost = checker.holds(at(1), &target(1), |event| u64::from(event == 7));
+    assert_eq!(lost.first().map(|violation| violation.invariant), Some(Invariant::NothingLost));
+}
+
+fn life(n: u32, incarnation: u32) -> Life {
+    Life { pod: pod(n), incarnation: format!("00000000-0000-0000-0000-{incarnation:012}").parse().expect("valid") }
+}
+
+#[test]
+fn what_is_committed_after_the_seal_is_not_acknowledged() {
+    let begin = [(0, assigned(0, 1)), (0, What::LineageBegan { life: life(0, 1) }), (1, applied(0, 1, 7))];
+    let sealed = [(5, What::Sealed { life: life(0, 1) })];
+    let before = [&begin[..], &sealed[..], &[(6, acknowledged(7))]].concat();
+    assert_eq!(broken(&before), [], "it was uploaded before");
+    let after = [&begin[..], &sealed[..], &[(6, applied(0, 1, 8)), (7, acknowledged(8))]].concat();
+    assert_eq!(broken(&after), [Invariant::SealedIsSilent]);
+    let next = [(8, What::LineageBegan { life: life(0, 2) }), (9, applied(0, 1, 9)), (10, acknowledged(9))];
+    assert_eq!(broken(&[&begin[..], &sealed[..], &next[..]].concat()), [], "another life of it");
+}
+
+#[test]
+fn a_replica_is_restored_once_by_whoever_keeps_it() {
+    let fetched = |n| What::Fetched { by: pod(n), from: life(0, 1) };
+    assert_eq!(broken(&[(0, fetched(1)), (1, fetched(2))]), [], "each heir for itself");
+    assert_eq!(broken(&[(0, fetched(1)), (1, fetched(1))]), [Invariant::RestoredOnce]);
+    for gone in [What::Restarted { pod: pod(1) }, What::Forgotten { by: pod(1), from: life(0, 1) }] {
+        assert_eq!(broken(&[(0, fetched(1)), (1, gone), (2, fetched(1))]), []);
+    }
+}
+
+#[test]
 fn epochs_strictly_increase() {
     for epoch in [1, 2] {
         assert_eq!(broken(&[(0, assigned(0, 2)), (1, assigned(1, epoch))])[..1], [Invariant::EpochsIncrease]);

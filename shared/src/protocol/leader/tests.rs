@@ -78,6 +78,9 @@ impl World {
             not_ready: None,
             witnesses: self.leader.members().version,
             degraded: false,
+            weights: Vec::new(),
+            served: None,
+            measured: Default::default(),
             chain: Chain { id: 100 + number as u64, seq: self.nonce },
             term: Term(0),
         }

@@ -1,7 +1,8 @@
 //! What happened and why: the audit, a target's owners over time, and what speaks for its place now.
 
+use super::Pin;
 use crate::wire::control::{Assignment, PodState};
-use crate::{Epoch, PodId, Revision, TargetId};
+use crate::{Epoch, MoveId, PlanId, PodId, Revision, TargetId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,9 +54,21 @@ pub struct Ownership {
     pub since_ms: u64,
     /// Until when; none while it lasts.
     pub until_ms: Option<u64>,
+    /// On whose word, as far as the move that began it is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// For how long that move paused the target, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_ms: Option<u64>,
+    /// That move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_by: Option<MoveId>,
+    /// The plan that it was a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanId>,
 }
 
-/// `GET /v1/targets/{target}/history?limit=&cursor=`: who owned a target, newest first.
+/// `GET /v1/targets/{target}/history?limit=&cursor=&at_ms=`: who owned a target, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct History {
     /// The target.
@@ -78,6 +91,18 @@ pub struct Explanation {
     pub owner_state: Option<PodState>,
     /// The same in one sentence.
     pub summary: String,
+    /// Where the planner wants it: where it is, unless something speaks against that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<PodId>,
+    /// What speaks against where it is, in a sentence; none when nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwanted: Option<String>,
+    /// The pod it is pinned to, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+    /// How its owner came by it, as far as that is remembered: by which move, of which plan, on whose word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership: Option<Ownership>,
     /// Every pod as placement sees it now, the one it would choose first.
     pub candidates: Vec<Candidate>,
     /// The revision all of this was read at.
@@ -99,4 +124,24 @@ pub struct Candidate {
     pub targets: u64,
     /// Whether placement would choose it.
     pub chosen: bool,
+    /// Whether the target may go there: `yes`, `no`, or `throttle` for what passes; none for one without a home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// What each decider says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<DeciderVerdict>,
+}
+
+/// What one decider says of a target and a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeciderVerdict {
+    /// Who: `phase`, `pin`, `cooldown`, …
+    pub decider: String,
+    /// `yes`, `no` or `throttle`.
+    pub answer: String,
+    /// The same in words.
+    pub sentence: String,
+    /// What can be done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }

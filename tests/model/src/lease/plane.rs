@@ -147,6 +147,9 @@ impl Plane {
                     not_ready: None,
                     witnesses: version,
                     degraded: false,
+                    weights: Vec::new(),
+                    served: None,
+                    measured: Default::default(),
                     chain: Chain::default(),
                     term: Term(0),
                 };
@@ -190,6 +193,9 @@ impl Plane {
             not_ready: None,
             witnesses,
             degraded: false,
+            weights: Vec::new(),
+            served: None,
+            measured: Default::default(),
             chain: beat.chain,
             term: Term(0),
         };

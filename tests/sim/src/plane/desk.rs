@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) struct Desk {
     registers: Vec<(Asker, Register)>,
-    estate: Estate,
+    pub(super) estate: Estate<Asker>,
     pub(super) handoffs: Handoffs<Asker>,
     /// Pods that have registered with this leader.
     joined: BTreeSet<PodId>,
@@ -69,7 +69,14 @@ impl World {
             Ask::Holdings(pod, _) | Ask::Heartbeat(pod, _) => plane.model.pod(pod).cloned(),
             _ => None,
         };
-        let placed = name.and_then(|target| plane.model.assignment(&target).cloned());
+        let placed = name.and_then(|target| plane.model.assignment(&target));
+        if let Ask::Life(pod) = &ask {
+            return self.leader_tells_life(n, asker, pod);
+        }
+        if let Ask::Restored(pod, said) = ask {
+            return self.leader_hears_restored(n, asker, pod, said);
+        }
+        let plane = self.plane(n);
         let Some(leading) = plane.leading() else { return };
         match ask {
             Ask::Register(register) => leading.desk.registers.push((asker, register)),
@@ -97,7 +104,7 @@ impl World {
 
     /// An operator declares lives dead whose folders are lost (Leases 9): nobody will come back as them.
     pub(super) fn desk_hears_operators(&mut self, n: u8) {
-        let lost = self.lost.clone();
+        let lost: BTreeSet<_> = self.lost.union(&self.gone).cloned().collect();
         let plane = self.plane(n);
         let dead = |record: &&PodRecord| !record.buried && lost.contains(&record.info.incarnation);
         let dead: Vec<_> = plane.model.pods().filter(dead).map(|record| record.info.pod.clone()).collect();
@@ -109,6 +116,7 @@ impl World {
     /// Begins the next transaction, when none runs and there is something to be written.
     pub(super) fn desk_goes_on(&mut self, n: u8) {
         let now = self.now;
+        let replicated = self.profile.replicas.as_ref().map(|replicas| replicas.when);
         let plane = &mut self.planes[usize::from(n)];
         let local = plane.hardware.look(now);
         let model = std::mem::take(&mut plane.model);
@@ -123,7 +131,9 @@ impl World {
             }
             accept_losses(&model, &self.lost, &mut batch);
             let home = |entry: &Assignment| empty_home(&fleet, &self.pods, &self.targets, entry);
-            accept_stranded(&model, |entry| !has_begun(&self.pods, &self.targets, entry), home, &mut batch);
+            if replicated.is_none() {
+                accept_stranded(&model, |entry| !has_begun(&self.pods, &self.targets, entry), home, &mut batch);
+            }
             for (asker, register) in std::mem::take(&mut leading.desk.registers) {
                 let twice = running.registers.iter().any(|(_, record)| record.info.pod == register.pod);
                 match admit(&model, &leading.core, &batch, &register) {
@@ -136,13 +146,15 @@ impl World {
                     Err(code) => refused.push((asker, Answer::Refused(409, code))),
                 }
             }
-            leading.desk.estate.board(&model, fleet.clone(), 5_000 - batch.writes.len(), &mut batch);
+            let (terms, room) = ((replicated.unwrap_or_default(), local), 5_000 - batch.writes.len());
+            leading.desk.estate.board(&model, fleet.clone(), terms, room, &mut batch);
             leading.desk.handoffs.board(&model, &fleet, local, &mut batch);
             board_places(&model, &fleet, &self.targets, &leading.desk.places, &mut batch);
             running.places = std::mem::take(&mut leading.desk.places);
             if batch.is_empty() {
                 // Nothing to be written: everybody is answered from what is known.
                 leading.desk.handoffs.settle(&model);
+                leading.desk.estate.settled(&model);
                 self.planes[usize::from(n)].model = model;
                 self.desk_settles(n, running);
             } else {
@@ -174,6 +186,7 @@ impl World {
         plane.model.issued(committed.epoch);
         if let Role::Leader(leading) = &mut plane.role {
             leading.desk.handoffs.committed(&plane.model, &committed.changes, local);
+            leading.desk.estate.settled(&plane.model);
         }
         self.desk_settles(n, running);
         self.desk_goes_on(n);
@@ -211,12 +224,13 @@ impl World {
         }
         for (asker, target) in running.places {
             let answer = match self.planes[usize::from(n)].model.assignment(&self.targets[target]) {
-                Some(assignment) => Answer::Placed(Box::new(assignment.clone())),
+                Some(assignment) => Answer::Placed(Box::new(assignment)),
                 None => Answer::Refused(503, "no-ready-pod"),
             };
             self.answer(Node::Plane(n), asker, answer);
         }
         self.desk_answers_reports(n);
+        self.desk_answers_restored(n);
     }
 
     /// Tells pods how the moves stand that they have reported on; those that are over for long are read first.
@@ -264,6 +278,7 @@ impl World {
                     leading.desk.estate.failed();
                 }
                 self.desk_answers_reports(n);
+                self.desk_answers_restored(n);
                 for intent in running.intents {
                     self.leader_does(n, Input::NotWritten(intent));
                 }
@@ -323,6 +338,8 @@ fn candidates(model: &Model, is_ready: impl Fn(&PodId) -> bool) -> Vec<Candidate
         open: record.marks.open(),
         ready: !record.buried && is_ready(&record.info.pod),
         targets: model.targets_of(&record.info.pod),
+        fresh: 0,
+        track: record.track,
         load: Load::default(),
     };
     model.pods().map(candidate).collect()
@@ -360,7 +377,7 @@ fn accept_losses(model: &Model, lost: &BTreeSet<Incarnation>, batch: &mut Batch)
         }
         let Some(heir) = model.pod(&entry.pod).map(|record| &record.info) else { continue };
         let empty = DataAt::new(heir.pod.clone(), heir.incarnation.clone(), Epoch(0));
-        batch.writes.push(assign(entry, heir.pod.clone(), LOSS, AssignmentState::Serving, Some(empty)));
+        batch.writes.push(assign(&entry, heir.pod.clone(), LOSS, AssignmentState::Serving, Some(empty)));
     }
 }
 
@@ -380,8 +397,8 @@ fn accept_stranded(
 ) {
     for entry in model.quarantined(None).filter(|entry| stranded(model, entry) && never_begun(entry)) {
         let touched = |write: &Write| matches!(write, Write::Assign { target, .. } if *target == entry.target);
-        if let Some(pod) = home(entry).filter(|_| !batch.writes.iter().any(touched)) {
-            batch.writes.push(assign(entry, pod, LOSS, AssignmentState::Serving, None));
+        if let Some(pod) = home(&entry).filter(|_| !batch.writes.iter().any(touched)) {
+            batch.writes.push(assign(&entry, pod, LOSS, AssignmentState::Serving, None));
         }
     }
 }
@@ -401,6 +418,9 @@ fn admit(
     match core.admits(&register.pod, &register.incarnation) {
         Ok(()) => {}
         Err(Why::Buried) => return Err("incarnation-buried"),
+        // The folder's lock proves that the life before it has ended.
+        Err(Why::Superseded)
+            if known.is_some_and(|record| register.previous.as_ref() == Some(&record.info.incarnation)) => {}
         Err(Why::Superseded) => return Err("superseded"),
         Err(_) => return Err("suspended"),
     }
@@ -428,7 +448,8 @@ fn admit(
         previous,
         report,
         bot: None,
-        replica: None,
+        replica: register.replica.clone(),
+        track: register.track,
         marks: known.map(|record| record.marks).unwrap_or_default(),
     };
     Ok((record, expected))
@@ -447,7 +468,8 @@ fn board_places(
         .filter(|target| model.assignment(target).is_none())
         .map(|target| Wanted { target, parent: None })
         .collect();
-    for (Wanted { target, parent }, decision) in planner::place(fleet, &Policy::default(), &wanted, |_| None) {
+    for (Wanted { target, parent }, decision) in planner::place(fleet, &Policy::default(), &wanted, |_| None, |_| None)
+    {
         let Ok(pod) = decision else { continue };
         let state = AssignmentState::Serving;
         batch.writes.push(Write::Assign {

@@ -32,7 +32,7 @@ impl World {
     fn plane_snapshot(&mut self, n: u8, pod: Option<&PodId>) -> Watch {
         let model = &self.plane(n).model;
         let mine = |owner: &PodId| pod.is_none_or(|pod| owner == pod);
-        let assignments = model.assignments(None).filter(|entry| mine(&entry.pod)).cloned().collect();
+        let assignments = model.assignments(None).filter(|entry| mine(&entry.pod)).collect();
         let moves = moves_of(model, pod);
         Watch::Snapshot {
             revision: model.revision(),

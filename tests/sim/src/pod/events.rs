@@ -2,11 +2,13 @@
 //! guard, in the order in which production's dispatch has them. The rows are a list of events: a stand-in for its store.
 
 use super::Done;
+use super::gate::{Gate, Held, Said};
 use crate::message::{Answer, Asker};
 use crate::network::Node;
 use crate::world::{Happening, World};
 use gateway::ownership::{Denied, Guard};
 use shared::event;
+use shared::plant::{self, Bug};
 use shared::protocol::invariants::What;
 use shared::wire::link::Outcome;
 use shared::{Epoch, lease::Use};
@@ -31,6 +33,8 @@ enum Stage {
 #[derive(Debug)]
 struct Waiting {
     event: u64,
+    /// It comes from a returned pod's journal.
+    late: bool,
     guard: Guard,
     askers: Vec<Asker>,
 }
@@ -45,14 +49,21 @@ fn not_serving() -> Answer {
     Answer::Outcome(Outcome::NotServing { detail: String::new() })
 }
 
-fn committed(duplicate: bool) -> Answer {
+pub(super) fn committed(duplicate: bool) -> Answer {
     let answer = event::Answer { status: 200, headers: Vec::new(), body: Default::default() };
     Answer::Outcome(Outcome::Committed { answer, duplicate })
 }
 
 impl World {
     /// The door: lease, epoch, then the mailbox.
-    pub(super) fn pod_receives(&mut self, n: u8, asker: Asker, target: usize, epoch: Epoch, event: u64) {
+    pub(super) fn pod_receives(
+        &mut self,
+        n: u8,
+        asker: Asker,
+        target: usize,
+        (epoch, late): (Epoch, bool),
+        event: u64,
+    ) {
         let name = self.targets[target].clone();
         let pod = &mut self.pods[usize::from(n)];
         pod.hardware.look(self.now);
@@ -65,6 +76,8 @@ impl World {
             Ok(guard) if guard.epoch() != epoch => {
                 Answer::Outcome(Outcome::NotOwner { owner: None, epoch: guard.epoch() })
             }
+            // What waits for the replica would wait for too long.
+            Ok(_) if process.gate.as_ref().is_some_and(Gate::is_closed) => not_serving(),
             Ok(guard) => {
                 let mailbox = process.boxes.entry(target).or_default();
                 let seen = || pod.disk.data.rows.get(&target).is_some_and(|row| row.seen.contains(&event));
@@ -75,7 +88,7 @@ impl World {
                 match mailbox.waiting.iter_mut().find(|waiting| waiting.event == event) {
                     Some(waiting) => waiting.askers.push(asker),
                     None => {
-                        mailbox.waiting.push_back(Waiting { event, guard, askers: vec![asker] });
+                        mailbox.waiting.push_back(Waiting { event, late, guard, askers: vec![asker] });
                         let pod = pod.id.clone();
                         self.history.note(self.now, &What::Accepted { pod, target: name, event });
                         self.pod_handles(n, target);
@@ -134,20 +147,22 @@ impl World {
         let failed = pod.disk.failing;
         let (event, epoch) = (first.event, first.guard.epoch());
         let (id, name) = (pod.id.clone(), self.targets[target].clone());
+        let Waiting { late, guard, askers, .. } = first;
         let answer = if failed {
             self.history.note(self.now, &What::Refused { pod: id, target: name, event });
-            Answer::Outcome(Outcome::NotCommitted { detail: String::new() })
+            Some(Answer::Outcome(Outcome::NotCommitted { detail: String::new() }))
         } else {
-            let duplicate = !self.pod_applies(n, target, event, epoch);
+            let duplicate = !self.pod_applies(n, target, (event, late), epoch);
             if holds {
-                self.history.note(self.now, &What::Acknowledged { pod: id, target: name, epoch, event });
-                committed(duplicate)
+                let askers = askers.clone();
+                self.pod_lets_out(n, Held::Said(Said { guard, target, event, askers, duplicate }));
+                None
             } else {
-                Answer::Outcome(Outcome::Late)
+                Some(Answer::Outcome(Outcome::Late))
             }
         };
-        for asker in first.askers {
-            self.answer(Node::Pod(n), asker, answer.clone());
+        for (asker, answer) in askers.into_iter().zip(answer.into_iter().cycle()) {
+            self.answer(Node::Pod(n), asker, answer);
         }
         self.pod_freezes_on(n, target);
         self.pod_handles(n, target);
@@ -160,25 +175,21 @@ impl World {
         pod.hardware.look(self.now);
         let Some(process) = &mut pod.process else { return };
         let name = self.targets[target].clone();
-        let holds = process
-            .ownership
-            .guard(&name)
-            .is_ok_and(|guard| guard.epoch() == epoch && process.ownership.check(&guard, Use::Act).is_ok());
-        let answer = if holds {
-            let pod = pod.id.clone();
-            self.history.note(self.now, &What::Acknowledged { pod, target: name, epoch, event });
-            committed(true)
-        } else {
-            Answer::Outcome(Outcome::Late)
-        };
-        self.answer(Node::Pod(n), asker, answer);
+        match process.ownership.guard(&name) {
+            Ok(guard) if guard.epoch() == epoch => {
+                self.pod_lets_out(n, Held::Said(Said { guard, target, event, askers: vec![asker], duplicate: true }));
+            }
+            _ => self.answer(Node::Pod(n), asker, Answer::Outcome(Outcome::Late)),
+        }
     }
 
     /// Writes an event down; returns whether it was news.
-    fn pod_applies(&mut self, n: u8, target: usize, event: u64, epoch: Epoch) -> bool {
+    fn pod_applies(&mut self, n: u8, target: usize, (event, late): (u64, bool), epoch: Epoch) -> bool {
         let pod = &mut self.pods[usize::from(n)];
-        let Some(row) = pod.disk.data.rows.get_mut(&target) else { return false };
-        let news = row.seen.insert(event);
+        let data = &mut pod.disk.data;
+        let Some(row) = data.rows.get_mut(&target) else { return false };
+        data.seq += 1;
+        let news = row.seen.insert(event) || late && plant::on(Bug::LateNotCompared);
         if news {
             row.applied.push(event);
         }
@@ -198,7 +209,7 @@ impl World {
         let committing = process.boxes.iter().filter(|(_, mailbox)| mailbox.stage == Stage::Committing);
         let under_way: Vec<_> = committing
             .filter_map(|(target, mailbox)| {
-                mailbox.waiting.front().map(|first| (*target, first.event, first.guard.epoch()))
+                mailbox.waiting.front().map(|first| (*target, (first.event, first.late), first.guard.epoch()))
             })
             .collect();
         for (target, event, epoch) in under_way {

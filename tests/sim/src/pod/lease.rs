@@ -45,7 +45,7 @@ impl World {
     }
 
     fn pod_carries_out(&mut self, n: u8, output: holder::Output) {
-        let plane = self.pod_plane(n);
+        let (plane, replicated) = (self.pod_plane(n), self.profile.replicas.is_some());
         let pod = &mut self.pods[usize::from(n)];
         let Some(process) = &mut pod.process else { return };
         match output {
@@ -64,7 +64,8 @@ impl World {
                     highest_epoch: data.highest,
                     term: process.ownership.term(),
                     bot: None,
-                    replica: None,
+                    replica: replicated.then(|| "sim".to_owned()),
+                    track: Default::default(),
                 };
                 self.pod_asks(n, plane, Call::Register, Ask::Register(register), PLANE);
             }
@@ -80,6 +81,9 @@ impl World {
                     not_ready: None,
                     witnesses,
                     degraded: !pod.disk.is_well(),
+                    weights: Vec::new(),
+                    served: None,
+                    measured: Default::default(),
                     chain,
                     term: process.ownership.term(),
                 };
@@ -199,6 +203,9 @@ impl World {
 
     pub(super) fn pod_not_registered(&mut self, n: u8, answer: &Answer) {
         if let Answer::Refused(_, "incarnation-buried") = answer {
+            if self.profile.replicas.is_some() {
+                return self.pod_must_prepare(n, "its life was failed over");
+            }
             self.pod_begins_again(n);
         }
         self.pod_lease(n, holder::Input::NotRegistered(failure(answer)));
@@ -210,7 +217,7 @@ impl World {
         let terms = self.terms;
         let pod = &mut self.pods[usize::from(n)];
         let Some(process) = &mut pod.process else { return };
-        pod.disk.data.begin_again(n);
+        pod.disk.begin_again();
         pod.disk.lease = None;
         process.holder = Holder::new(pod.id.clone(), pod.disk.data.incarnation.clone(), terms, seed, None);
         process.armed = None;
@@ -229,13 +236,12 @@ impl World {
     pub(super) fn pod_reports_holdings(&mut self, n: u8) {
         let pod = &self.pods[usize::from(n)];
         let Some(lease_id) = pod.process.as_ref().and_then(|process| process.report) else { return };
-        let holding = |(target, row): (&usize, &crate::disk::Row)| Holding {
-            target: self.targets[*target].clone(),
-            epoch: row.epoch,
-            whole: !matches!(row.held, crate::disk::Held::Released(_)),
-        };
         let data = &pod.disk.data;
-        let targets = data.rows.iter().map(holding).collect();
+        let holding = |target: usize| {
+            let newest = data.newest(target)?;
+            Some(Holding { target: self.targets[target].clone(), epoch: newest.epoch, whole: newest.whole })
+        };
+        let targets = data.targets().into_iter().filter_map(holding).collect();
         let (incarnation, lives) = (data.incarnation.clone(), data.past.iter().take(100).cloned().collect());
         let holdings = Holdings { incarnation, lease_id, lives, targets, more: false };
         let (id, plane) = (pod.id.clone(), self.pod_plane(n));

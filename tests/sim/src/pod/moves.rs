@@ -4,6 +4,7 @@
 mod destination;
 mod source;
 
+use super::gate::Held as Out;
 use super::{Call, PLANE};
 use crate::disk::Held;
 use crate::message::Ask;
@@ -66,11 +67,7 @@ impl World {
             let (destination, outputs) = Destination::resume(now, came.whole?);
             Some((*id, Coming { target: came.target, destination }, outputs))
         });
-        let switched = data.switched.iter().map(|(id, (target, epoch))| {
-            let (destination, outputs) = Destination::resume_serving(now, *epoch, Duration::ZERO);
-            (*id, Coming { target: *target, destination }, outputs)
-        });
-        let destinations: Vec<_> = incoming.chain(switched).collect();
+        let (destinations, switched): (Vec<_>, Vec<_>) = (incoming.collect(), data.switched.keys().copied().collect());
         for (id, leaving, outputs) in sources {
             if let Some(moves) = self.moves(n) {
                 moves.sources.insert(id, leaving);
@@ -81,6 +78,27 @@ impl World {
             if let Some(moves) = self.moves(n) {
                 moves.destinations.insert(id, coming);
             }
+            self.pod_destination_does(n, id, None, outputs);
+        }
+        // The leader hears of these once the replica has them.
+        for id in switched {
+            self.pod_lets_out(n, Out::Arrived(id));
+        }
+    }
+
+    /// What a move has brought is the target's own, and in the replica: the leader hears of it.
+    pub(super) fn pod_has_arrived(&mut self, n: u8, id: MoveId) {
+        let pod = &self.pods[usize::from(n)];
+        let now = pod.hardware.look(self.now);
+        let switched = pod.disk.data.switched.get(&id).copied();
+        let Some(moves) = self.moves(n) else { return };
+        if moves.destinations.contains_key(&id) {
+            return self.pod_destination(n, id, None, to::Input::Switched { pause: Duration::ZERO });
+        }
+        // It was switched before this process began.
+        if let Some((target, epoch)) = switched {
+            let (destination, outputs) = Destination::resume_serving(now, epoch, Duration::ZERO);
+            moves.destinations.insert(id, Coming { target, destination });
             self.pod_destination_does(n, id, None, outputs);
         }
     }
@@ -139,6 +157,10 @@ impl World {
     fn pod_destination_told(&mut self, n: u8, entry: &Move) {
         let (id, target) = (entry.id, self.index(&entry.target));
         let Some(moves) = self.moves(n) else { return };
+        if !moves.destinations.contains_key(&id) && entry.state.is_over() {
+            self.pods[usize::from(n)].disk.data.switched.remove(&id);
+            return;
+        }
         if !moves.destinations.contains_key(&id) && entry.state < MoveState::Committed {
             let destination = Destination::begin(entry.epoch);
             moves.destinations.insert(id, Coming { target, destination });

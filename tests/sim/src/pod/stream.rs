@@ -7,7 +7,7 @@ use crate::network::Node;
 use crate::world::{Happening, World};
 use gateway::ownership::Acquired;
 use shared::protocol::invariants::What;
-use shared::wire::control::Watch;
+use shared::wire::control::{Assignment, AssignmentState, Watch};
 use shared::{Epoch, Mono, Revision, TargetId};
 
 /// Whether a target begins empty, whatever lies here of it.
@@ -66,13 +66,18 @@ impl World {
             return self.pod_loses_watch(n);
         }
         for message in messages {
-            self.pod_takes_in(n, message);
+            if !self.pod_takes_in(n, message) {
+                return self.pod_loses_watch(n);
+            }
         }
         self.pod_tells_lease(n);
         self.pod_watches(n);
+        self.pod_restores(n);
+        self.pod_arm(n);
     }
 
-    fn pod_takes_in(&mut self, n: u8, mut message: Watch) {
+    /// Takes a message in; returns false when that has to wait.
+    fn pod_takes_in(&mut self, n: u8, mut message: Watch) -> bool {
         // Moves are told before the assignments of the same message count: what a finished one has released was not taken
         // away.
         match &mut message {
@@ -86,11 +91,23 @@ impl World {
             }
             Watch::Bookmark { .. } | Watch::Resync { .. } => {}
         }
-        let Some(process) = self.process(n) else { return };
+        // What a move has brought is here, and how that ended is not known yet.
+        let me = &self.pods[usize::from(n)].id;
+        let mine = |entry: &&Assignment| entry.pod == *me && entry.state == AssignmentState::Serving;
+        let unsettled = |entry: &Assignment| self.pod_is_unsettled(n, self.index(&entry.target));
+        if let Watch::Snapshot { assignments, .. } | Watch::Delta { assignments, .. } = &message
+            && assignments.iter().filter(mine).any(unsettled)
+        {
+            return false;
+        }
+        let Some(process) = self.process(n) else { return true };
         let ownership = process.ownership.clone();
         let staged = ownership.stage(message);
         process.whole |= staged.completes().is_some();
         let changes = staged.changes().clone();
+        if !changes.is_empty() {
+            self.pods[usize::from(n)].disk.data.seq += 1;
+        }
         for target in &changes.released {
             let target = self.index(target);
             self.pod_released(n, target);
@@ -102,9 +119,10 @@ impl World {
             if begins(acquired) {
                 // Beside what lies here of it, which is nobody's from now on.
                 let rows = &mut self.pods[usize::from(n)].disk.data.rows;
-                rows.retain(|at, row| *at != target || matches!(row.held, Held::Owned | Held::Frozen(_)));
+                let is_own = |row: &Row| matches!(row.held, Held::Owned | Held::Frozen(_));
+                rows.retain(|at, row| *at != target || is_own(row) || row.epoch >= acquired.epoch);
             }
-            self.pod_acquired(n, target, acquired.epoch);
+            self.pod_acquired(n, target, acquired.epoch, acquired.kept);
         }
         let unfit: Vec<_> = unfit.into_iter().map(|acquired| acquired.target).collect();
         if let Some(revision) = staged.completes() {
@@ -112,6 +130,7 @@ impl World {
             data.revision = data.revision.max(revision);
         }
         ownership.admit(staged, &unfit);
+        true
     }
 
     /// Whether the rows of a target that is this pod's from now on are here: those of an owner, or none for a target that
@@ -120,17 +139,26 @@ impl World {
         let target = self.index(&acquired.target);
         let data = &self.pods[usize::from(n)].disk.data;
         self.pod_has_settled(n, target)
+            || self.pod_has_import(n, target, acquired.kept)
             || match data.rows.get(&target) {
-                None => true,
+                // Given back with rows that are not here: it must not begin empty.
+                None => acquired.kept.is_none_or(|kept| kept == Epoch(0)),
                 Some(row) => match row.held {
                     Held::Owned | Held::Frozen(_) => true,
-                    Held::Released(_) | Held::Quarantined => begins(acquired) || acquired.kept == Some(row.epoch),
+                    // What was served under this very epoch, in a life that is over, has begun already.
+                    Held::Released(_) | Held::Quarantined => {
+                        begins(acquired) && row.epoch < acquired.epoch || acquired.kept == Some(row.epoch)
+                    }
                 },
             }
     }
 
-    fn pod_acquired(&mut self, n: u8, target: usize, epoch: Epoch) {
-        self.pod_switches(n, target, epoch);
+    fn pod_acquired(&mut self, n: u8, target: usize, epoch: Epoch, kept: Option<Epoch>) {
+        if self.pod_has_settled(n, target) {
+            self.pod_switches(n, target, epoch);
+        } else {
+            self.pod_takes_import(n, target, epoch, kept);
+        }
         let pod = &mut self.pods[usize::from(n)];
         pod.disk.data.highest = pod.disk.data.highest.max(epoch);
         let row = pod.disk.data.rows.entry(target).or_insert_with(|| Row::new(epoch, Held::Owned, Vec::new()));
@@ -140,6 +168,10 @@ impl World {
         }
         let (id, name) = (pod.id.clone(), self.targets[target].clone());
         let row = &self.pods[usize::from(n)].disk.data.rows[&target];
+        if self.profile.replicas.is_some() && self.newest[target] == epoch {
+            let holds = row.applied.clone();
+            self.history.note(self.now, &What::TakenUp { target: name.clone(), epoch, holds });
+        }
         // What a pod hears late is nobody's copy any more; its lease does not let it act on that.
         let broken = match self.newest[target] == epoch {
             true => self.history.checker().holds(Mono::from_nanos(self.now), &name, |event| row.times(event)),

@@ -15,7 +15,7 @@ fn with_replica(record: PodRecord) -> PodRecord {
 }
 
 fn at_once(seconds: u64) -> Terms {
-    Terms { when: RestoreWhen::AtOnce, now: Mono::ZERO.after(Duration::from_secs(seconds)) }
+    Terms { when: RestoreWhen::AtOnce, now: Mono::ZERO.after(Duration::from_secs(seconds)), wall_ms: 0 }
 }
 
 /// Pod 0 is dead with targets 1 to 3, which it served under those epochs; pods 1 and 2 have the same place for replicas.
@@ -102,6 +102,19 @@ fn an_operator_may_have_it_wait_or_say_it_by_hand() {
     assert!((1..=2).all(|n| restores(&model, n)) && !restores(&model, 3), "as many as there is room for");
     pass(&mut model, &mut heirs, Terms { when: after, ..at_once(38) }, &[1], 2);
     assert!(restores(&model, 3));
+}
+
+#[test]
+fn the_wait_counts_from_the_failover_whoever_leads_since() {
+    let after = Terms { when: RestoreWhen::After(Duration::from_secs(30)), ..at_once(5) };
+    let mut model = dead_with_three();
+    pass(&mut model, &mut Heirs::default(), Terms { when: RestoreWhen::ByHand, ..at_once(0) }, &[1], 10);
+    let since_ms = model.assignment(&target(1)).expect("known").since_ms;
+    // Each of these is another leader's, which has not waited at all.
+    pass(&mut model, &mut Heirs::default(), Terms { wall_ms: since_ms + 29_999, ..after }, &[1], 10);
+    assert!((1..=3).all(|n| !restores(&model, n)));
+    pass(&mut model, &mut Heirs::default(), Terms { wall_ms: since_ms + 30_000, ..after }, &[1], 10);
+    assert!((1..=3).all(|n| restores(&model, n)));
 }
 
 #[test]
@@ -214,9 +227,9 @@ fn when_an_heir_dies_before_its_own_replica_has_the_import_the_first_replica_is_
     assert_eq!(reports(&mut model, &mut heirs, 2, whole).expect("counts").serving, [target(1)]);
 }
 
-#[test]
-fn a_finished_move_that_its_destinations_replica_does_not_have_goes_back_to_the_rows_the_source_kept() {
-    let moved = |state| Move {
+/// Target 1 came to pod 0 from pod 2 by a move that was not over.
+fn moved(state: MoveState) -> Move {
+    Move {
         id: MoveId(12),
         target: target(1),
         from: name(2),
@@ -233,9 +246,15 @@ fn a_finished_move_that_its_destinations_replica_does_not_have_goes_back_to_the_
         rows: 1,
         bytes: 1,
         detail: None,
-    };
-    let lands = |state, absent: bool| {
+        plan: None,
+    }
+}
+
+#[test]
+fn a_finished_move_that_its_destinations_replica_does_not_have_goes_back_to_the_rows_the_source_kept() {
+    let lands = |state, absent: bool, source: PodRecord| {
         let mut model = dead_with_three();
+        model.apply(crate::domain::Change::Pod(with_replica(source)));
         let mut heirs = Heirs::default();
         let assignment = Assignment { reason: "manual".into(), ..at(target(1), 0, 5) };
         model.apply(crate::domain::Change::Assignment { assignment, from: None });
@@ -245,9 +264,55 @@ fn a_finished_move_that_its_destinations_replica_does_not_have_goes_back_to_the_
         reports(&mut model, &mut heirs, 1, said(1, 0, targets, none)).expect("counts");
         found(&model, &target(1))
     };
-    let (pod, state, kept) = lands(MoveState::Committed, true);
+    let (pod, state, kept) = lands(MoveState::Committed, true, record(2));
     assert_eq!((pod.as_str(), state, kept), ("gateway-2", Serving, data(2, 1)), "the epoch that it was released at");
-    assert_eq!(lands(MoveState::Committed, false).0, "gateway-1", "the import is there");
-    let (pod, state, kept) = lands(MoveState::Cleaned, true);
+    assert_eq!(lands(MoveState::Committed, false, record(2)).0, "gateway-1", "the import is there");
+    let (pod, state, kept) = lands(MoveState::Cleaned, true, record(2));
     assert!(pod == "gateway-1" && state == Quarantined && kept.is_some_and(|data| data.trouble.is_some()));
+    // The source is away too: it says whom to bring back, and what to say then.
+    let (pod, state, kept) = lands(MoveState::Committed, true, dead(2));
+    let why = kept.and_then(|data| data.trouble).expect("it says why");
+    assert!(pod == "gateway-1" && state == Quarantined, "{why}");
+    assert!(why.contains("start gateway-2 again") && why.contains("berth pod recover gateway-0"), "{why}");
+}
+
+#[test]
+fn what_only_the_source_of_a_move_has_is_tried_again_once_that_is_back() {
+    let (mut model, mut heirs) = (dead_with_three(), Heirs::default());
+    let assignment = Assignment { reason: "manual".into(), ..at(target(1), 0, 5) };
+    model.apply(crate::domain::Change::Assignment { assignment, from: None });
+    model.apply(crate::domain::Change::Move(moved(MoveState::Committed)));
+    model.apply(crate::domain::Change::Pod(with_replica(dead(2))));
+    pass(&mut model, &mut heirs, at_once(0), &[1], 10);
+    let nothing = || said(1, 0, vec![], vec![target(1)]);
+    reports(&mut model, &mut heirs, 1, nothing()).expect("counts");
+    assert_eq!(pass(&mut model, &mut heirs, at_once(60), &[1], 10), 0, "nobody has it");
+    model.apply(crate::domain::Change::Pod(with_replica(back(2))));
+    assert_eq!(pass(&mut model, &mut heirs, at_once(61), &[1], 10), 0, "it has not said what it holds");
+    model.apply(crate::domain::Change::Pod(with_replica(PodRecord { report: false, ..back(2) })));
+    let by_hand = Terms { when: RestoreWhen::ByHand, ..at_once(62) };
+    assert_eq!(pass(&mut model, &mut heirs, by_hand, &[1], 10), 0, "that is an operator's to say");
+    pass(&mut model, &mut heirs, at_once(63), &[1], 10);
+    assert!(restores(&model, 1));
+    // Another trouble, which the source does not help with.
+    let broken = Restored { failed: Some("the replica is damaged".into()), ..said(1, 0, vec![], vec![]) };
+    reports(&mut model, &mut heirs, 1, broken).expect("counts");
+    assert_eq!(pass(&mut model, &mut heirs, at_once(120), &[1], 10), 0, "not again and again");
+    let again = PodRecord { report: false, lease_id: LeaseId(3), ..back(2) };
+    model.apply(crate::domain::Change::Pod(with_replica(again)));
+    pass(&mut model, &mut heirs, at_once(121), &[1], 10);
+    reports(&mut model, &mut heirs, 1, nothing()).expect("counts");
+    assert_eq!(found(&model, &target(1)), ("gateway-2".into(), Serving, data_in(2, life(102), 1)));
+}
+
+#[test]
+fn what_a_move_had_released_is_restored_by_nobody_but_its_own_pod() {
+    let given_back = data(0, 1).map(|data| DataAt { before: Some(Epoch(EPOCH + 1)), epoch: Epoch(EPOCH + 5), ..data });
+    let (mut model, mut heirs) = (dead_with_three(), Heirs::default());
+    let waiting = quarantined(at(target(1), 1, 6), given_back.map(|data| DataAt { restoring: true, ..data }));
+    model.apply(crate::domain::Change::Assignment { assignment: waiting, from: None });
+    let released = said(1, 0, vec![held(target(1), 1, false)], vec![]);
+    assert_eq!(reports(&mut model, &mut heirs, 1, released).expect("counts").serving, []);
+    let why = copy(&model, 1).trouble.expect("it says why");
+    assert!(why.contains("only gateway-0 still has its rows"), "{why}");
 }

@@ -27,8 +27,7 @@ fn scratch(pod: Pod) -> (Scratch, TempDir) {
 fn import(heir: &mut Pod, from: &Scratch, id: MoveId, most: usize) -> Holding {
     let held = from.held(&target()).expect("read").expect("it is there");
     let mut left = most;
-    let mut sink = |packed: Packed| {
-        let parcel = Parcel::read(&packed.bytes).expect("a parcel");
+    let mut sink = |parcel: Parcel| {
         if left == 0 {
             return Err(NotSent::Cut);
         }
@@ -123,6 +122,21 @@ fn a_copy_that_waits_in_a_dead_heirs_own_replica_counts_as_what_it_had() {
     let id = MoveId(second.store.restored_imports(true).expect("read").next);
     import(&mut second, &next, id, usize::MAX);
     assert!(second.store.restored(&target()).expect("read").is_some());
+}
+
+#[test]
+fn a_copy_that_waits_in_a_dead_heirs_own_replica_does_not_count_where_the_target_came_another_way_since() {
+    let dead = Pod::new();
+    filled(&dead, &target(), 10);
+    let (from, _folder) = scratch(dead);
+    let mut heir = Pod::new();
+    let id = MoveId(heir.store.restored_imports(true).expect("read").next);
+    import(&mut heir, &from, id, usize::MAX);
+    // Nobody has told it yet that another pod was first: a move brings the target before that.
+    heir.store.open_target(&target(), Epoch(11), None).expect("opened").expect("fit");
+    let (next, _folder) = scratch(heir);
+    let held = next.held(&target()).expect("read").expect("it is there");
+    assert_eq!((held.epoch, held.whole), (Epoch(11), true));
 }
 
 #[test]

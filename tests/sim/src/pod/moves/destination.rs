@@ -2,13 +2,13 @@
 //! and makes it the target's own when that is acquired.
 
 use super::super::Done;
+use super::super::gate::Held as Out;
 use crate::disk::{Held, Incoming, Row};
 use crate::message::{Answer, Asker, End, Rows};
 use crate::network::Node;
 use crate::world::World;
 use shared::protocol::handoff::destination::{Destination, Imported, Input, Output, Refusal};
 use shared::{Epoch, MoveId};
-use std::time::Duration;
 
 /// A move to this pod.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl World {
         self.pod_syncs(n, Done::Imported(id, asker, attempt, rows));
     }
 
-    pub(super) fn pod_destination(&mut self, n: u8, id: MoveId, parcel: Option<(Asker, Rows)>, input: Input) {
+    pub(in crate::pod) fn pod_destination(&mut self, n: u8, id: MoveId, parcel: Option<(Asker, Rows)>, input: Input) {
         let pod = &mut self.pods[usize::from(n)];
         let now = pod.hardware.look(self.now);
         let coming = pod.process.as_mut().and_then(|process| process.moves.destinations.get_mut(&id));
@@ -69,11 +69,15 @@ impl World {
                     moves.settled.insert(target, id);
                 }
                 Output::Drop => {
-                    self.pods[usize::from(n)].disk.data.incoming.remove(&id);
+                    let data = &mut self.pods[usize::from(n)].disk.data;
+                    data.incoming.remove(&id);
+                    data.seq += 1;
                     self.pod_destination(n, id, None, Input::Dropped);
                 }
                 Output::Over => {
-                    self.pods[usize::from(n)].disk.data.switched.remove(&id);
+                    let data = &mut self.pods[usize::from(n)].disk.data;
+                    data.switched.remove(&id);
+                    data.seq += 1;
                     if let Some(moves) = self.moves(n) {
                         moves.destinations.remove(&id);
                     }
@@ -90,6 +94,7 @@ impl World {
             return self.answer(Node::Pod(n), asker, Answer::Taken);
         }
         let data = &mut self.pods[usize::from(n)].disk.data;
+        data.seq += 1;
         let (answer, input) = match take(data.incoming.get(&id), attempt, rows) {
             Ok(came) => {
                 let whole = came.whole.map(Input::Whole);
@@ -117,14 +122,24 @@ impl World {
         settled.is_some_and(|id| pod.disk.data.incoming.contains_key(id))
     }
 
+    /// Whether everything of a target is here that a move has brought, and nobody has said yet that it is the target's own.
+    pub(in crate::pod) fn pod_is_unsettled(&self, n: u8, target: usize) -> bool {
+        let data = &self.pods[usize::from(n)].disk.data;
+        let is_whole = data.incoming.values().any(|came| came.target == target && came.whole.is_some());
+        let has_import = data.imports.keys().any(|(_, of)| *of == target);
+        is_whole && !has_import && !self.pod_has_settled(n, target)
+    }
+
     /// A target is taken up under a new epoch: what a move brought is its own from now on.
     pub(in crate::pod) fn pod_switches(&mut self, n: u8, target: usize, epoch: Epoch) {
         let Some(id) = self.moves(n).and_then(|moves| moves.settled.remove(&target)) else { return };
         let data = &mut self.pods[usize::from(n)].disk.data;
         let Some(came) = data.incoming.remove(&id) else { return };
-        data.rows.insert(target, Row::new(epoch, Held::Owned, came.applied));
+        let row = Row { origins: came.origins, ..Row::new(epoch, Held::Owned, came.applied) };
+        data.rows.insert(target, row);
         data.switched.insert(id, (target, epoch));
-        self.pod_destination(n, id, None, Input::Switched { pause: Duration::ZERO });
+        data.seq += 1;
+        self.pod_lets_out(n, Out::Arrived(id));
     }
 }
 
@@ -137,12 +152,12 @@ enum NotTaken {
 
 /// Takes a parcel in beside what is there of its move.
 fn take(there: Option<&Incoming>, attempt: u64, rows: Rows) -> Result<Incoming, NotTaken> {
-    let Rows { target, number, applied, end } = rows;
+    let Rows { target, number, applied, origins, end } = rows;
     let mut came = match there {
         Some(came) if came.attempt == attempt => came.clone(),
         Some(came) if came.attempt > attempt => return Err(NotTaken::Older),
         _ if number > 0 => return Err(NotTaken::Lost),
-        _ => Incoming { target, attempt, next: 0, applied: Vec::new(), whole: None },
+        _ => Incoming { target, attempt, next: 0, applied: Vec::new(), origins: Vec::new(), whole: None },
     };
     if number < came.next {
         return Ok(came);
@@ -151,6 +166,7 @@ fn take(there: Option<&Incoming>, attempt: u64, rows: Rows) -> Result<Incoming, 
         return Err(NotTaken::Lost);
     }
     came.applied.extend(applied.iter());
+    came.origins = origins;
     came.next += 1;
     if let Some(end) = end {
         if End::of(end.epoch, &came.applied) != end {

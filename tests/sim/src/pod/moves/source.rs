@@ -88,6 +88,7 @@ impl World {
                 Output::Report(said) => self.pod_says(n, id, said),
                 Output::Stop => leaving.parcel = None,
                 Output::Unfreeze => {
+                    pod.disk.data.seq += 1;
                     process.ownership.thaw(&self.targets[target]);
                     process.moves.freezing.retain(|_, waiting| *waiting != id);
                     if let Some(row) = pod.disk.data.rows.get_mut(&target).filter(|row| row.held == Held::Frozen(id)) {
@@ -100,11 +101,13 @@ impl World {
                     self.pod_source(n, id, Input::Unfrozen);
                 }
                 Output::Release => {
+                    pod.disk.data.seq += 1;
                     if let Some(row) = pod.disk.data.rows.get_mut(&target).filter(|row| row.held == Held::Frozen(id)) {
                         row.held = Held::Released(id);
                     }
                 }
                 Output::Drop => {
+                    pod.disk.data.seq += 1;
                     if pod.disk.data.rows.get(&target).is_some_and(|row| row.held == Held::Released(id)) {
                         pod.disk.data.rows.remove(&target);
                     }
@@ -164,7 +167,7 @@ impl World {
         };
         let applied = Arc::new(row.applied[rows.0..rows.1].to_vec());
         let end = end.then(|| End::of(row.epoch, &row.applied));
-        let rows = Rows { target: leaving.target, number, applied, end };
+        let rows = Rows { target: leaving.target, number, applied, origins: row.origins.clone(), end };
         self.pod_asks(n, Node::Pod(to), Call::Rows(id, attempt, number), Ask::Rows(id, attempt, rows), PEER);
     }
 
@@ -225,12 +228,15 @@ impl World {
         let pod = &mut self.pods[usize::from(n)];
         let Some(process) = &mut pod.process else { return };
         let Some(leaving) = process.moves.sources.get(&id).filter(|leaving| leaving.source.is_frozen()) else { return };
+        pod.disk.data.seq += 1;
         let row = pod.disk.data.rows.get_mut(&leaving.target);
         let input = match row.filter(|row| row.held == Held::Owned && row.epoch == leaving.epoch) {
             Some(row) => {
                 row.held = Held::Frozen(id);
                 let (pod, target) = (pod.id.clone(), self.targets[leaving.target].clone());
                 self.history.note(self.now, &What::Released { pod, target });
+                let target = leaving.target;
+                self.pod_gives_back(n, target);
                 Input::Froze
             }
             None => {

@@ -1,0 +1,128 @@
+//! `berth discord`: how often the bot may still identify on Discord, and who uses that up.
+
+use super::Common;
+use crate::{
+    exit::Failure,
+    output::{self, Format, ago},
+};
+use shared::wire::discord::{BrakedShard, Budget, BudgetStatus};
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+#[command(before_help = "Example:\n  berth discord budget")]
+pub(crate) enum Verb {
+    /// Say how many IDENTIFYs the bot has left, and which shards use them up
+    Budget(Show),
+}
+
+/// Flags of `berth discord budget`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:\n  berth discord budget\nBeyond its budget Discord resets a bot's token. Resuming a session takes nothing of it."
+)]
+pub(crate) struct Show {
+    /// What all verbs have.
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Asks and prints.
+pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
+    let Verb::Budget(Show { common }) = verb;
+    let status: BudgetStatus = common.api()?.get("/v1/discord/budget").await?;
+    match common.output {
+        Format::Table => output::print(&sheet(&status, super::now_ms())),
+        format => output::rows(format, &status, std::slice::from_ref(&status), &["REMAINING"], name),
+    }
+}
+
+fn name(status: &BudgetStatus) -> Vec<String> {
+    vec![status.budget.as_ref().map_or_else(|| "?".to_owned(), |budget| budget.remaining.to_string())]
+}
+
+/// Everything an operator asks, as text.
+fn sheet(status: &BudgetStatus, now_ms: u64) -> String {
+    let mut table = output::Table::new(&["bot", status.bot.as_deref().unwrap_or("none")]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    let why = status.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    fact("state", format!("{}{why}", status.state));
+    if let Some(budget) = &status.budget {
+        for (name, value) in facts(budget, now_ms) {
+            fact(name, value);
+        }
+    }
+    fact("waiting", status.waiting.to_string());
+    if status.braked.is_empty() {
+        return table.render();
+    }
+    let mut braked = output::Table::new(&["BRAKED SHARD", "IDENTIFIED", "WAITS"]);
+    status.braked.iter().for_each(|shard| braked.row(cells(shard)));
+    format!("{}\n{}", table.render(), braked.render())
+}
+
+fn facts(budget: &Budget, now_ms: u64) -> [(&'static str, String); 6] {
+    let Budget { shards, total, remaining, reserve, max_concurrency, resets_ms, told_ms, permits } = budget;
+    let resets = match resets_ms.checked_sub(now_ms) {
+        Some(left) if left > 0 => format!("in {}", ago(left)),
+        _ => "now; Discord is being asked".to_owned(),
+    };
+    [
+        ("remaining", format!("{remaining} of {total} IDENTIFYs, {reserve} of them kept for recovery")),
+        ("whole again", resets),
+        ("at once", format!("{max_concurrency} every five seconds")),
+        ("shards", format!("{shards} recommended")),
+        ("told", format!("{} ago", ago(now_ms.saturating_sub(*told_ms)))),
+        ("permits", format!("{permits} so far")),
+    ]
+}
+
+fn cells(shard: &BrakedShard) -> Vec<String> {
+    let times = format!("{} times in a row", shard.identified);
+    vec![format!("{} of {}", shard.shard, shard.shards), times, ago(shard.wait_ms)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget() -> Budget {
+        Budget {
+            shards: 16,
+            total: 1_000,
+            remaining: 640,
+            reserve: 200,
+            max_concurrency: 2,
+            resets_ms: 7_201_000,
+            told_ms: 1_000,
+            permits: 361,
+        }
+    }
+
+    #[test]
+    fn the_sheet_says_what_is_left_until_when_and_who_has_to_wait() {
+        let braked = vec![BrakedShard { shard: 3, shards: 16, identified: 5, wait_ms: 240_000 }];
+        let (bot, state, why) = (Some("813847".to_owned()), "old".to_owned(), Some("it answers 503\n".to_owned()));
+        let status = BudgetStatus { bot, state, why, budget: Some(budget()), waiting: 2, braked };
+        let text = sheet(&status, 1_000);
+        for part in [
+            "bot          813847\n",
+            "state        old: it answers 503\\u{a}\n",
+            "remaining    640 of 1000 IDENTIFYs, 200 of them kept for recovery\n",
+            "whole again  in 2h",
+            "at once      2 every five seconds\n",
+            "waiting      2\n",
+            "3 of 16       5 times in a row  4m",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_bot_without_a_token_has_no_budget() {
+        let (state, why) = ("no-token".to_owned(), Some("set BERTH_DISCORD_TOKEN".to_owned()));
+        let status = BudgetStatus { bot: None, state, why, budget: None, waiting: 0, braked: Vec::new() };
+        let text = sheet(&status, 0);
+        assert_eq!(text, "bot      none\nstate    no-token: set BERTH_DISCORD_TOKEN\nwaiting  0\n");
+        assert_eq!(name(&status), ["?"]);
+    }
+}

@@ -1,0 +1,50 @@
+//! The flags of `berth config-service` for a bot on Discord: how its IDENTIFY budget is learned, and how it is given out.
+
+use clap::Args;
+use shared::settings::duration;
+use std::{path::PathBuf, time::Duration};
+
+/// Flags of the IDENTIFY budget.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Discord")]
+pub struct DiscordOptions {
+    /// The bot's token: with it the leader asks Discord for the IDENTIFY budget and gives permits out
+    #[arg(long, env = "BERTH_DISCORD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub discord_token: Option<String>,
+    /// File with the bot's token
+    #[arg(long, env = "BERTH_DISCORD_TOKEN_FILE", value_name = "PATH")]
+    pub discord_token_file: Option<PathBuf>,
+    /// Discord's API, or a proxy before it
+    #[arg(long, env = "BERTH_DISCORD_API", default_value = "https://discord.com/api/v10", value_name = "URL")]
+    pub discord_api: String,
+    /// How often Discord is asked for the budget
+    #[arg(long, env = "BERTH_DISCORD_REFRESH", default_value = "5m", value_parser = duration, value_name = "TIME")]
+    pub discord_refresh: Duration,
+    /// How long Discord may take to answer that
+    #[arg(long, env = "BERTH_DISCORD_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "TIME")]
+    pub discord_timeout: Duration,
+    /// The time between two permits of one bucket: Discord's five seconds, and what networks delay
+    #[arg(long, env = "BERTH_IDENTIFY_EVERY", default_value = "5250ms", value_parser = duration, value_name = "TIME")]
+    pub identify_every: Duration,
+    /// The share of the budget below which only sessions that Discord refused to resume identify, 0 to 1
+    #[arg(long, env = "BERTH_IDENTIFY_RESERVE", default_value_t = 0.2, value_name = "SHARE")]
+    pub identify_reserve: f64,
+    /// How often in a row a shard identifies before it has to wait
+    #[arg(long, env = "BERTH_IDENTIFY_FREE", default_value_t = 3, value_name = "N")]
+    pub identify_free: u32,
+    /// How long it waits then; doubles each time
+    #[arg(long, env = "BERTH_IDENTIFY_BRAKE", default_value = "1m", value_parser = duration, value_name = "TIME")]
+    pub identify_brake: Duration,
+    /// How long it waits at most
+    #[arg(long, env = "BERTH_IDENTIFY_BRAKE_MOST", default_value = "1h", value_parser = duration, value_name = "TIME")]
+    pub identify_brake_most: Duration,
+    /// For how long a shard that may identify does not, before it counts as calm again
+    #[arg(long, env = "BERTH_IDENTIFY_CALM", default_value = "10m", value_parser = duration, value_name = "TIME")]
+    pub identify_calm: Duration,
+    /// How long a request waits for its permit at most
+    #[arg(long, env = "BERTH_IDENTIFY_WAIT", default_value = "60s", value_parser = duration, value_name = "TIME")]
+    pub identify_wait: Duration,
+    /// Most requests that wait for a permit
+    #[arg(long, env = "BERTH_IDENTIFY_WAITING", default_value_t = 4_096, value_name = "N")]
+    pub identify_waiting: usize,
+}

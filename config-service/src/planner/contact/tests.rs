@@ -1,0 +1,149 @@
+use super::*;
+use proptest::prelude::*;
+
+fn fleet(count: usize) -> Vec<Candidate> {
+    (0..count).map(|n| candidate(n, 0)).collect()
+}
+
+fn candidate(ordinal: usize, targets: u64) -> Candidate {
+    Candidate {
+        pod: format!("gateway-{ordinal}").parse().expect("valid"),
+        capacity: 1.0,
+        open: true,
+        ready: true,
+        targets,
+        fresh: 0,
+        track: Track::Stable,
+        load: Load::default(),
+    }
+}
+
+fn guild(id: usize) -> Wanted {
+    Wanted { target: format!("discord:guild:{id}").parse().expect("valid"), parent: None }
+}
+
+fn placed(fleet: &[Candidate], wanted: &[Wanted]) -> HashMap<TargetId, PodId> {
+    let decisions = place(fleet, &Policy::default(), wanted, |_| None, |_| None);
+    decisions.into_iter().map(|(want, pod)| (want.target, pod.expect("a pod is ready"))).collect()
+}
+
+#[test]
+fn a_child_goes_where_its_parent_is() {
+    let parent: TargetId = "discord:guild:1".parse().expect("valid");
+    let child = |id: usize| Wanted {
+        target: format!("discord:channel:{id}").parse().expect("valid"),
+        parent: Some(parent.clone()),
+    };
+    let home: PodId = "gateway-2".parse().expect("valid");
+    let known = place(&fleet(3), &Policy::default(), &[child(7)], |_| Some(&home), |_| None);
+    assert_eq!(known, [(child(7), Ok(home.clone()))]);
+
+    let both = place(&fleet(3), &Policy::default(), &[child(7), child(8)], |_| None, |_| None);
+    assert_eq!(both[0].0, Wanted { target: parent.clone(), parent: None }, "the parent gets a home of its own first");
+    assert!(both.iter().all(|(_, pod)| *pod == both[0].1) && both.len() == 3);
+
+    let mut away = fleet(3);
+    away[2].ready = false;
+    let refused = place(&away, &Policy::default(), &[child(7)], |_| Some(&home), |_| None);
+    assert_eq!(refused[0].1, Err(Refused::ParentNotReady), "never away from the parent");
+}
+
+#[test]
+fn only_ready_pods_with_capacity_are_asked() {
+    let mut pods = fleet(3);
+    pods[0].ready = false;
+    pods[1].capacity = 0.0;
+    let wanted: Vec<_> = (0..200).map(guild).collect();
+    assert!(placed(&pods, &wanted).values().all(|pod| pod.as_str() == "gateway-2"));
+    pods[2].ready = false;
+    assert!(
+        place(&pods, &Policy::default(), &wanted, |_| None, |_| None)
+            .iter()
+            .all(|(_, pod)| *pod == Err(Refused::NoReadyPod))
+    );
+}
+
+#[test]
+fn what_a_pod_says_it_carries_counts() {
+    let mut pods = fleet(2);
+    pods[0].load.events_per_second = 1_900.0;
+    let wanted: Vec<_> = (0..100).map(guild).collect();
+    assert!(placed(&pods, &wanted).values().all(|pod| pod.as_str() == "gateway-1"));
+}
+
+#[test]
+fn what_comes_until_the_pods_tell_their_load_again_does_not_all_go_to_the_least_busy_one() {
+    let mut pods = fleet(3);
+    for (pod, events) in pods.iter_mut().zip([400.0, 420.0, 440.0]) {
+        (pod.targets, pod.load.events_per_second) = (100, events);
+    }
+    // One request at a time, as they come: what each pod was given is known, what that does is not.
+    for n in 0..90 {
+        let to = placed(&pods, &[guild(n)]).into_values().next().expect("one");
+        let pod = pods.iter_mut().find(|pod| pod.pod == to).expect("one of them");
+        (pod.targets, pod.fresh) = (pod.targets + 1, pod.fresh + 1);
+    }
+    let given: Vec<_> = pods.iter().map(|pod| pod.fresh).collect();
+    assert!(given.iter().all(|given| (20..=40).contains(given)) && given.is_sorted_by(|a, b| a > b), "{given:?}");
+    let batch: Vec<_> = (0..90).map(guild).collect();
+    let at_once = placed(&fleet(3), &batch).into_values().filter(|pod| pod.as_str() == "gateway-0").count();
+    assert!((25..=35).contains(&at_once), "{at_once}");
+}
+
+#[test]
+fn shares_follow_capacity() {
+    let mut pods = fleet(10);
+    pods[3].capacity = 2.0;
+    let wanted: Vec<_> = (0..11_000).map(guild).collect();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for pod in placed(&pods, &wanted).into_values() {
+        *counts.entry(pod.to_string()).or_default() += 1;
+    }
+    for (pod, count) in counts {
+        let share = if pod == "gateway-3" { 2_000 } else { 1_000 };
+        assert!(count.abs_diff(share) * 100 <= share * 2, "{pod} has {count} of {share}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_same_question_has_the_same_answer_in_any_order_of_pods(pods in 1_usize..12, targets in 1_usize..60, seed: u64) {
+        let wanted: Vec<_> = (0..targets).map(guild).collect();
+        let mut shuffled = fleet(pods);
+        let mut rng = shared::backoff::Rng::seeded(seed);
+        for i in (1..shuffled.len()).rev() {
+            shuffled.swap(i, usize::try_from(rng.next_u64() % (i as u64 + 1)).expect("small"));
+        }
+        prop_assert_eq!(placed(&fleet(pods), &wanted), placed(&shuffled, &wanted));
+    }
+
+    #[test]
+    fn a_pod_that_comes_takes_first_places_only_for_itself(pods in 1_usize..12, id: usize) {
+        let target = guild(id).target;
+        let first = |count: usize| {
+            let scored = fleet(count).into_iter().map(|pod| (score(&target, &pod.pod, 1.0), pod.pod));
+            scored.max_by(|a, b| a.0.total_cmp(&b.0)).expect("not empty").1
+        };
+        let (before, after) = (first(pods), first(pods + 1));
+        let newcomer = format!("gateway-{pods}");
+        prop_assert!(after == before || after.as_str() == newcomer);
+    }
+
+    #[test]
+    fn a_batch_stays_balanced(pods in 1_usize..20, per_pod in 20_usize..100) {
+        let wanted: Vec<_> = (0..pods * per_pod).map(guild).collect();
+        let mut counts: HashMap<PodId, usize> = HashMap::new();
+        for pod in placed(&fleet(pods), &wanted).into_values() {
+            *counts.entry(pod).or_default() += 1;
+        }
+        let most = counts.values().max().copied().unwrap_or_default();
+        prop_assert!(most <= per_pod + 6, "{} targets on one pod, mean {}", most, per_pod);
+    }
+
+    #[test]
+    fn a_score_is_finite_and_positive(id in "[a-z0-9]{1,30}", pod in 0_usize..1_000, weight in 0.001_f64..100.0) {
+        let target: TargetId = format!("webhook:key:{id}").parse().expect("valid");
+        let value = score(&target, &candidate(pod, 0).pod, weight);
+        prop_assert!(value.is_finite() && value > 0.0);
+    }
+}

@@ -1,0 +1,155 @@
+//! How long a pod's targets wait when it and its disk are gone, by the size of its database: from the moment each has another
+//! owner until each is served. Numbers for docs/reliability.md; decides nothing about what is promised.
+
+use berth_tests::{
+    Cluster, Setup,
+    copied::{Copied, PATIENCE},
+    eventually,
+    page::{Origin, write_page},
+    process::berth,
+    scrape,
+    senders::standard,
+    workload::{Poster, acknowledged},
+};
+use serde_json::json;
+use shared::wire::control::{Assignment, AssignmentState};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+const LOST: &str = "gateway-1";
+const TARGETS: usize = 500;
+const SENDERS: usize = 64;
+/// What an event brings with it: an ordinary message with what its platform says about it.
+const BODY: usize = 4_000;
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Writes the table. Run it alone, on an idle machine, with optimised binaries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "numbers for docs/reliability.md; run by hand"]
+async fn by_size() {
+    let mut table = "| data of the pod | heirs | reassigned after | served after that | of that: the slowest restore, checked | promised |\n|---|---|---|---|---|---|\n".to_owned();
+    for heirs in [1, 2] {
+        for (megabytes, promised) in [(10, 3), (100, 6), (1_000, 20)] {
+            table += &format!("{} ≤ {promised} s |\n", row(megabytes, heirs).await);
+            println!("{table}");
+        }
+    }
+    let typed = "cargo test --release -p berth-tests --test it -- --ignored recover::times --nocapture";
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reliability.md");
+    write_page(&page, "numbers: lost disks", &Origin::here(&berth(), typed), &table).expect("the page");
+}
+
+async fn row(megabytes: usize, heirs: usize) -> String {
+    let setup = Setup { gateways: heirs + 1, ..Setup::default() };
+    let mut one = Copied::start(setup.with("BERTH_ACKNOWLEDGE", "standard=local")).await;
+    fill(&one.cluster, megabytes * 1_000_000).await;
+    let bytes = std::fs::metadata(one.cluster.pod_folder(LOST).join("berth.db")).expect("a database").len();
+    let mine = one.targets_of(LOST).await.len();
+    let began = Instant::now();
+    one.lose(&[LOST]).await;
+    let heirs = until(&one.cluster, |all| all.iter().all(|found| found.pod.as_str() != LOST)).await;
+    let reassigned = began.elapsed();
+    until(&one.cluster, |all| all.iter().all(|found| found.state == AssignmentState::Serving)).await;
+    let served = began.elapsed() - reassigned;
+    let mut restored = 0.0_f64;
+    for heir in one.cluster.gateways.iter().filter(|role| role.name() != LOST) {
+        let metrics = one.cluster.client.get(&heir.url("/metrics")).await.expect("an heir answers").text();
+        restored = restored.max(scrape::sum(&metrics, "berth_restore_milliseconds", &[]) / 1e3);
+    }
+    format!(
+        "| {} MB, {mine} targets | {heirs} | {:.1} s | {:.2} s | {restored:.2} s |",
+        bytes / 1_000_000,
+        reassigned.as_secs_f64(),
+        served.as_secs_f64()
+    )
+}
+
+/// Gives one pod that many bytes of events of many targets, and waits until its replica has all of them.
+async fn fill(cluster: &Cluster, bytes: usize) {
+    let others: Vec<_> = cluster.gateways.iter().map(|role| role.name()).filter(|name| *name != LOST).collect();
+    for other in &others {
+        mark(cluster, other, "cordon").await;
+    }
+    let (next, poster) = (Arc::<AtomicUsize>::default(), Poster::new(cluster));
+    let mut senders = JoinSet::new();
+    for _ in 0..SENDERS {
+        let (next, poster) = (Arc::clone(&next), poster.clone());
+        senders.spawn(async move {
+            loop {
+                let i = next.fetch_add(1, Ordering::SeqCst);
+                if i * BODY >= bytes {
+                    return;
+                }
+                let body = json!({"target": format!("k{}", i % TARGETS), "text": text(i)}).to_string();
+                let delivery = standard::signed(&poster.keys, &format!("m{i}"), body.as_bytes());
+                let taken = timeout(PATIENCE, async {
+                    while !poster.post(&delivery, 0).await.is_ok_and(|reply| acknowledged(&reply)) {
+                        sleep(LOOK).await;
+                    }
+                });
+                taken.await.expect("it is taken");
+            }
+        });
+    }
+    while let Some(ended) = senders.join_next().await {
+        ended.expect("a sender ends well");
+    }
+    for other in &others {
+        mark(cluster, other, "uncordon").await;
+    }
+    let pod = cluster.gateways.iter().find(|role| role.name() == LOST).expect("the pod");
+    let metrics = pod.url("/metrics");
+    eventually("all of it is in the replica", PATIENCE, async || {
+        let text = cluster.client.get(&metrics).await.ok()?.text();
+        let behind = scrape::sum(&text, "berth_replication_lag_bytes", &[]);
+        (scrape::sum(&text, "berth_replication_syncs_total", &[]) > 0.0 && behind == 0.0).then_some(())
+    })
+    .await;
+    cluster.leases_are_kept(cluster.gateways.len()).await;
+}
+
+async fn mark(cluster: &Cluster, pod: &str, how: &str) {
+    let path = format!("/v1/pods/{pod}/{how}");
+    let reply = cluster.admin_post(&path, &json!({ "reason": "a number" })).await.expect("answers");
+    assert!((200..300).contains(&reply.status), "{path}: {}", reply.text());
+}
+
+/// Text that does not compress to nothing, the same each time.
+fn text(i: usize) -> String {
+    let mut x = i as u64 + 1;
+    let mut word = || {
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:x} ", x >> 24)
+    };
+    let mut text = String::with_capacity(BODY + 16);
+    while text.len() < BODY {
+        text.push_str(&word());
+    }
+    text
+}
+
+/// Looks at all targets again and again until they are as wanted; returns how many pods have them then.
+async fn until(cluster: &Cluster, wanted: impl Fn(&[Assignment]) -> bool) -> usize {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    loop {
+        let all = cluster.targets().await;
+        if wanted(&all) {
+            let mut pods: Vec<_> = all.iter().map(|found| found.pod.clone()).collect();
+            pods.sort_unstable();
+            pods.dedup();
+            return pods.len();
+        }
+        assert!(Instant::now() < deadline, "targets are not as they should be in time");
+        sleep(LOOK).await;
+    }
+}
