@@ -29,7 +29,8 @@ pub fn seen(folder: &Path) -> BTreeSet<(String, String)> {
     rows.map(|row| row.expect("a row of the journal")).collect()
 }
 
-/// Returns per target the ids of the events in the pod's journal, in the order of acceptance; timers are left out.
+/// Returns per target that the pod owns the ids of the events in its journal, in the order of acceptance; timers are left out.
+/// What it has released is removed in pieces, table by table: there the pod may have been stopped in between.
 ///
 /// # Panics
 /// When the database cannot be read, or inbox and journal do not agree.
@@ -38,14 +39,15 @@ pub fn journal(folder: &Path) -> BTreeMap<String, Vec<String>> {
     let odd: i64 = database
         .query_row(
             "SELECT count(*) FROM inbox i FULL JOIN journal j USING (target_id, key)
-             WHERE i.seq IS NOT j.seq OR j.state <> 'done'",
+             JOIN target t ON t.id = target_id
+             WHERE t.state = 'owned' AND (i.seq IS NOT j.seq OR j.state <> 'done')",
             [],
             |row| row.get(0),
         )
         .expect("inbox and journal are readable");
     assert_eq!(odd, 0, "{}: rows of inbox and journal that do not agree, or are not done", folder.display());
     let sql = "SELECT t.name, j.event_id FROM journal j JOIN target t ON t.id = j.target_id
-               WHERE j.source <> 'timer' ORDER BY j.target_id, j.seq";
+               WHERE t.state = 'owned' AND j.source <> 'timer' ORDER BY j.target_id, j.seq";
     let mut statement = database.prepare(sql).expect("the journal's schema");
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the journal is readable");
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
