@@ -23,6 +23,7 @@ pub(crate) use config::restore_config;
 pub use config::{Service, service_config};
 pub use lineage::{Begun, Lineage, Seal};
 pub use litestream::{Litestream, LitestreamError, VERSION};
+pub(crate) use restore::restore_unchecked;
 pub use restore::{RestoreError, Restored, restore};
 pub use store::{Listing, Removed, ReplicaStore};
 pub(crate) use store::{Stock, last_txid};

@@ -49,6 +49,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use transfer::{Changed, Follower, Plan};
 
@@ -192,9 +193,10 @@ impl Store {
         }
         conn.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT};
-             PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
              PRAGMA secure_delete = ON;"
         ))?;
+        wait_for_locks(&conn)?;
         // REPLACE must not pass by the guards of the rows it takes away.
         conn.execute_batch("PRAGMA recursive_triggers = ON; PRAGMA foreign_keys = ON;")?;
         conn.set_prepared_statement_cache_capacity(128);
@@ -336,8 +338,20 @@ impl Store {
 fn open_reader(folder: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(folder.join(FILE), flags)?;
-    conn.execute_batch("PRAGMA busy_timeout = 5000;")?;
+    wait_for_locks(&conn)?;
     Ok(conn)
+}
+
+/// Lets a connection wait for another one's lock, 5 s at most: in steps of a millisecond. Litestream holds the writer's lock for a
+/// moment again and again, and SQLite's own steps of up to 100 ms pass by most of the time in between.
+fn wait_for_locks(conn: &Connection) -> Result<(), StoreError> {
+    const STEP: Duration = Duration::from_millis(1);
+    const STEPS: i32 = 5_000;
+    conn.busy_handler(Some(|step| {
+        std::thread::sleep(STEP);
+        step < STEPS
+    }))?;
+    Ok(())
 }
 
 /// SQLite's integers are signed; everything Berth counts fits.

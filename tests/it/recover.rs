@@ -6,12 +6,12 @@ mod times;
 use berth_tests::{
     Setup,
     copied::{Copied, PATIENCE},
-    eventually,
+    eventually, pod_data,
 };
 use serde_json::{Value, json};
 use shared::wire::admin::PodRecovery;
 use shared::wire::control::AssignmentState;
-use std::fs;
+use std::{fs, path::Path};
 use tokio::time::Instant;
 
 /// A cluster with copies, and chats that one of its pods owns.
@@ -107,6 +107,48 @@ async fn by_hand_nothing_is_restored_before_an_operator_says_so() {
     let did: Value = one.0.cluster.admin_post(path, &why).await.expect("answers").json();
     assert_eq!(did["dry_run"], json!(false), "{did}");
     one.served_elsewhere("gateway-1", &chats, 2).await;
+}
+
+/// Makes a whole file of a database that is damaged inside, as a fault of its memory would: a column that has no NULLs has some.
+fn damage(folder: &Path) {
+    let database = pod_data::open(folder);
+    database.pragma_update(None, "writable_schema", true).expect("set");
+    let sql =
+        "UPDATE sqlite_schema SET sql = replace(sql, 'dropped TEXT', 'dropped TEXT NOT NULL') WHERE name = 'journal'";
+    assert_eq!(database.execute(sql, []).expect("written"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_of_what_was_damaged_before_it_was_copied_is_given_to_nobody_and_leaves_nothing() {
+    let mut one = Chats::start().await;
+    let chats = one.chats_on("gateway-1", 700, 3).await;
+    one.0.cluster.leases_are_kept(3).await;
+    damage(&one.0.cluster.pod_folder("gateway-1"));
+    // What is acknowledged after that is in the replica, and so is the damage.
+    one.0.cluster.post_until_taken(&one.0.cluster.message(chats[0], 4), PATIENCE).await;
+    one.0.lose(&["gateway-1"]).await;
+    let heir = eventually("somebody is to restore", PATIENCE, async || {
+        let found = one.0.cluster.assignment(chats[0]).await?;
+        (found.pod.as_str() != "gateway-1").then(|| found.pod.to_string())
+    })
+    .await;
+    eventually("its heir gives up", PATIENCE, async || {
+        one.0.cluster.gateway(&heir).logged("its targets stay quarantined").then_some(())
+    })
+    .await;
+    for chat in &chats {
+        let found = one.0.cluster.assignment(*chat).await.expect("known");
+        assert_eq!(found.state, AssignmentState::Quarantined, "{found:?}");
+    }
+    let folder = one.0.cluster.pod_folder(&heir);
+    eventually("nothing of it is left there", PATIENCE, async || {
+        let count =
+            "SELECT (SELECT count(*) FROM berth_moved_in) + (SELECT count(*) FROM target WHERE state = 'incoming')";
+        let rows: i64 = pod_data::open(&folder).query_row(count, [], |row| row.get(0)).expect("readable");
+        (rows == 0 && !folder.join("restore/heirs").read_dir().is_ok_and(|mut left| left.next().is_some()))
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use crate::{
     ownership::Guard,
     store::{
         LocalId, StoreError,
-        transfer::{Changed, Importer, Imports, NotTaken, Parcel, Snapshot, Source, Standing, Taken},
+        transfer::{Changed, Importer, Imports, NotTaken, Outlives, Parcel, Snapshot, Source, Standing, Summed, Taken},
     },
 };
 use shared::{Epoch, Mono, MoveId, TargetId, lease::Use, wire::link::Outcome};
@@ -82,6 +82,8 @@ pub(crate) enum MoveCommand {
     Restored { fresh: bool, done: oneshot::Sender<Result<Imports, StoreError>> },
     /// Take in a parcel of what was restored from a replica.
     TakeRestored { id: MoveId, parcel: Box<Parcel>, from: Arc<Source>, done: oneshot::Sender<Result<Taken, NotTaken>> },
+    /// Have on the disk what was taken in of that: before anybody hears that it is here.
+    KeepRestored { done: oneshot::Sender<Result<(), StoreError>> },
     /// What came is the target's own as soon as that is acquired; then say since when, with a replica once that is in it: only
     /// then the source may drop its rows (OWNERSHIP.md, Moves).
     Settle { id: MoveId, target: TargetId, done: oneshot::Sender<Mono> },
@@ -195,6 +197,14 @@ impl Writer {
                 self.moving.marks.push(Mark::DropImport(id, done));
             }
             MoveCommand::Restored { fresh, done } => drop(done.send(self.store.restored_imports(fresh))),
+            MoveCommand::KeepRestored { done } => {
+                let kept = self.moving.importer.begin(Outlives::Power).and_then(|()| self.moving.importer.commit());
+                if kept.is_err() {
+                    self.moving.importer.rollback();
+                }
+                // Whoever asked may be gone.
+                let _ = done.send(kept);
+            }
             MoveCommand::Take { id, parcel, done } => {
                 self.moving.takes.push_back(Waiting { id, parcel, from: None, done });
             }
@@ -463,13 +473,18 @@ impl Writer {
         }
         let now_ms = self.clock.wall_ms();
         let (mut rows, mut taken) = (0, Vec::new());
-        self.moving.importer.begin()?;
+        // A move's source drops its rows when they are here; a replica is restored again.
+        let outlives = |waiting: &Waiting| if waiting.from.is_some() { Outlives::Process } else { Outlives::Power };
+        let together = self.moving.takes.front().map_or(Outlives::Power, outlives);
+        self.moving.importer.begin(together)?;
         while let Some(next) = self.moving.takes.front()
+            && outlives(next) == together
             && (taken.is_empty() || rows + next.parcel.rows() <= CHUNK)
             && let Some(Waiting { id, parcel, from, done }) = self.moving.takes.pop_front()
         {
             rows += parcel.rows();
-            let mut taken_in = self.moving.importer.take(id, &parcel, now_ms);
+            let summed = if from.is_some() { Summed::Nothing } else { Summed::Rows };
+            let mut taken_in = self.moving.importer.take(id, &parcel, summed, now_ms);
             if let (Ok(Taken { whole: Some(_), .. }), Some(source)) = (&taken_in, &from)
                 && let Err(why) = self.moving.importer.note_source(id, source, now_ms)
             {
@@ -502,7 +517,7 @@ impl Writer {
         }
         let mut left = if self.boxes.has_turns() { CHUNK / 4 } else { CHUNK };
         let (mut gone, mut imports) = (Vec::new(), Vec::new());
-        self.moving.importer.begin()?;
+        self.moving.importer.begin(Outlives::Power)?;
         while left > 0
             && let Some((local, _)) = self.moving.drops.get(gone.len())
         {

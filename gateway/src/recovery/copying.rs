@@ -18,6 +18,8 @@ pub(super) enum Found {
     Held(Holding),
     /// A parcel of the target before it.
     Parcel(Box<Parcel>),
+    /// The last of its parcels, which makes it whole.
+    End(Box<Parcel>),
 }
 
 /// Whoever takes it has gone.
@@ -42,7 +44,12 @@ fn copy_all(scratch: &Scratch, targets: &[TargetId], to: &mpsc::Sender<Found>) -
         };
         say(Found::Held(held.clone()))?;
         if held.whole {
-            let mut hand_on = |parcel| say(Found::Parcel(Box::new(parcel))).map_err(NotSent::from);
+            let mut hand_on = |parcel: Parcel| {
+                let (rows, end) = parcel.before_end();
+                let rows = rows.map(|rows| Found::Parcel(Box::new(rows)));
+                let end = end.map(|end| Found::End(Box::new(end)));
+                rows.into_iter().chain(end).try_for_each(say).map_err(NotSent::from)
+            };
             scratch.send(&held, &mut hand_on)?;
         }
     }

@@ -1,10 +1,11 @@
 //! Gets one dead life's database out of its replica: asks the store what [`Search`] wants to know, and restores what that finds.
-//! Decides nothing about targets.
+//! Whoever fetches it checks it. Decides nothing about targets.
 
 use super::job::Hands;
 use super::plan::Ended;
 use super::search::{Heard, Search, Step, nothing};
-use crate::replica::{Lineage, ReplicaError, ReplicaStore, RestoreError, Restored, Seal, restore};
+use crate::replica::{Lineage, ReplicaError, ReplicaStore, RestoreError, Restored, Seal, restore_unchecked};
+use crate::store::{FILE, Thorough, verify};
 use shared::Epoch;
 use shared::wire::control::Life;
 use std::{io, path::Path, path::PathBuf, time::Duration};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 /// The time between two lines about a restore's progress.
 const TELL: Duration = Duration::from_secs(5);
 
-/// A database that was restored.
+/// A database that was restored, and not checked yet.
 #[derive(Debug, Clone)]
 pub(super) struct Fetched {
     /// The folder that it is in, as `berth.db`.
@@ -22,6 +23,26 @@ pub(super) struct Fetched {
     pub(super) lineage: Lineage,
     /// How far Litestream says that it goes.
     pub(super) txid: Option<u64>,
+}
+
+impl Fetched {
+    /// Looks at every page and row of it, once somebody has opened it. Returns what is wrong.
+    pub(super) async fn check(&self) -> Result<(), Ended> {
+        let file = self.folder.join(FILE);
+        let checked = tokio::task::spawn_blocking(move || verify(&file, Thorough::Whole)).await;
+        let checked = checked.map_err(|why| Ended::Again(why.to_string()))?;
+        checked.map_err(|why| Ended::Unread(format!("what was restored of {} is damaged: {why}", self.lineage)))
+    }
+
+    /// Notes in the store that the lineage can be restored, once it has passed the check.
+    pub(super) async fn note_good(&self, hands: &Hands) {
+        let noted = async {
+            ReplicaStore::open(&hands.replica)?.drilled(&self.lineage, hands.ownership.clock().wall_ms()).await
+        };
+        if let Err(why) = noted.await {
+            tracing::warn!(error = %why, "cannot note in the replica's store that it was restored");
+        }
+    }
 }
 
 impl From<ReplicaError> for Ended {
@@ -49,7 +70,7 @@ pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Fe
     let store = ReplicaStore::open(&hands.replica)?;
     let (lineage, bytes) = find(hands, &store, life, epoch).await?;
     let folder = hands.scratch(life);
-    let file = folder.join(crate::store::FILE);
+    let file = folder.join(FILE);
     std::fs::create_dir_all(&folder).map_err(|why| Ended::Again(format!("{}: {why}", folder.display())))?;
     room(&folder, bytes.saturating_mul(hands.space))?;
     // One that is there was restored, and not all of it could be brought in.
@@ -58,7 +79,7 @@ pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Fe
     }
     tracing::info!(pod = %life.pod, %lineage, bytes, "restoring a dead pod's replica");
     let mut told = Instant::now();
-    let done = restore(&hands.replica, &lineage, &file, |bytes| {
+    let done = restore_unchecked(&hands.replica, &lineage, &file, |bytes| {
         hands.meters.progress(bytes);
         if told.elapsed() > TELL {
             told = Instant::now();
@@ -70,9 +91,6 @@ pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Fe
     hands.meters.progress(bytes);
     hands.meters.restored(Some(took));
     tracing::info!(pod = %life.pod, %lineage, bytes, took_ms = took.as_millis() as u64, "restored a dead pod's replica");
-    if let Err(why) = store.drilled(&lineage, hands.ownership.clock().wall_ms()).await {
-        tracing::warn!(error = %why, "cannot note in the replica's store that it was restored");
-    }
     Ok(Fetched { folder, lineage, txid })
 }
 

@@ -127,49 +127,85 @@ impl Job {
         Ok(found)
     }
 
-    /// Brings the rows of these targets in.
+    /// Brings the rows of these targets in. What did not come whole goes again.
     async fn import(&self, fetched: Fetched, targets: Vec<TargetId>, found: &mut Outcome) -> Result<(), Ended> {
+        let mut begun = Vec::new();
+        let brought = self.bring_in(&fetched, targets, &mut begun, found).await;
+        let whole: HashSet<_> = found.whole.values().map(|(id, _)| *id).collect();
+        for id in begun.into_iter().filter(|id| !whole.contains(id)) {
+            self.hands.engine.step(|done| MoveCommand::DropImport { id, done }).await.map_err(again)?;
+        }
+        if matches!(brought, Err(Ended::Unread(_))) {
+            // It may have been damaged on its way.
+            take_away(fetched.folder).await;
+        }
+        brought
+    }
+
+    /// Brings them in while the database that they are from is checked: no copy is whole, and none counts, before that.
+    async fn bring_in(
+        &self,
+        fetched: &Fetched,
+        targets: Vec<TargetId>,
+        begun: &mut Vec<MoveId>,
+        found: &mut Outcome,
+    ) -> Result<(), Ended> {
         let (to, mut from) = mpsc::channel(AHEAD);
-        let (engine, Fetched { folder, lineage, txid }) = (self.hands.engine.clone(), fetched);
-        let incarnation = lineage.incarnation.clone();
+        let (opened, is_open) = oneshot::channel();
+        let (engine, folder, incarnation) =
+            (self.hands.engine.clone(), fetched.folder.clone(), fetched.lineage.incarnation.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let scratch = engine.scratch(&folder).map_err(|why| Ended::Unread(why.to_string()))?;
             let life = scratch.incarnation().map_err(|why| Ended::Unread(why.to_string()))?;
             if life != incarnation {
                 return Err(Ended::Hopeless(format!("the replica of incarnation {incarnation} holds one of {life}")));
             }
+            // Whoever checks it may be gone.
+            let _ = opened.send(());
             copying::copy(&scratch, &targets, &to).map_err(|why| Ended::Unread(why.to_string()))
         });
-        let life = self.life.clone();
-        let mut source = Arc::new(Source { lineage: lineage.clone(), commit_seq: 0, txid });
-        let (mut current, mut with_writer) = (None, VecDeque::new());
-        while let Some(next) = from.recv().await {
-            match next {
-                Found::Seq(commit_seq) => {
-                    source = Arc::new(Source { lineage: asked(&lineage, &life), commit_seq, txid });
-                }
-                Found::Absent(target) => found.absent.push(target),
-                Found::Held(held) if held.whole => {
-                    let id = MoveId(self.hands.next_id.fetch_add(1, Ordering::Relaxed));
-                    current = Some((id, held));
-                }
-                Found::Held(held) => found.unfit.push(held),
-                Found::Parcel(parcel) => {
-                    let Some((id, held)) = &current else { continue };
-                    let done = self.hand_in(*id, parcel, &source)?;
-                    with_writer.push_back((*id, held.clone(), done));
-                    if with_writer.len() >= WITH_WRITER
-                        && let Some(first) = with_writer.pop_front()
-                    {
-                        taken(first, found).await?;
+        let lineage = asked(&fetched.lineage, &self.life);
+        let mut source = Arc::new(Source { lineage: lineage.clone(), commit_seq: 0, txid: fetched.txid });
+        let (mut current, mut with_writer, mut ends) = (None, WithWriter::default(), Vec::new());
+        let rows = async {
+            while let Some(next) = from.recv().await {
+                match next {
+                    Found::Seq(commit_seq) => {
+                        source = Arc::new(Source { lineage: lineage.clone(), commit_seq, txid: fetched.txid });
+                    }
+                    Found::Absent(target) => found.absent.push(target),
+                    Found::Held(held) if held.whole => {
+                        let id = MoveId(self.hands.next_id.fetch_add(1, Ordering::Relaxed));
+                        begun.push(id);
+                        current = Some((id, held));
+                    }
+                    Found::Held(held) => found.unfit.push(held),
+                    Found::Parcel(parcel) => {
+                        let Some((id, held)) = &current else { continue };
+                        let done = self.hand_in(*id, parcel, &source)?;
+                        with_writer.add(*id, held.clone(), done, found).await?;
+                    }
+                    Found::End(parcel) => {
+                        if let Some((id, held)) = current.take() {
+                            ends.push((id, held, parcel));
+                        }
                     }
                 }
             }
+            reading.await.map_err(again)?
+        };
+        let checked = async {
+            // Without, whoever reads it says what is wrong.
+            if is_open.await.is_ok() { fetched.check().await } else { Ok(()) }
+        };
+        let (rows, checked) = tokio::join!(rows, checked);
+        checked.and(rows)?;
+        fetched.note_good(&self.hands).await;
+        for (id, held, parcel) in ends {
+            let done = self.hand_in(id, parcel, &source)?;
+            with_writer.add(id, held, done, found).await?;
         }
-        for one in with_writer {
-            taken(one, found).await?;
-        }
-        reading.await.map_err(again)?
+        with_writer.all(found).await
     }
 
     fn hand_in(
@@ -188,6 +224,10 @@ impl Job {
     async fn report(&self, found: Outcome, failed: Option<String>) -> Result<(), Ended> {
         let Outcome { whole, unfit, mut absent, spoiled, .. } = found;
         let ids: BTreeMap<TargetId, MoveId> = whole.iter().map(|(target, (id, _))| (target.clone(), *id)).collect();
+        if !whole.is_empty() {
+            let kept = self.hands.engine.step(|done| MoveCommand::KeepRestored { done }).await;
+            kept.map_err(again)?.map_err(again)?;
+        }
         let mut targets: Vec<Holding> = whole.into_values().map(|(_, held)| held).chain(unfit).collect();
         loop {
             let some: Vec<_> = targets.drain(..targets.len().min(MAX_RESTORED)).collect();
@@ -258,21 +298,45 @@ fn again(why: impl ToString) -> Ended {
     Ended::Again(why.to_string())
 }
 
-/// Waits for what becomes of a parcel.
-async fn taken(
-    (id, held, done): (MoveId, Holding, oneshot::Receiver<Result<Taken, NotTaken>>),
-    found: &mut Outcome,
-) -> Result<(), Ended> {
-    match done.await {
-        Ok(Ok(Taken { whole: Some(_), .. })) => drop(found.whole.insert(held.target.clone(), (id, held))),
-        Ok(Ok(Taken { whole: None, .. })) => {}
-        // The first of its parcels was not taken: what became of that is noted.
-        Ok(Err(NotTaken::Lost | NotTaken::Older)) => {}
-        Ok(Err(NotTaken::Busy)) => found.again = Some(format!("what is left of {} here is being dropped", held.target)),
-        Ok(Err(NotTaken::Spoiled(why))) => found.spoiled = Some(format!("{}: {why}", held.target)),
-        Ok(Err(NotTaken::Store(_))) | Err(_) => {
-            found.again = Some(format!("the rows of {} could not be written", held.target));
-        }
+/// Parcels of which it is not known yet what becomes of them.
+#[derive(Debug, Default)]
+struct WithWriter(VecDeque<(MoveId, Holding, oneshot::Receiver<Result<Taken, NotTaken>>)>);
+
+impl WithWriter {
+    /// Adds one, and waits for the first of too many.
+    async fn add(
+        &mut self,
+        id: MoveId,
+        held: Holding,
+        done: oneshot::Receiver<Result<Taken, NotTaken>>,
+        found: &mut Outcome,
+    ) -> Result<(), Ended> {
+        self.0.push_back((id, held, done));
+        if self.0.len() >= WITH_WRITER { self.first(found).await } else { Ok(()) }
     }
-    Ok(())
+
+    async fn all(mut self, found: &mut Outcome) -> Result<(), Ended> {
+        while !self.0.is_empty() {
+            self.first(found).await?;
+        }
+        Ok(())
+    }
+
+    async fn first(&mut self, found: &mut Outcome) -> Result<(), Ended> {
+        let Some((id, held, done)) = self.0.pop_front() else { return Ok(()) };
+        match done.await {
+            Ok(Ok(Taken { whole: Some(_), .. })) => drop(found.whole.insert(held.target.clone(), (id, held))),
+            Ok(Ok(Taken { whole: None, .. })) => {}
+            // The first of its parcels was not taken: what became of that is noted.
+            Ok(Err(NotTaken::Lost | NotTaken::Older)) => {}
+            Ok(Err(NotTaken::Busy)) => {
+                found.again = Some(format!("what is left of {} here is being dropped", held.target));
+            }
+            Ok(Err(NotTaken::Spoiled(why))) => found.spoiled = Some(format!("{}: {why}", held.target)),
+            Ok(Err(NotTaken::Store(_))) | Err(_) => {
+                found.again = Some(format!("the rows of {} could not be written", held.target));
+            }
+        }
+        Ok(())
+    }
 }

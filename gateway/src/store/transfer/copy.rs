@@ -4,7 +4,7 @@
 
 use super::{
     follow::Changed,
-    parcel::{Cell, End, Key, Parcel, Part, Row, Sum, Unreadable},
+    parcel::{Cell, End, Key, Parcel, Part, Row, Sum, Summed, Unreadable},
     plan::{Plan, Table},
 };
 use crate::store::{LocalId, StoreError, open_reader};
@@ -125,6 +125,7 @@ pub(crate) struct Sender {
     attempt: u64,
     next: u32,
     rows: u64,
+    summed: Summed,
     sum: Sum,
     bytes: u64,
 }
@@ -172,7 +173,13 @@ impl Packer<'_> {
 impl Sender {
     /// Begins an attempt.
     pub(crate) fn new(plan: Arc<Plan>, target: TargetId, epoch: Epoch, attempt: u64) -> Self {
-        Self { plan, target, epoch, attempt, next: 0, rows: 0, sum: Sum::default(), bytes: 0 }
+        let summed = Summed::Rows;
+        Self { plan, target, epoch, attempt, next: 0, rows: 0, summed, sum: Sum::default(), bytes: 0 }
+    }
+
+    /// Sums nothing up: for one that takes it in without, too.
+    pub(crate) fn unsummed(self) -> Self {
+        Self { summed: Summed::Nothing, ..self }
     }
 
     /// Returns whether a target's rows are fewer than `most` bytes, as they are sent.
@@ -206,14 +213,16 @@ impl Sender {
         let Some((local, mut end)) = snapshot.own_row(&self.target)? else { return Err(NotSent::Unknown) };
         let plan = Arc::clone(&self.plan);
         let head = Part::Head(plan.head(&self.target, self.epoch, changes));
-        let (attempt, mut sum, mut count) = (self.attempt, self.sum, self.rows);
+        let (attempt, summed, mut sum, mut count) = (self.attempt, self.summed, self.sum, self.rows);
         let mut packer = self.packer(vec![head], sink);
         for (i, table) in (0..).zip(&plan.tables) {
             let mut find = snapshot.conn.prepare_cached(&whole(table))?;
             let mut rows = find.query([local.0])?;
             while let Some(row) = rows.next()? {
                 let row = read(row, table)?;
-                sum.add(Sum::of(&table.head.name, &row.cells)?);
+                if summed == Summed::Rows {
+                    sum.add(Sum::of(&table.head.name, &row.cells)?);
+                }
                 count += 1;
                 packer.row(i, row, false)?;
             }

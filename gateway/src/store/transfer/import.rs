@@ -7,10 +7,10 @@
 //! ```
 
 use super::{
-    parcel::{Cell, End, Head, Key, Parcel, Part, Row, Sum},
+    parcel::{Cell, End, Head, Key, Parcel, Part, Row, Sum, Summed},
     plan::Plan,
 };
-use crate::store::{FILE, LocalId, StoreError, WAL_KEPT, erase::quoted, signed};
+use crate::store::{FILE, LocalId, StoreError, WAL_KEPT, erase::quoted, signed, wait_for_locks};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use shared::{Epoch, MoveId, TargetId, protocol::handoff::destination::Imported};
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -47,6 +47,16 @@ impl From<rusqlite::Error> for NotTaken {
     }
 }
 
+/// What a commit outlives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outlives {
+    /// The machine: it is on the disk when it is done.
+    Power,
+    /// The process, and the machine once anything is committed that does. What is brought in again when it is missing needs no
+    /// more, and a flush of some megabytes each time is what such an import would wait for.
+    Process,
+}
+
 /// What a parcel has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -74,6 +84,7 @@ struct Import {
     next: u32,
     epoch: Epoch,
     rows: u64,
+    summed: Summed,
     sum: Sum,
     changes: bool,
     tables: Arc<Vec<Into>>,
@@ -88,6 +99,7 @@ pub(crate) struct Importer {
     imports: HashMap<MoveId, Import>,
     /// What the transaction that is open would make of them.
     pending: HashMap<MoveId, Import>,
+    outlives: Outlives,
 }
 
 impl Importer {
@@ -96,24 +108,30 @@ impl Importer {
         let conn = Connection::open(folder.join(FILE))?;
         conn.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT};
-             PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;
              PRAGMA secure_delete = ON; PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF;
              CREATE TEMP TABLE here (import INTEGER, place INTEGER, theirs INTEGER, ours INTEGER,
                PRIMARY KEY (import, place, theirs)) WITHOUT ROWID;"
         ))?;
+        wait_for_locks(&conn)?;
         conn.set_prepared_statement_cache_capacity(128);
-        Ok(Self { conn, plan, imports: HashMap::new(), pending: HashMap::new() })
+        Ok(Self { conn, plan, imports: HashMap::new(), pending: HashMap::new(), outlives: Outlives::Power })
     }
 
     /// Begins a transaction for some parcels, or for rows that go.
-    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn begin(&mut self, outlives: Outlives) -> Result<(), StoreError> {
         self.pending.clear();
+        if self.outlives != outlives {
+            let level = if outlives == Outlives::Power { "FULL" } else { "NORMAL" };
+            self.conn.pragma_update(None, "synchronous", level)?;
+            self.outlives = outlives;
+        }
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.conn.prepare_cached("UPDATE meta SET commit_seq = commit_seq + 1")?.execute([])?;
         Ok(())
     }
 
-    /// Makes it durable.
+    /// Makes it last.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.imports.extend(self.pending.drain());
@@ -130,8 +148,9 @@ impl Importer {
         }
     }
 
-    /// Takes a parcel in, in a part of the transaction of its own. One that was taken in before changes nothing.
-    pub(crate) fn take(&mut self, id: MoveId, parcel: &Parcel, now_ms: u64) -> Result<Taken, NotTaken> {
+    /// Takes a parcel in, in a part of the transaction of its own. One that was taken in before changes nothing. All parcels of a
+    /// stream are summed up as its sender does.
+    pub(crate) fn take(&mut self, id: MoveId, parcel: &Parcel, summed: Summed, now_ms: u64) -> Result<Taken, NotTaken> {
         let import = match self.pending.get(&id).or_else(|| self.imports.get(&id)) {
             Some(import) if import.attempt == parcel.attempt() => import.clone(),
             Some(import) if import.attempt > parcel.attempt() => return Err(NotTaken::Older),
@@ -142,7 +161,7 @@ impl Importer {
                 };
                 self.leave_earlier(id)?;
                 return self.in_part(|importer| {
-                    let import = importer.start(id, parcel.attempt(), head, now_ms)?;
+                    let import = importer.start(id, parcel.attempt(), head, summed, now_ms)?;
                     importer.take_in(id, import, parcel)
                 });
             }
@@ -222,7 +241,7 @@ impl Importer {
         done
     }
 
-    fn start(&self, id: MoveId, attempt: u64, head: &Head, now_ms: u64) -> Result<Import, NotTaken> {
+    fn start(&self, id: MoveId, attempt: u64, head: &Head, summed: Summed, now_ms: u64) -> Result<Import, NotTaken> {
         let target: TargetId =
             head.target.parse().map_err(|_| NotTaken::Spoiled("the head names no target".to_owned()))?;
         let tables = self.plan.fits(head).map_err(NotTaken::Spoiled)?;
@@ -252,6 +271,7 @@ impl Importer {
             next: 0,
             epoch: head.epoch,
             rows: 0,
+            summed,
             sum: Sum::default(),
             changes: head.changes,
             tables: Arc::new(into.collect()),
@@ -304,7 +324,9 @@ impl Importer {
                                 .execute(params![import.local.0, table, theirs, ours])?;
                         }
                         import.rows += 1;
-                        import.sum.add(sum(&into, row)?);
+                        if import.summed == Summed::Rows {
+                            import.sum.add(sum(&into, row)?);
+                        }
                     }
                 }
                 Part::End(end) => import.whole = Some(self.end(&import, end)?),

@@ -207,6 +207,14 @@ impl Parcel {
         Duration::from_millis(self.parts.iter().find_map(end).unwrap_or_default())
     }
 
+    /// Returns what it brings, and the end that makes its stream whole as a parcel of its own; each if there is any.
+    pub(crate) fn before_end(mut self) -> (Option<Self>, Option<Self>) {
+        let Some(end) = self.parts.pop_if(|last| matches!(last, Part::End(_))) else { return (Some(self), None) };
+        let number = if self.parts.is_empty() { self.number } else { self.number + 1 };
+        let end = Self { attempt: self.attempt, number, parts: vec![end] };
+        ((!self.parts.is_empty()).then_some(self), Some(end))
+    }
+
     /// Returns how many rows it brings or takes away.
     pub(crate) fn rows(&self) -> usize {
         let rows = |part: &Part| match part {
@@ -236,6 +244,15 @@ impl Flavor for Hashed {
     fn finalize(self) -> postcard::Result<[u8; 32]> {
         Ok(self.0.finalize().into())
     }
+}
+
+/// What is summed up of the rows that travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Summed {
+    /// Each of them: they go through a network and another process.
+    Rows,
+    /// None: they never leave this process. They are counted.
+    Nothing,
 }
 
 /// A checksum over rows, whatever their order.

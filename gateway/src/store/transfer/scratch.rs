@@ -65,7 +65,7 @@ impl Scratch {
         held: &Holding,
         sink: &mut dyn FnMut(Parcel) -> Result<(), NotSent>,
     ) -> Result<(), NotSent> {
-        let mut sender = Sender::new(Arc::clone(self.store.plan()), held.target.clone(), held.epoch, 1);
+        let mut sender = Sender::new(Arc::clone(self.store.plan()), held.target.clone(), held.epoch, 1).unsummed();
         let snapshot = self.snapshots.take()?;
         let sent = sender.all(&snapshot, false, || 0, sink);
         self.snapshots.give_back(snapshot);

@@ -115,8 +115,8 @@ impl Pod {
     /// Takes a parcel in, as the writer does.
     fn take(&mut self, parcel: &[u8]) -> Result<Taken, NotTaken> {
         let parcel = Parcel::read(parcel).expect("a parcel");
-        self.importer.begin().expect("begun");
-        let taken = self.importer.take(MoveId(3), &parcel, 0);
+        self.importer.begin(Outlives::Power).expect("begun");
+        let taken = self.importer.take(MoveId(3), &parcel, Summed::Rows, 0);
         match &taken {
             Err(NotTaken::Store(why)) => panic!("{why}"),
             _ => self.importer.commit().expect("committed"),
@@ -126,7 +126,7 @@ impl Pod {
 
     fn clear_leaving(&mut self) {
         while let Some((local, _)) = self.importer.next_leaving().expect("read") {
-            self.importer.begin().expect("begun");
+            self.importer.begin(Outlives::Power).expect("begun");
             if self.importer.clear(local, 2).expect("cleared") == 0 {
                 self.importer.import_gone(local).expect("written");
             }
@@ -366,7 +366,7 @@ fn a_target_that_comes_back_meets_only_its_fence() {
     to.store.freeze(MoveId(1), local, &target(), Epoch(5), 0).expect("frozen");
     to.store.let_go(MoveId(1)).expect("let go");
     assert_eq!(to.store.drop_begin(MoveId(1)).expect("begun"), Some(local));
-    to.importer.begin().expect("begun");
+    to.importer.begin(Outlives::Power).expect("begun");
     while to.importer.clear(local, 3).expect("cleared") > 0 {}
     to.importer.drop_end(local).expect("written");
     to.importer.commit().expect("committed");

@@ -32,12 +32,16 @@ fn import(heir: &mut Pod, from: &Scratch, id: MoveId, most: usize) -> Holding {
             return Err(NotSent::Cut);
         }
         left -= 1;
-        heir.importer.begin().expect("begun");
-        let taken = heir.importer.take(id, &parcel, 5).expect("taken");
-        if taken.whole.is_some() {
-            heir.importer.note_source(id, &source(), 5).expect("noted");
+        let (rows, end) = parcel.before_end();
+        for (parcel, is_end) in rows.map(|rows| (rows, false)).into_iter().chain(end.map(|end| (end, true))) {
+            heir.importer.begin(Outlives::Process).expect("begun");
+            let taken = heir.importer.take(id, &parcel, Summed::Nothing, 5).expect("taken");
+            assert_eq!(taken.whole.is_some(), is_end, "nothing is whole before its end, which may come later");
+            if is_end {
+                heir.importer.note_source(id, &source(), 5).expect("noted");
+            }
+            heir.importer.commit().expect("committed");
         }
-        heir.importer.commit().expect("committed");
         Ok(())
     };
     match from.send(&held, &mut sink) {
@@ -96,7 +100,7 @@ fn an_import_that_a_crash_has_cut_off_goes_and_its_number_is_not_used_again() {
     assert!(again.waiting.is_empty() && again.next > first.0);
     heir.importer.forget(first);
     let (gone, _) = heir.importer.next_leaving().expect("read").expect("it is on its way out");
-    heir.importer.begin().expect("begun");
+    heir.importer.begin(Outlives::Power).expect("begun");
     heir.importer.clear(gone, 10_000).expect("cleared");
     heir.importer.import_gone(gone).expect("written");
     heir.importer.commit().expect("committed");
@@ -161,4 +165,17 @@ fn released_rows_that_are_needed_again_are_the_targets_and_no_move_takes_them_aw
     assert!(pod.store.open_target(&target(), Epoch(9), Some(Epoch(7))).expect("read").is_some());
     assert_eq!(pod.store.drop_begin(MoveId(3)).expect("read"), None, "not even when its end is told late");
     assert_eq!(pod.all_of(&target()).len(), before.len());
+}
+
+#[test]
+fn what_is_restored_is_flushed_once_and_not_with_each_group() {
+    let mut heir = Pod::new();
+    let mut level = |outlives| {
+        heir.importer.begin(outlives).expect("begun");
+        heir.importer.commit().expect("committed");
+        heir.importer.conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).expect("a level")
+    };
+    let levels = [Outlives::Power, Outlives::Process, Outlives::Process, Outlives::Power].map(&mut level);
+    // SQLite's numbers of FULL and NORMAL.
+    assert_eq!(levels, [2, 1, 1, 2]);
 }
