@@ -3,9 +3,18 @@
 
 use crate::exit::{Code, Failure};
 use std::{
+    hash::{BuildHasher, RandomState},
     io,
     net::{Ipv4Addr, TcpListener},
+    ops::Range,
 };
+
+/// Where any free port is looked for: below the range from which systems take the ports of outgoing connections, so that a
+/// role that is started, or started again, finds its own still free.
+const ANY: Range<u16> = 10_240..32_000;
+
+/// How many of these are tried before the system is asked for one.
+const TRIES: u32 = 100;
 
 /// The flags that choose ports. Unset means the default; 0 means any free port.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -106,12 +115,19 @@ impl PortArgs {
     }
 }
 
+/// Binds any free port.
+fn any() -> io::Result<TcpListener> {
+    let (random, span) = (RandomState::new(), u64::from(ANY.end - ANY.start));
+    let candidates = (0..TRIES).map(|n| ANY.start + (random.hash_one(n) % span) as u16);
+    let free = candidates.into_iter().find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    free.map_or_else(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)), Ok)
+}
+
 fn bind(wish: &Wish, yielding: bool) -> Result<TcpListener, Failure> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, wish.port)) {
+    let bound = if wish.port == 0 { any() } else { TcpListener::bind((Ipv4Addr::LOCALHOST, wish.port)) };
+    match bound {
         Ok(listener) => Ok(listener),
-        Err(why) if why.kind() == io::ErrorKind::AddrInUse && yielding && !wish.named => {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Failure::error)
-        }
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse && yielding && !wish.named => any().map_err(Failure::error),
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
             let Wish { port, who, flag, .. } = wish;
             Err(Failure::new(
@@ -161,6 +177,7 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 7);
+        assert!(all.iter().all(|port| ANY.contains(port)), "no outgoing connection takes one of them: {all:?}");
     }
 
     #[test]
