@@ -179,17 +179,15 @@ impl Drills {
         {
             tracing::warn!(error = %why, "cannot note in the replica's store that it was restored");
         }
-        let note = {
-            let mut note = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-            note.good_ms = if drill.ok { Some(at_ms) } else { note.good_ms };
-            note.last = Some(drill);
-            note.clone()
-        };
+        let good_ms = if drill.ok { Some(at_ms) } else { self.note().good_ms };
+        let note = Note { good_ms, last: Some(drill) };
         if let Err(why) = note.write(&parts.folder) {
             tracing::warn!(error = %why, "cannot write down what the restore drill came to");
         }
         parts.meters.made(note.last.as_ref().is_some_and(|last| last.ok));
-        self.tell_age();
+        self.tell_age_of(&note);
+        // Last of all: whoever sees that it is over finds it in the metrics, too.
+        *self.0.state.lock().unwrap_or_else(PoisonError::into_inner) = note;
     }
 
     fn note(&self) -> Note {
@@ -203,7 +201,11 @@ impl Drills {
     }
 
     fn tell_age(&self) {
-        let (note, now_ms) = (self.note(), self.0.parts.engine.clock().wall_ms());
+        self.tell_age_of(&self.note());
+    }
+
+    fn tell_age_of(&self, note: &Note) {
+        let now_ms = self.0.parts.engine.clock().wall_ms();
         self.0.parts.meters.age(note.good_ms.map(|good_ms| Duration::from_millis(now_ms.saturating_sub(good_ms))));
     }
 }

@@ -34,12 +34,13 @@ async fn main() -> anyhow::Result<()> {
         .route("/v1/describe", routing::get(describe))
         .route("/v1/events", routing::post(move |Json(request)| event(request, minute_ms)))
         .layer(DefaultBodyLimit::max(LARGEST));
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    // Before it says that it listens: whoever reads that may tell it to end.
     let mut stop = unix::signal(unix::SignalKind::terminate())?;
     let stopped = async move {
         stop.recv().await;
     };
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app).with_graceful_shutdown(stopped).await?;
     Ok(())
 }

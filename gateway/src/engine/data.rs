@@ -192,13 +192,15 @@ impl Engine {
         let (stall, deadline) = (exports.stall, tokio::time::Instant::now() + exports.timeout);
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
-            let _slot = slot;
             let mut sink = |part: Vec<u8>| {
                 let until = deadline.min(tokio::time::Instant::now() + stall);
                 let sent = runtime.block_on(tokio::time::timeout_at(until, sender.send(part.into())));
                 if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Cut) }
             };
-            match export::export(&folder, &map, &target, &name, head, &mut sink) {
+            let written = export::export(&folder, &map, &target, &name, head, &mut sink);
+            // Whoever hears of its end may begin another.
+            drop(slot);
+            match written {
                 Ok(()) => whole.store(true, Ordering::Release),
                 Err(why @ ExportError::Cut) => tracing::info!(%target, reason = %why, "an export was cut"),
                 Err(why) => tracing::error!(%target, error = %why, "an export failed"),
