@@ -9,6 +9,7 @@ use crate::{
     role::{Program, Recipe, Role},
     senders::{Delivery, Keys, telegram},
     wait::eventually,
+    workload::acknowledged,
 };
 use bytes::Bytes;
 use http::Method;
@@ -25,6 +26,9 @@ use tokio::time::Instant;
 pub const SERVICE_TOKEN: &str = "story-service-token";
 /// The token of the admin API.
 pub const ADMIN_TOKEN: &str = "story-admin-token";
+
+/// How long an answer may be away on a busy machine.
+const ANSWERS: Duration = Duration::from_secs(120);
 
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
@@ -300,15 +304,12 @@ impl Cluster {
         self.client.call(Method::POST, &url, &delivery.headers, delivery.body.clone()).await
     }
 
-    /// Posts a delivery until it is answered with a 2xx, as a platform does that tries again.
+    /// Posts a delivery until it is acknowledged, as a platform does that tries again, or a person who is told to.
     ///
     /// # Panics
     /// After `most`.
     pub async fn post_until_taken(&self, delivery: &Delivery, most: Duration) -> Reply {
-        eventually("the delivery is taken", most, async || {
-            self.post(delivery).await.ok().filter(|reply| (200..300).contains(&reply.status))
-        })
-        .await
+        eventually("the delivery is taken", most, async || self.post(delivery).await.ok().filter(acknowledged)).await
     }
 
     /// Asks the admin API, with its token.
@@ -360,13 +361,26 @@ impl Cluster {
         self.client.call(Method::POST, &self.config.url(path), &headers, body.to_string()).await
     }
 
-    /// Returns the state of a target as its owner says it, through the config-service; nothing when there is no such
-    /// target.
+    /// Asks the admin API until it is not told to come again: while nobody leads, or the pod that has to be asked does not
+    /// answer.
+    ///
+    /// # Panics
+    /// When no answer came, or after [`ANSWERS`].
+    async fn told(&self, path: &str) -> Reply {
+        eventually(&format!("{path} is answered"), ANSWERS, async || {
+            let reply = self.admin(path).await.expect("the config-service answers");
+            (reply.status != 503).then_some(reply)
+        })
+        .await
+    }
+
+    /// Returns the state of a target as its owner says it, through the config-service, as soon as it does; nothing when there is
+    /// no such target.
     ///
     /// # Panics
     /// When the answer is neither that nor 404.
     pub async fn state(&self, target: &str) -> Option<TargetState> {
-        let reply = self.admin(&format!("/v1/targets/{target}/state")).await.expect("the config-service answers");
+        let reply = self.told(&format!("/v1/targets/{target}/state")).await;
         match reply.status {
             200 => Some(serde_json::from_slice(&reply.body).expect("a target's state")),
             404 => None,
@@ -379,7 +393,7 @@ impl Cluster {
     /// # Panics
     /// When it does not.
     pub async fn pods(&self) -> Vec<PodStatus> {
-        let reply = self.admin("/v1/pods").await.expect("the config-service answers");
+        let reply = self.told("/v1/pods").await;
         let list: PodList = serde_json::from_slice(&reply.body).expect("a list of pods");
         list.pods
     }
@@ -392,7 +406,7 @@ impl Cluster {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
             let path = format!("/v1/targets?limit=1000{cursor}");
-            let reply = self.admin(&path).await.expect("the config-service answers");
+            let reply = self.told(&path).await;
             let page: TargetList = serde_json::from_slice(&reply.body)
                 .unwrap_or_else(|why| panic!("not a list of targets: {why}: {}", reply.text()));
             all.extend(page.targets);
@@ -408,11 +422,7 @@ impl Cluster {
     /// # Panics
     /// When nobody does.
     pub async fn owner(&self, target: &str) -> String {
-        let reply = eventually("a config-service leads", Duration::from_secs(60), async || {
-            let reply = self.admin(&format!("/v1/targets/{target}")).await.expect("the config-service answers");
-            (reply.status != 503).then_some(reply)
-        })
-        .await;
+        let reply = self.told(&format!("/v1/targets/{target}")).await;
         let owner = reply.json().get("pod").and_then(Value::as_str).map(ToOwned::to_owned);
         owner.unwrap_or_else(|| panic!("{target} has no owner: {} {}", reply.status, reply.text()))
     }
@@ -423,7 +433,7 @@ impl Cluster {
     /// When none of 200 is.
     pub async fn chat_on(&self, pod: &str, first: i64) -> i64 {
         for chat in first..first + 200 {
-            self.post_until_taken(&self.message(chat, 1), Duration::from_secs(20)).await;
+            self.post_until_taken(&self.message(chat, 1), ANSWERS).await;
             if self.owner(&format!("telegram:channel:{chat}")).await == pod {
                 return chat;
             }
@@ -447,23 +457,21 @@ impl Cluster {
     pub async fn leases_are_kept(&self, pods: usize) {
         for pod in self.gateways.iter().map(|role| role.name().to_owned()) {
             let file = self.pod_folder(&pod).join("lease.json");
-            eventually(
-                &format!("the lease of {pod} names {} witnesses", pods - 1),
-                Duration::from_secs(60),
-                async || {
-                    let kept: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
-                    (kept.pointer("/note/witnesses/pods")?.as_array()?.len() == pods - 1).then_some(())
-                },
-            )
+            eventually(&format!("the lease of {pod} names {} witnesses", pods - 1), ANSWERS, async || {
+                let kept: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+                (kept.pointer("/note/witnesses/pods")?.as_array()?.len() == pods - 1).then_some(())
+            })
             .await;
         }
         // What is on disk is acknowledged with the next heartbeat; one may have been under way.
         for _ in 0..2 {
             let since = Instant::now();
-            eventually("every pod has sent a heartbeat", Duration::from_secs(60), async || {
+            eventually("every pod has sent a heartbeat", ANSWERS, async || {
                 let most = since.elapsed();
                 let later = |row: &PodStatus| row.lease_age_ms.is_some_and(|age| Duration::from_millis(age) < most);
-                self.pods().await.iter().filter(|row| row.state == PodState::Ready).all(later).then_some(())
+                let ready = |row: &&PodStatus| row.state == PodState::Ready && later(row);
+                let all = self.pods().await;
+                (all.iter().filter(ready).count() >= pods).then_some(())
             })
             .await;
         }

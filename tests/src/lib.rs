@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod litestream;
 pub mod page;
 pub mod pod_data;
+pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod raw;

@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long the server may take to come up or to go.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Starts the server and stops it at the end of input. The folder goes too, unless the last word was `keep`.
 const KEEPER: &str = r#"

@@ -131,6 +131,16 @@ pub fn cpu(pid: Pid) -> Duration {
     Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
 }
 
+/// Returns whether every thread of a process is stopped; where the system does not say, it is taken for so.
+fn stands_still(pid: Pid) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The name may hold anything; the state follows it. A thread that has ended meanwhile says nothing.
+        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['T', 't', 'Z', 'X']))
+    })
+}
+
 impl Process {
     /// Starts `command`.
     ///
@@ -189,6 +199,20 @@ impl Process {
         status
     }
 
+    /// Stops it from running, as a paused machine does. A signal only asks for that: this returns when all of it stands still.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+        let still = || stands_still(self.pid());
+        let mut looks = 0..12_000;
+        while self.ended.is_none() && !still() && looks.next().is_some() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(self.ended.is_some() || still(), "{} does not stop", self.name);
+    }
+
     /// Stops it from saying anything more; for the end of a story.
     pub(crate) fn freeze(&mut self) {
         if self.ended().is_none() {
@@ -199,7 +223,7 @@ impl Process {
     /// Ends it as `kill -9` does.
     pub async fn kill(&mut self) {
         self.signal(Signal::KILL);
-        self.end(Duration::from_secs(10)).await;
+        self.end(Duration::from_secs(60)).await;
     }
 }
 

@@ -8,19 +8,17 @@ use crate::{
 };
 use rustix::process::Signal;
 use std::{
-    hash::{BuildHasher, RandomState},
-    net::TcpListener,
-    ops::Range,
     process::{Command, ExitStatus},
     time::Duration,
 };
 
-/// Below the range from which the kernel takes the ports of outgoing connections: a role that is started again in place
-/// finds its port free.
-const PORTS: Range<u16> = 10_240..32_000;
+pub use crate::ports::{free_port, free_ports};
 
-/// How long a role may take until it is ready.
-pub const READY: Duration = Duration::from_secs(30);
+/// How long a role may take until it is ready: on a busy machine, and with a database to be restored first.
+pub const READY: Duration = Duration::from_secs(120);
+
+/// How long an orderly end may take on a busy machine.
+const STOPS: Duration = Duration::from_secs(60);
 
 /// Which binary a role is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,9 +133,9 @@ impl Role {
     /// Ends it in order with SIGTERM.
     ///
     /// # Panics
-    /// When it takes longer than 15 s.
+    /// When it takes longer than a minute.
     pub async fn stop(&mut self) -> ExitStatus {
-        self.stop_within(Duration::from_secs(15)).await
+        self.stop_within(STOPS).await
     }
 
     /// The same, when it takes longer than `most`.
@@ -170,9 +168,9 @@ impl Role {
         &self.recipe
     }
 
-    /// Stops it from running, as a paused machine does.
+    /// Stops it from running, as a paused machine does; when this returns it stands still.
     pub fn pause(&mut self) {
-        self.process.signal(Signal::STOP);
+        self.process.pause();
     }
 
     /// Lets it run again.
@@ -201,24 +199,4 @@ fn launch(recipe: &Recipe, port: u16) -> Process {
     command.env(recipe.listen, format!("127.0.0.1:{port}"));
     command.envs(recipe.settings.iter().map(|(name, value)| (name, value)));
     Process::start(&recipe.name, command)
-}
-
-/// Returns a port that is free now.
-///
-/// # Panics
-/// When none is found.
-pub fn free_port() -> u16 {
-    free_ports(1)
-}
-
-/// Returns the first of `n` ports in a row that are free now.
-///
-/// # Panics
-/// When there are none.
-pub fn free_ports(n: u16) -> u16 {
-    let random = RandomState::new();
-    let span = u64::from(PORTS.end - PORTS.start - n);
-    let candidates = (0..1_000_u32).map(|i| PORTS.start + (random.hash_one(i) % span) as u16);
-    let free = |first: &u16| (*first..first + n).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-    candidates.into_iter().find(free).expect("a machine has free ports")
 }

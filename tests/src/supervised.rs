@@ -2,10 +2,11 @@
 
 use crate::{
     cluster::{ADMIN_TOKEN, Cluster},
+    ports::free_ports,
     process::{Process, berth, clean, command},
-    role::free_ports,
     wait::eventually,
 };
+use shared::platform::{REFUSAL_TEXT, UNSURE_TEXT};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -14,7 +15,10 @@ use std::{
 };
 
 /// How long a whole cluster may take to become ready on a busy machine.
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_secs(150);
+
+/// How long an event may be sent again and again.
+const TAKEN: Duration = Duration::from_secs(120);
 
 /// A running `berth up`.
 #[derive(Debug)]
@@ -87,6 +91,22 @@ impl Up {
 /// When it cannot be started.
 pub fn run(arguments: &[&str]) -> Output {
     command().args(arguments).output().expect("berth runs")
+}
+
+/// Sends an event with `berth send` until it is acknowledged; returns what was said then. A command that nobody takes in time is
+/// answered with a sentence for whoever waits, which is no error.
+///
+/// # Panics
+/// When it is not, after [`TAKEN`].
+pub async fn send(line: &[&str]) -> String {
+    let line = [&["send"], line].concat();
+    eventually(&format!("berth {} is taken", line.join(" ")), TAKEN, async || {
+        let sent = run(&line);
+        let said = String::from_utf8_lossy(&sent.stdout).into_owned();
+        let told = [REFUSAL_TEXT, UNSURE_TEXT].iter().any(|text| said.contains(text));
+        (sent.status.success() && !told).then_some(said)
+    })
+    .await
 }
 
 /// Runs `berth` with `line` as an operator of this cluster does, and waits for its end.

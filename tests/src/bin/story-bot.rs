@@ -5,7 +5,7 @@
 //! note    keep `text` under `key`
 //! call    ask for the outgoing call `call`, idempotent
 //! call-once  the same, not idempotent
-//! retry   fail until the wall clock has reached `until_ms`
+//! retry   fail until the wall clock has reached `until_ms`, or until the file `until` is there
 //! give-up fail for good
 //! panic   break
 //! sql     answer with what `statement` finds
@@ -19,6 +19,7 @@ use gateway::{
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -47,6 +48,9 @@ impl Handler for StoryBot {
                 if how == "call" { outbox.call_idempotent(&call)? } else { outbox.call(&call)? }
             }
             "retry" if target.now_ms() < told["until_ms"].as_u64().unwrap_or(0) => {
+                return Err(HandlerError::Retry("told to fail for a while".to_owned()));
+            }
+            "retry" if told["until"].as_str().is_some_and(|file| !Path::new(file).exists()) => {
                 return Err(HandlerError::Retry("told to fail for a while".to_owned()));
             }
             "give-up" => return Err(HandlerError::Permanent("told to fail for good".to_owned())),
