@@ -8,7 +8,7 @@ use berth_tests::{
     pod_data,
     process::{Process, clean},
     store::{Kind, Store},
-    supervised::{Up, run, runs},
+    supervised::{self, Up, runs},
 };
 use gateway::replica::{Lineage, ReplicaStore};
 use rustix::process::{Pid, Signal, kill_process};
@@ -171,7 +171,7 @@ async fn an_older_volume_that_is_put_back_is_noticed_and_nothing_replicated_is_l
     story.apply(1..4).await;
     // A volume's snapshot is taken of a machine that stands still.
     story.cluster.gateways[0].pause();
-    story.litestream.signal(Signal::STOP);
+    story.litestream.pause();
     let older = story.data().with_extension("older");
     copy(&story.data(), &older);
     story.litestream.signal(Signal::CONT);
@@ -303,12 +303,9 @@ async fn up_keeps_replicas_and_a_kill_of_everything_with_a_lost_disk_loses_nothi
     let mut up = Up::start(&data, &more);
     up.ready().await;
     assert!(up.process.stdout.contains("by Litestream 0.5.17"), "the first screen says so");
-    let send = |id: &str| {
-        let data = data.display().to_string();
-        run(&["send", "discord", "--guild", "123", "--command", "stats", "--id", id, "--data", &data]).status.success()
-    };
     for id in ["1", "2", "3"] {
-        assert!(send(id), "{id}");
+        let data = data.display().to_string();
+        supervised::send(&["discord", "--guild", "123", "--command", "stats", "--id", id, "--data", &data]).await;
     }
     let pod = data.join(POD);
     uploaded(&store(&format!("file://{}", data.join("replica").display())), &pod).await;

@@ -1,9 +1,15 @@
 //! The operator's verbs against a running cluster: what they print, for people and for scripts, and how they end.
 
-use berth_tests::supervised::{Up, run};
+use berth_tests::{
+    eventually,
+    supervised::{self, Up, run},
+};
 use serde_json::Value;
-use std::process::Output;
+use std::{process::Output, time::Duration};
 use tempfile::TempDir;
+
+/// The machine may be busy with much else: nothing here is about how long something takes.
+const LONG: Duration = Duration::from_secs(120);
 
 fn code(output: &Output) -> i32 {
     output.status.code().expect("it exits")
@@ -26,23 +32,23 @@ async fn every_platform_can_be_played_and_every_target_be_found() {
     let berth = |line: &[&str]| run(&[line, &["--data", &data]].concat());
 
     let sent: [(&[&str], &str); 5] = [
-        (&["send", "discord", "--guild", "123", "--command", "stats", "--id", "900"], "discord:guild:123"),
-        (&["send", "telegram", "--chat=-100", "--text", "hello", "--id", "1"], "telegram:channel:-100"),
-        (&["send", "slack", "--team", "T1", "--text", "hello", "--id", "Ev1"], "slack:guild:T1"),
-        (&["send", "standard", "--target", "k1", "--id", "m1"], "webhook:key:demo.k1"),
-        (&["send", "github", "--repository", "77", "--id", "d1"], "github:key:repository.77"),
+        (&["discord", "--guild", "123", "--command", "stats", "--id", "900"], "discord:guild:123"),
+        (&["telegram", "--chat=-100", "--text", "hello", "--id", "1"], "telegram:channel:-100"),
+        (&["slack", "--team", "T1", "--text", "hello", "--id", "Ev1"], "slack:guild:T1"),
+        (&["standard", "--target", "k1", "--id", "m1"], "webhook:key:demo.k1"),
+        (&["github", "--repository", "77", "--id", "d1"], "github:key:repository.77"),
     ];
     for (line, target) in sent {
         for _ in 0..2 {
-            let output = berth(line);
-            assert_eq!(code(&output), 0, "{line:?}: {}{}", out(&output), err(&output));
+            supervised::send(&[line, &["--data", &data]].concat()).await;
         }
         let output = berth(&["target", "get", target, "-o", "json"]);
         assert_eq!(code(&output), 0, "{}", err(&output));
         let shown: Value = out(&output).parse().expect("JSON on standard output, and nothing else");
         assert_eq!(shown["target"], target);
         assert_eq!(shown["state"]["applied"], 1, "{shown}");
-        assert_eq!(shown["state"]["duplicates"], 1, "{shown}");
+        // One more for each time that it had to be sent again, on its way too.
+        assert!(shown["state"]["duplicates"].as_u64() >= Some(1), "{shown}");
         let output = berth(&["target", "where", target, "-o", "name"]);
         assert_eq!(out(&output).trim(), shown["pod"].as_str().expect("a pod"));
     }
@@ -54,14 +60,20 @@ async fn every_platform_can_be_played_and_every_target_be_found() {
     let output = berth(&["target", "list", "--platform", "slack"]);
     assert!(out(&output).contains("slack:guild:T1") && !out(&output).contains("discord"), "{}", out(&output));
 
-    let output = berth(&["pod", "list", "-o", "json"]);
-    let pods: Value = out(&output).parse().expect("JSON");
-    assert_eq!(pods["pods"].as_array().map(Vec::len), Some(2), "{pods}");
-    assert_eq!(pods["pods"][0]["state"], "ready");
+    // A pod that was silent for a moment is not ready in that moment.
+    eventually("both pods are ready", LONG, async || {
+        let output = berth(&["pod", "list", "-o", "json"]);
+        let pods: Value = out(&output).parse().expect("JSON");
+        assert_eq!(pods["pods"].as_array().map(Vec::len), Some(2), "{pods}");
+        (pods["pods"][0]["state"] == "ready").then_some(())
+    })
+    .await;
     assert_eq!(code(&berth(&["pod", "get", "gateway-0"])), 0);
-    let output = berth(&["status"]);
-    assert_eq!(code(&output), 0, "{}", err(&output));
-    assert!(out(&output).contains("2 of 2 pods ready"), "{}", out(&output));
+    eventually("the cluster is well", LONG, async || {
+        let output = berth(&["status"]);
+        (code(&output) == 0 && out(&output).contains("2 of 2 pods ready")).then_some(())
+    })
+    .await;
 
     let missing = berth(&["target", "get", "discord:guild:404"]);
     assert_eq!((code(&missing), out(&missing).as_str()), (3, ""), "not found");

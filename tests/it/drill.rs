@@ -72,7 +72,8 @@ async fn a_drill_restores_the_replica_compares_it_and_finds_a_damaged_file() {
     let found = files(&folder.path().join("replica"));
     assert!(!found.is_empty(), "Litestream has written");
     for file in found {
-        let mut bytes = fs::read(&file).expect("readable");
+        // What Litestream has tidied away meanwhile no restore reads.
+        let Ok(mut bytes) = fs::read(&file) else { continue };
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0xff;
         fs::write(&file, bytes).expect("written");

@@ -4,11 +4,12 @@
 use berth_tests::{
     Client, Cluster, Delivery, Setup,
     collector_double::{CollectorDouble, Mood},
+    double::PlatformDouble,
     eventually,
     process::{Process, binary, clean},
     role::free_ports,
     senders::{discord, slack, telegram},
-    supervised::{Up, run},
+    supervised::{self, Up, run},
 };
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use rustix::process::Signal;
@@ -21,7 +22,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The machine may be busy with much else: nothing here is about how long something takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A handler that runs.
 struct Example {
@@ -121,36 +123,42 @@ async fn the_ten_lines_of_the_readme_are_ten_and_keep_to_the_contract() {
     assert!(passed, "{text}\n{}", example.process.stderr.tail(20));
 }
 
-/// Starts a small cluster whose handler is at `url`.
-async fn cluster_with(url: &str) -> Cluster {
-    Setup { gateways: 1, ..Setup::default() }.with("BERTH_HANDLER", url).start().await
+/// Starts a small cluster whose handler is at `url`, and whose late replies go to `discord`.
+async fn cluster_with(url: &str, discord: &PlatformDouble) -> Cluster {
+    let setup = Setup { gateways: 1, ..Setup::default() }.with("BERTH_HANDLER", url);
+    let setup = setup.with("BERTH_DISCORD_API", &format!("http://{}", discord.host()));
+    setup.with("BERTH_OUTBOX_HOSTS", &discord.host()).with("BERTH_OUTBOX_PRIVATE", "true").start().await
 }
 
 /// Plays people on three platforms against a bot, and checks what they read and what is kept.
 async fn moderates(name: &str) {
-    let example = Example::bot(name).await;
-    let cluster = cluster_with(&example.url).await;
-    let taken = async |delivery: &Delivery| -> Value {
-        let reply = cluster.post(delivery).await.expect("an answer");
-        assert_eq!(reply.status, 200, "{name}: {}\n{}", reply.text(), example.process.stderr.tail(20));
-        reply.json()
-    };
+    let (example, outside) = (Example::bot(name).await, PlatformDouble::start().await);
+    let cluster = cluster_with(&example.url, &outside).await;
+    let taken = async |delivery: &Delivery| -> Value { cluster.post_until_taken(delivery, PATIENCE).await.json() };
 
-    let warn = |id: &str| {
-        let options =
-            json!([{"name": "user", "type": 3, "value": "bob"}, {"name": "reason", "type": 3, "value": "spam"}]);
-        let body = discord::command("1", id, "warn", &options).to_string();
-        discord::signed(&cluster.keys, discord::INTERACTIONS, body.as_bytes())
+    // What a person reads in the end: where the bot takes its time, the answer comes by Discord's API.
+    let read = async |id: &str, command: &str, options: Value| -> Value {
+        let body = discord::command("1", id, command, &options).to_string();
+        let answer = taken(&discord::signed(&cluster.keys, discord::INTERACTIONS, body.as_bytes())).await;
+        if answer["type"] != 5 {
+            return answer["data"].clone();
+        }
+        let late = format!("/token-{id}/messages/@original");
+        eventually(&format!("{name} answers {id}"), PATIENCE, async || {
+            let call = outside.calls().into_iter().find(|call| call.path.ends_with(&late))?;
+            serde_json::from_str(&call.body).ok()
+        })
+        .await
     };
-    let first = taken(&warn("1")).await;
-    assert_eq!(first["data"]["content"], "bob has been warned: spam (1 warning)", "{name}: {first}");
-    assert_eq!(taken(&warn("1")).await, first, "{name}: the same event has the same reply");
-    assert_eq!(taken(&warn("2")).await["data"]["content"], "bob has been warned: spam (2 warnings)", "{name}");
-    let body =
-        discord::command("1", "3", "warnings", &json!([{"name": "user", "type": 3, "value": "bob"}])).to_string();
-    let told = taken(&discord::signed(&cluster.keys, discord::INTERACTIONS, body.as_bytes())).await;
-    assert_eq!(told["data"]["content"], "bob has 2 warnings.\n- warned by 200: spam\n- warned by 200: spam", "{name}");
-    assert_eq!(told["data"]["flags"], 64, "{name}: only whoever asked reads it");
+    let bob = || json!({"name": "user", "type": 3, "value": "bob"});
+    let warn = async |id: &str| read(id, "warn", json!([bob(), {"name": "reason", "type": 3, "value": "spam"}])).await;
+    let first = warn("1").await;
+    assert_eq!(first["content"], "bob has been warned: spam (1 warning)", "{name}: {first}");
+    assert_eq!(warn("1").await, first, "{name}: the same event has the same reply");
+    assert_eq!(warn("2").await["content"], "bob has been warned: spam (2 warnings)", "{name}");
+    let told = read("3", "warnings", json!([bob()])).await;
+    assert_eq!(told["content"], "bob has 2 warnings.\n- warned by 200: spam\n- warned by 200: spam", "{name}");
+    assert_eq!(told["flags"], 64, "{name}: only whoever asked reads it");
     assert_eq!(cluster.state("discord:guild:1").await.expect("known").applied, 3, "{name}");
 
     let mut update = 0;
@@ -210,13 +218,15 @@ async fn a_stranger_writes_ten_lines_and_sees_the_reply_the_state_the_trace_and_
     for (id, said) in
         [("1", "event number 1 of this guild"), ("2", "event number 2 of this guild"), ("1", "event number 1")]
     {
-        let sent = run(&["send", "discord", "--guild", "123", "--command", "hello", "--id", id, "--data", &data]);
-        let text = String::from_utf8_lossy(&sent.stdout).into_owned();
-        assert!(sent.status.success() && text.contains(said), "{text}{}", String::from_utf8_lossy(&sent.stderr));
+        let line = ["discord", "--guild", "123", "--command", "hello", "--id", id, "--data", &data];
+        let text = supervised::send(&line).await;
+        assert!(text.contains(said), "{text}");
     }
     let shown = run(&["target", "get", "discord:guild:123", "-o", "json", "--data", &data]);
     let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
-    assert_eq!((&shown["state"]["applied"], &shown["state"]["duplicates"]), (&json!(2), &json!(1)), "{shown}");
+    assert_eq!(shown["state"]["applied"], 2, "{shown}");
+    // One more for each time that it had to be sent again, on its way too.
+    assert!(shown["state"]["duplicates"].as_u64() >= Some(1), "{shown}");
     let spans = eventually("the first event's trace is whole", PATIENCE, async || {
         let spans = collector.spans();
         let asked = spans.iter().find(|span| span.service() == "berth-gateway" && span.kind == SpanKind::Client)?;

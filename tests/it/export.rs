@@ -12,12 +12,12 @@ use std::{
     time::Duration,
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTES: Duration = Duration::from_secs(120);
 const TARGET: &str = "webhook:key:shop.k";
 
 async fn note(cluster: &Cluster, id: &str, target: &str, text: &str) {
     let body = json!({"do": "note", "target": target, "key": id, "text": text}).to_string();
-    cluster.post_until_taken(&standard::signed(&cluster.keys, id, body.as_bytes()), MINUTE).await;
+    cluster.post_until_taken(&standard::signed(&cluster.keys, id, body.as_bytes()), MINUTES).await;
 }
 
 fn setup() -> Setup {
@@ -92,9 +92,9 @@ async fn an_export_whose_pod_dies_is_known_to_be_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_takes_nothing_is_cut_and_the_wal_is_let_go() {
-    let cluster = heavy(setup().with("BERTH_EXPORT_STALL", "1s").with("BERTH_EXPORTS", "1")).await;
+    let cluster = heavy(setup().with("BERTH_EXPORT_STALL", "5s").with("BERTH_EXPORTS", "1")).await;
     let (mut stalled, stdout) = begin(&cluster);
-    eventually("the pod has cut it", MINUTE, async || cluster.gateways[0].logged("an export was cut").then_some(()))
+    eventually("the pod has cut it", MINUTES, async || cluster.gateways[0].logged("an export was cut").then_some(()))
         .await;
     // Whose place is free again.
     let url = cluster.gateways[0].url(&format!("/v1/local/targets/{TARGET}/export"));

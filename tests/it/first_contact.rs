@@ -20,7 +20,9 @@ async fn twenty_routers_first_contacts_of_one_target_give_it_one_owner_on_postgr
 }
 
 async fn twenty_routers_meet(store: Option<String>) {
-    let mut cluster = Setup { routers: ROUTERS as usize, store, ..Setup::default() }.start().await;
+    let setup = Setup { routers: ROUTERS as usize, store, ..Setup::default() };
+    // Twenty routers and three pods may have to share one processor.
+    let mut cluster = setup.with("BERTH_PARK_TELEGRAM", "50s").start().await;
     for round in 0..ROUNDS {
         let chat = -5_000 - round;
         let together = Arc::new(Barrier::new(ROUTERS as usize));

@@ -5,7 +5,7 @@ use berth_tests::{
     Client, Setup, eventually,
     litestream::{lineage, program, restored, store},
     pod_data,
-    supervised::{Up, children_of, run, runs},
+    supervised::{self, Up, children_of, runs},
     workload::plan,
 };
 use gateway::replica::Seal;
@@ -62,8 +62,7 @@ async fn send(data: &Path, guild: u64, ids: std::ops::RangeInclusive<u64>) {
     let data = data.display().to_string();
     for id in ids {
         let (guild, id) = (guild.to_string(), format!("{guild}{id}"));
-        let line = ["send", "discord", "--guild", &guild, "--command", "stats", "--id", &id, "--data", &data];
-        eventually("a command is taken", LONG, async || run(&line).status.success().then_some(())).await;
+        supervised::send(&["discord", "--guild", &guild, "--command", "stats", "--id", &id, "--data", &data]).await;
     }
 }
 

@@ -146,7 +146,8 @@ async fn a_session_that_discord_refuses_is_recovered_from_what_is_kept_for_that(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_of_a_bot_on_twilight_wait_for_berth_and_those_that_have_gone_take_nothing() {
     let discord = discord().await;
-    let mut cluster = berth(&discord, &[("BERTH_IDENTIFY_EVERY", "1s")]).await;
+    // Long enough for whoever does not wait for a turn to be gone before it comes.
+    let mut cluster = berth(&discord, &[("BERTH_IDENTIFY_EVERY", "4s")]).await;
     let queue = BerthQueue::new(&cluster.config.url(""), ADMIN_TOKEN, 8).expect("an address");
     let now = |waiting: tokio::sync::oneshot::Receiver<()>| tokio::time::timeout(PATIENCE, waiting);
     now(queue.enqueue(0)).await.expect("in time").expect("permitted");
