@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 /// The longest a story waits for anything.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) const WIDE: Window = Window { requests: 100, bytes: 1 << 20 };
 
@@ -248,7 +248,7 @@ impl FakeConfig {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(&self.url, Some(Secret::new("token")), Duration::from_secs(2)).expect("a URL")
+        Client::new(&self.url, Some(Secret::new("token")), Duration::from_secs(30)).expect("a URL")
     }
 
     pub(crate) async fn watch(&mut self) -> WatchCall {

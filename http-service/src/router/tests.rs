@@ -178,13 +178,13 @@ async fn an_update_that_nobody_takes_is_left_to_telegrams_retry() {
     assert_eq!(router.counters.parked.get(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_command_that_nobody_takes_is_refused_with_a_sentence_in_time() {
     let Story { config: _config, pods: _pods, router } = story(&[]).await;
     let arrived = Instant::now();
     let routed = tokio::time::timeout(SOON, router.route(slack_command(), arrived)).await.expect("soon");
     let took = arrived.elapsed();
-    assert!((Duration::from_millis(2_450)..Duration::from_millis(2_900)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(2_450)..Duration::from_millis(2_600)).contains(&took), "{took:?}");
     assert_eq!(routed.answer.status, 200);
     assert!(String::from_utf8_lossy(&routed.answer.body).contains(platform::REFUSAL_TEXT));
 }
@@ -201,14 +201,14 @@ async fn who_may_have_been_heard_is_not_told_that_nothing_was_changed() {
     assert!(String::from_utf8_lossy(&routed.answer.body).contains(platform::UNSURE_TEXT));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn over_the_parking_bounds_an_event_is_refused_at_once() {
     for (park, bytes) in [(0, 1 << 20), (10, 1)] {
         let Story { config: _config, pods: _pods, router } = story_with(&[(GUILD, "gateway-0")], park, bytes).await;
         let arrived = Instant::now();
         let routed = router.route(slack_event(), arrived).await;
         assert_eq!((routed.answer.status, routed.verdict), (503, "no_room"));
-        assert!(arrived.elapsed() < Duration::from_secs(1));
+        assert!(arrived.elapsed() < Duration::from_millis(100));
     }
 }
 

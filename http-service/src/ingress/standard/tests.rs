@@ -115,6 +115,8 @@ fn many_wrong_signatures_cost_no_more_hashing_than_one() {
         assert_eq!(judge_with(&shop(), &sent, &body), Verdict::Refused(Reason::WrongSignature));
         begun.elapsed()
     };
-    let (one, many) = (cost(1), cost(300));
+    // The least of several: a machine that does something else meanwhile only makes it more.
+    let least = |count: usize| (0..10).map(|_| cost(count)).min().expect("ten");
+    let (one, many) = (least(1), least(300));
     assert!(many < one * 50, "one took {one:?}, three hundred took {many:?}");
 }

@@ -31,7 +31,7 @@ fn begin(gateways: Vec<String>, file: Option<PathBuf>) -> Story {
     let (routes, probes, stop, (links, _)) = (Routes::new(), Probes::new(), Shutdown::new(), links(SOON));
     let latch = probes.latch("table", "no table yet");
     let token = Secret::new("token");
-    let alone = Alone { routes: routes.clone(), links, latch, file, gateways, token, patience: Duration::from_secs(2) };
+    let alone = Alone { routes: routes.clone(), links, latch, file, gateways, token, patience: SOON };
     shared::shutdown::spawn(alone.run(stop.clone()));
     Story { routes, probes, stop }
 }

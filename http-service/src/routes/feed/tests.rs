@@ -27,7 +27,7 @@ async fn story(silence: Duration) -> Story {
     Story { config, routes, links, probes }
 }
 
-const LONG: Duration = Duration::from_secs(8);
+const LONG: Duration = Duration::from_secs(60);
 
 fn snapshot(revision: u64, first: bool, more: bool, names: &[&str]) -> Watch {
     let pods = if first { vec![pod_info("gateway-0", "127.0.0.1:9", 1)] } else { vec![] };
@@ -104,7 +104,7 @@ async fn a_resync_begins_without_a_position() {
 
 #[tokio::test]
 async fn a_silent_watch_and_a_malformed_one_are_left() {
-    let mut story = story(Duration::from_millis(200)).await;
+    let mut story = story(Duration::from_secs(3)).await;
     let watch = story.config.watch().await;
     watch.say(&snapshot(4, true, false, &[]));
     watch.closed().await;

@@ -266,7 +266,7 @@ async fn a_refused_request_is_read_on_unless_its_sender_waits_to_be_told() {
         if expects {
             request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
         }
-        let bounds = FlowBounds { max_body: 1 << 20, idle: SECOND, min_rate: 0 };
+        let bounds = FlowBounds { max_body: 1 << 20, idle: 600 * SECOND, min_rate: 0 };
         Exchange::begin(request, bounds, crate::shutdown::Shutdown::new()).refuse();
         let mut sent = true;
         for _ in 0..3 {
