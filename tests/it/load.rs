@@ -2,7 +2,7 @@
 
 use berth_tests::{
     Setup, pod_data,
-    workload::{Poster, acknowledged, plan},
+    workload::{Poster, plan},
 };
 use std::{
     collections::BTreeMap,
@@ -17,6 +17,8 @@ const TARGETS: u64 = 500;
 /// Distinct events per target; every fourth is followed by an earlier one again: 20 deliveries, 20 % duplicates.
 const DISTINCT: u64 = 16;
 const SENDERS: u64 = 32;
+/// How often one delivery is sent until it must have been acknowledged.
+const MOST: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_events_with_duplicates_are_applied_exactly_once_and_in_order() {
@@ -27,25 +29,27 @@ async fn ten_thousand_events_with_duplicates_are_applied_exactly_once_and_in_ord
     for _ in 0..SENDERS {
         let (poster, next, sent) = (poster.clone(), Arc::clone(&next), Arc::clone(&sent));
         senders.spawn(async move {
+            let mut late = BTreeMap::new();
             loop {
                 let i = next.fetch_add(1, Ordering::SeqCst);
                 if i >= TARGETS {
-                    return;
+                    return late;
                 }
                 for n in 0..DISTINCT {
                     let again = (n % 4 == 3).then(|| n - 1 - (i % 3));
                     for n in [Some(n), again].into_iter().flatten() {
-                        let planned = plan(&poster.keys, i, n);
-                        let reply = poster.post(&planned.delivery, i).await.expect("the router answers");
-                        assert!(acknowledged(&reply), "{} {}: {}", planned.target, reply.status, reply.text());
+                        let (_, times) = poster.insist(i, n, MOST).await.expect("it is acknowledged");
+                        *late.entry(i).or_default() += times - 1;
                         sent.fetch_add(1, Ordering::SeqCst);
                     }
                 }
             }
         });
     }
+    // What was not answered in time, on a machine that had something else to do, came once more.
+    let mut late = BTreeMap::<u64, u64>::new();
     while let Some(ended) = senders.join_next().await {
-        ended.expect("a sender ends well");
+        late.extend(ended.expect("a sender ends well"));
     }
     assert_eq!(sent.load(Ordering::SeqCst), 10_000);
 
@@ -56,7 +60,9 @@ async fn ten_thousand_events_with_duplicates_are_applied_exactly_once_and_in_ord
     for i in 0..TARGETS {
         let target = plan(&cluster.keys, i, 0).target;
         let state = cluster.state(&target).await.expect("every target exists");
-        assert_eq!((state.applied, state.duplicates), (DISTINCT, DISTINCT / 4), "{target}");
+        assert_eq!(state.applied, DISTINCT, "{target}");
+        let duplicates = DISTINCT / 4..=DISTINCT / 4 + late[&i];
+        assert!(duplicates.contains(&state.duplicates), "{target}: {} of {duplicates:?}", state.duplicates);
         assert_eq!(state.last_event_id.as_deref(), Some(plan(&cluster.keys, i, DISTINCT - 1).id.as_str()), "{target}");
         *per_pod.entry(state.pod.to_string()).or_default() += 1;
         let ids: Vec<_> = (0..DISTINCT).map(|n| plan(&cluster.keys, i, n).id).collect();

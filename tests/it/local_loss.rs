@@ -9,7 +9,6 @@ use berth_tests::{
     workload::{Load, Poster, plan},
 };
 use rustix::process::Signal;
-use std::time::Duration;
 use tokio::time::Instant;
 
 const POD: &str = "gateway-0";
@@ -115,8 +114,11 @@ async fn a_litestream_that_is_killed_alone_costs_nothing_once_another_one_runs()
     story.copied.litestream(POD).kill().await;
     story.takes(500).await;
     let mut another = litestream::beside(&story.copied.cluster, POD);
+    let folder = story.copied.cluster.pod_folder(POD);
+    let (socket, database) = (folder.join("litestream.sock"), folder.join("berth.db"));
+    eventually("another one runs", PATIENCE, async || litestream::sync(&socket, &database).await.then_some(())).await;
     story.takes(100).await;
-    assert!(story.copied.cluster.gateways[0].stop_within(Duration::from_secs(60)).await.success());
+    assert!(story.copied.cluster.gateways[0].stop_within(PATIENCE).await.success());
     another.signal(Signal::TERM);
     another.end(PATIENCE).await;
     let Loss { taken, lost, .. } = story.counted().await;

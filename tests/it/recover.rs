@@ -70,7 +70,8 @@ async fn what_a_pod_acknowledged_is_served_by_others_when_its_disk_is_gone() {
         one.0.cluster.post_until_taken(&one.0.cluster.message(*chat, 2), PATIENCE).await;
         one.0.cluster.post_until_taken(&one.0.cluster.message(*chat, 4), PATIENCE).await;
         let state = one.0.cluster.state(&format!("telegram:channel:{chat}")).await.expect("known");
-        assert_eq!((state.applied, state.duplicates), (4, 1), "each once");
+        // What was not answered in time on a busy machine came once more, and is a duplicate too.
+        assert!(state.applied == 4 && state.duplicates >= 1, "each once: {state:?}");
     }
     let sealed = fs::read_dir(one.0.store().join("1/gateway-1")).expect("lineages").flatten();
     assert!(sealed.map(|life| life.path().join("berth/SEALED")).all(|seal| seal.is_file()), "nobody goes on there");

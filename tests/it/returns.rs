@@ -84,10 +84,17 @@ impl Story {
     }
 }
 
-/// Returns what the pod has put aside, as the command prints it.
-fn listed(copied: &Copied) -> Vec<Aside> {
-    let said = operate(&copied.cluster, &["pod", "quarantine", "list", DEAD, "-o", "json"]);
-    assert!(said.status.success(), "{said:?}");
+/// Returns what the pod has put aside, as the command prints it, once the pod answers.
+async fn listed(copied: &Copied) -> Vec<Aside> {
+    let mut said = None;
+    eventually("what is put aside is listed", PATIENCE, async || {
+        let output = operate(&copied.cluster, &["pod", "quarantine", "list", DEAD, "-o", "json"]);
+        let done = output.status.success();
+        said = Some(output);
+        done.then_some(())
+    })
+    .await;
+    let said = said.expect("it was asked");
     serde_json::from_slice(&said.stdout).unwrap_or_else(|why| panic!("{why}: {said:?}"))
 }
 
@@ -127,7 +134,7 @@ async fn what_only_a_dead_pods_disk_had_reaches_the_heirs_once_and_in_order_when
     let said = story.copied.comes_back(DEAD).await;
     assert!(said.contains("with the database that is here"), "{said}");
     let asides = eventually("the heirs have taken everything", PATIENCE, async || {
-        let asides = listed(&story.copied);
+        let asides = listed(&story.copied).await;
         let done = |target: &String| {
             asides.iter().any(|one| one.target.to_string() == *target && one.reconcile.progress == Progress::Done)
         };
@@ -159,7 +166,7 @@ async fn what_only_a_dead_pods_disk_had_reaches_the_heirs_once_and_in_order_when
     })
     .await;
     eventually("it is gone", PATIENCE, async || {
-        listed(&story.copied).iter().all(|one| one.target.to_string() != *target).then_some(())
+        listed(&story.copied).await.iter().all(|one| one.target.to_string() != *target).then_some(())
     })
     .await;
     let Story { mut copied, outside, load } = story;
@@ -199,7 +206,7 @@ async fn a_pod_that_is_back_while_its_heirs_restore_gets_everything_back_and_wha
     let Story { mut copied, outside, load } = story;
     let taken = load.finish().await;
     each_call_left_once(&outside, &taken, &left, &[]).await;
-    let asides = listed(&copied);
+    let asides = listed(&copied).await;
     assert!(asides.is_empty(), "it serves what it had: {asides:?}");
     let history: Value =
         copied.cluster.admin(&format!("/v1/targets/{}/history", targets[0])).await.expect("answers").json();

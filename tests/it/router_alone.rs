@@ -9,6 +9,7 @@ use berth_tests::{
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 async fn post(cluster: &Cluster, router: usize, chat: i64, update: u64) -> u16 {
     cluster.post_to(router, &cluster.message(chat, update)).await.map_or(0, |reply| reply.status)
@@ -33,18 +34,21 @@ async fn a_router_that_starts_without_config_service_serves_known_targets() {
     cluster.routers[1].ready().await;
     for chat in chats {
         let update = 10;
-        eventually("a known target is served", 20 * SECOND, async || {
+        eventually("a known target is served", PATIENCE, async || {
             (post(&cluster, 1, chat, update).await == 200).then_some(())
         })
         .await;
     }
-    assert!(cluster.routers[1].logged("waiting for config-service"));
+    eventually("it says what it waits for", PATIENCE, async || {
+        cluster.routers[1].logged("waiting for config-service").then_some(())
+    })
+    .await;
     assert_eq!(post(&cluster, 1, -9_999, 1).await, 503, "nobody can give it a home");
 
     cluster.config.start_again();
     cluster.config.ready().await;
     let first = cluster.message(-9_999, 1);
-    eventually("first contacts go on when config-service is back", 20 * SECOND, async || {
+    eventually("first contacts go on when config-service is back", PATIENCE, async || {
         cluster.post_to(1, &first).await.ok().filter(|reply| reply.status == 200)
     })
     .await;
@@ -58,20 +62,22 @@ async fn a_router_that_starts_without_config_service_serves_known_targets() {
     cluster.config.kill().await;
     cluster.routers[2].start_again();
     cluster.routers[2].ready().await;
-    assert!(cluster.routers[2].logged("begins with the routing table kept last"));
+    eventually("it says what it knows", PATIENCE, async || {
+        cluster.routers[2].logged("begins with the routing table kept last").then_some(())
+    })
+    .await;
     for chat in chats {
-        eventually("a kept target is served", 20 * SECOND, async || {
+        eventually("a kept target is served", PATIENCE, async || {
             (post(&cluster, 2, chat, 20).await == 200).then_some(())
         })
         .await;
     }
     for chat in chats {
         // Whoever sent it, and however often: each update was applied once.
-        let url = format!("/v1/targets/telegram:channel:{chat}/state");
         cluster.config.start_again();
         cluster.config.ready().await;
-        let state = cluster.admin(&url).await.expect("answers").json();
-        assert_eq!(state["last_event_id"], "20", "{state}");
+        let state = cluster.state(&format!("telegram:channel:{chat}")).await.expect("it exists");
+        assert_eq!(state.last_event_id.as_deref(), Some("20"), "{state:?}");
         cluster.config.kill().await;
     }
 }
@@ -91,9 +97,13 @@ async fn without_a_control_plane(most: Duration) {
     let mut cluster = Setup { gateways: 3, routers: 2, ..Setup::default() }.config_services(2).start().await;
     let poster = Poster::new(&cluster);
     let load = Load::start(&poster, 0, 20);
-    eventually("every target has its home", 60 * SECOND, async || (load.acknowledged() >= 60).then_some(())).await;
+    eventually("every target has its home", PATIENCE, async || {
+        (load.acknowledged() >= 60 && cluster.targets().await.len() == 20).then_some(())
+    })
+    .await;
     // Leases with a witness config take a few heartbeats.
-    eventually("every pod holds its lease", 30 * SECOND, async || {
+    cluster.leases_are_kept(3).await;
+    eventually("every pod holds its lease", PATIENCE, async || {
         cluster.pods().await.iter().all(|pod| pod.is_well()).then_some(())
     })
     .await;
@@ -136,7 +146,7 @@ async fn without_a_control_plane(most: Duration) {
         cluster.config_service(at).ready().await;
     }
     let new = cluster.message(-4_711, 1);
-    eventually("a first contact is placed", 60 * SECOND, async || {
+    eventually("a first contact is placed", PATIENCE, async || {
         cluster.post_to(1, &new).await.ok().filter(|reply| reply.status == 200)
     })
     .await;

@@ -12,6 +12,7 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, process::Output, t
 use tempfile::TempDir;
 
 const SECOND: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn folder() -> TempDir {
     TempDir::with_prefix("berth-up-").expect("a temporary folder")
@@ -29,6 +30,19 @@ async fn applied(up: &Up, target: &str) -> Option<u64> {
     let url = format!("http://127.0.0.1:{}/v1/targets/{target}/state", up.port + 1);
     let reply = Client::new(5 * SECOND).get(&url).await.ok()?;
     reply.json()["applied"].as_u64()
+}
+
+/// Sends a command again and again until so many are applied: whoever waits on a busy machine may be told to try again, and what
+/// comes twice is applied once.
+async fn send_until(up: &Up, ids: &[&str], count: u64) {
+    eventually(&format!("{count} commands are applied"), PATIENCE, async || {
+        for id in ids {
+            // Whether it was taken is seen in the state.
+            let _ = send(up, id);
+        }
+        (applied(up, "discord:guild:123").await == Some(count)).then_some(())
+    })
+    .await;
 }
 
 /// Sends a command with the CLI and the folder's own secrets; returns whether it was answered.
@@ -66,6 +80,7 @@ async fn the_printed_lines_work_when_pasted() {
         let output = paste(line, folder.path());
         assert!(output.status.success(), "{line}\n{}", said(&output));
     }
+    eventually("the command is applied", PATIENCE, async || applied(&up, "discord:guild:123").await).await;
     assert_eq!(applied(&up, "discord:guild:123").await, Some(1));
 }
 
@@ -125,20 +140,17 @@ async fn a_killed_supervisor_takes_every_child_with_it_and_the_next_start_finds_
     let folder = folder();
     let mut up = Up::start(folder.path(), &[]);
     up.ready().await;
-    assert!(send(&up, "1"));
+    send_until(&up, &["1"], 1).await;
     let children = up.children();
     assert_eq!(children.len(), 4, "{children:?}");
     up.process.kill().await;
     for (id, line) in children {
-        eventually(&format!("{line} ends"), 60 * SECOND, async || (!runs(id)).then_some(())).await;
+        eventually(&format!("{line} ends"), PATIENCE, async || (!runs(id)).then_some(())).await;
     }
     let mut again = Up::start_on(folder.path(), up.port, &[]);
     again.ready().await;
-    assert!(send(&again, "1") && send(&again, "2"));
-    eventually("both are counted, the first one once", 60 * SECOND, async || {
-        (applied(&again, "discord:guild:123").await == Some(2)).then_some(())
-    })
-    .await;
+    // The first one is counted once.
+    send_until(&again, &["1", "2"], 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,7 +158,7 @@ async fn a_dead_child_is_shown_and_started_again() {
     let folder = folder();
     let mut up = Up::start(folder.path(), &[]);
     up.ready().await;
-    assert!(send(&up, "1"));
+    send_until(&up, &["1"], 1).await;
     for (words, name) in [
         (["gateway", "gateway-0"], "gateway-0"),
         (["config-service", "--listen"], "config-service"),
@@ -154,20 +166,23 @@ async fn a_dead_child_is_shown_and_started_again() {
     ] {
         let before = up.child(&words);
         kill(before);
-        eventually(&format!("{name} is back"), 20 * SECOND, async || {
+        eventually(&format!("{name} is back"), PATIENCE, async || {
             let now =
                 up.children().into_iter().find(|(id, line)| *id != before && words.iter().all(|w| line.contains(w)));
             now.map(drop)
         })
         .await;
-        eventually(&format!("the death of {name} is told"), 60 * SECOND, async || {
+        eventually(&format!("the death of {name} is told"), PATIENCE, async || {
             up.process.stderr.contains(&format!("{name} was killed by SIGKILL")).then_some(())
         })
         .await;
-        assert!(up.process.stderr.count(&format!("  {name} | ")) > 0, "the last lines of {name} are shown");
+        eventually(&format!("the last lines of {name} are shown"), PATIENCE, async || {
+            (up.process.stderr.count(&format!("  {name} | ")) > 0).then_some(())
+        })
+        .await;
     }
     let mut id = 2;
-    eventually("the cluster serves again", 30 * SECOND, async || {
+    eventually("the cluster serves again", PATIENCE, async || {
         id += 1;
         send(&up, &id.to_string());
         (applied(&up, "discord:guild:123").await? >= 2).then_some(())
@@ -183,7 +198,7 @@ async fn ctrl_c_stops_everything_in_order() {
         up.ready().await;
         let children = up.children();
         up.process.signal(signal);
-        let status = up.process.end(20 * SECOND).await;
+        let status = up.process.end(PATIENCE).await;
         assert!(status.success(), "{status}: a stop that was asked for is no error");
         assert!(children.iter().all(|(id, _)| !runs(*id)), "no child is left");
         let said = up.process.stderr.lines();
@@ -199,7 +214,7 @@ async fn a_second_up_in_one_folder_is_refused() {
     let mut up = Up::start(folder.path(), &[]);
     up.ready().await;
     let mut second = Up::start(folder.path(), &[]);
-    let status = second.process.end(10 * SECOND).await;
+    let status = second.process.end(PATIENCE).await;
     assert!(!status.success());
     assert!(second.process.stderr.contains(&folder.path().display().to_string()), "{}", second.process.stderr.tail(5));
     assert!(send(&up, "1"), "the first one serves on");
@@ -212,7 +227,7 @@ async fn pod_state(up: &Up, pod: &str) -> Option<String> {
 }
 
 async fn is(up: &Up, pod: &str, state: &str) {
-    eventually(&format!("{pod} is {state}"), 120 * SECOND, async || {
+    eventually(&format!("{pod} is {state}"), PATIENCE, async || {
         (pod_state(up, pod).await.as_deref() == Some(state)).then_some(())
     })
     .await;
@@ -223,9 +238,9 @@ async fn a_gateway_that_cannot_start_again_is_known_to_be_dead_although_nobody_w
     let folder = folder();
     let mut up = Up::start(folder.path(), &["--pods", "1"]);
     up.ready().await;
-    assert!(send(&up, "1"));
+    send_until(&up, &["1"], 1).await;
     // Something else takes its port, so that no new process of it lives.
-    let taken = eventually("its port is taken by somebody else", 60 * SECOND, async || {
+    let taken = eventually("its port is taken by somebody else", PATIENCE, async || {
         let alive = up.children().into_iter().find(|(_, line)| line.contains("gateway --exit-with-parent"));
         alive.into_iter().for_each(|(id, _)| {
             // It may have ended meanwhile.
@@ -235,11 +250,11 @@ async fn a_gateway_that_cannot_start_again_is_known_to_be_dead_although_nobody_w
     })
     .await;
     is(&up, "gateway-0", "dead").await;
-    assert!(up.process.stderr.contains("gateway-0 is away"), "{}", up.process.stderr.tail(20));
+    eventually("it is said", PATIENCE, async || up.process.stderr.contains("gateway-0 is away").then_some(())).await;
     drop(taken);
     is(&up, "gateway-0", "ready").await;
     let mut id = 2;
-    eventually("it has everything it had", 120 * SECOND, async || {
+    eventually("it has everything it had", PATIENCE, async || {
         id += 1;
         send(&up, &id.to_string());
         (applied(&up, "discord:guild:123").await? >= 2).then_some(())
@@ -252,25 +267,25 @@ async fn gateways_that_are_left_out_are_failed_over_and_get_everything_back_when
     let folder = folder();
     let mut up = Up::start_on(folder.path(), free_ports(5), &["--pods", "3"]);
     up.ready().await;
-    assert!(send(&up, "1"));
+    send_until(&up, &["1"], 1).await;
     up.process.signal(Signal::TERM);
-    assert!(up.process.end(60 * SECOND).await.success());
+    assert!(up.process.end(PATIENCE).await.success());
     // One of three is left: it is no majority of anybody's witnesses.
     let mut fewer = Up::start_on(folder.path(), up.port, &["--pods", "1"]);
     fewer.ready().await;
     for pod in ["gateway-1", "gateway-2"] {
-        eventually(&format!("{pod} is failed over"), 120 * SECOND, async || {
+        eventually(&format!("{pod} is failed over"), PATIENCE, async || {
             // One that had nothing is drained as well: it is not to run any more.
             matches!(pod_state(&fewer, pod).await?.as_str(), "dead" | "drained").then_some(())
         })
         .await;
     }
     fewer.process.signal(Signal::TERM);
-    assert!(fewer.process.end(60 * SECOND).await.success());
+    assert!(fewer.process.end(PATIENCE).await.success());
     let mut all = Up::start_on(folder.path(), up.port, &["--pods", "3"]);
     all.ready().await;
     let mut id = 1;
-    eventually("the target is served with what it had", 120 * SECOND, async || {
+    eventually("the target is served with what it had", PATIENCE, async || {
         id += 1;
         send(&all, &id.to_string());
         (applied(&all, "discord:guild:123").await? >= 2).then_some(())

@@ -221,7 +221,10 @@ impl Cluster {
 
     /// Returns how a gateway of this cluster is started.
     pub fn gateway_recipe(&self, pod: &str) -> Recipe {
-        let mut settings = self.common();
+        // A handler that does its work is not cut off, and tried again a second later, because the machine had something else to do.
+        let mut settings = vec![("BERTH_HANDLER_TIMEOUT".to_owned(), "5s".to_owned())];
+        // A story's own settings come later, and count.
+        settings.extend(self.common());
         settings.extend([
             ("BERTH_POD".to_owned(), pod.to_owned()),
             ("BERTH_GATEWAY_DATA".to_owned(), self.pod_folder(pod).display().to_string()),
@@ -285,6 +288,20 @@ impl Cluster {
     /// When there is none.
     pub fn gateway(&mut self, pod: &str) -> &mut Role {
         self.gateways.iter_mut().find(|role| role.name() == pod).expect("a gateway of the cluster")
+    }
+
+    /// Posts a delivery as [`Cluster::post_until_taken`] does, and says how often: whoever posts again what was committed and not
+    /// answered in time posts a duplicate.
+    ///
+    /// # Panics
+    /// After `most`.
+    pub async fn post_counted(&self, delivery: &Delivery, most: Duration) -> (Reply, u64) {
+        let mut times = 0;
+        eventually("the delivery is taken", most, async || {
+            times += 1;
+            Some((self.post(delivery).await.ok().filter(acknowledged)?, times))
+        })
+        .await
     }
 
     /// Posts a delivery to the first HTTP tier.
@@ -386,20 +403,6 @@ impl Cluster {
             404 => None,
             other => panic!("the state of {target} is answered {other}: {}", reply.text()),
         }
-    }
-
-    /// Waits until a target has applied so many events; returns its state then. What is acknowledged is applied a moment later
-    /// where its handler has to be called again.
-    ///
-    /// # Panics
-    /// When it has applied more, or after [`ANSWERS`].
-    pub async fn applied(&self, target: &str, events: u64) -> TargetState {
-        eventually(&format!("{target} has applied {events} events"), ANSWERS, async || {
-            let state = self.state(target).await?;
-            assert!(state.applied <= events, "{target} has applied more than {events} events: {state:?}");
-            (state.applied == events).then_some(state)
-        })
-        .await
     }
 
     /// Returns all pods as the admin API lists them.

@@ -1,14 +1,21 @@
 //! The double of a platform's API: an HTTP server that records each call and answers with the status it was told.
 
+use crate::wait::eventually;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU16, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU16, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use tokio::{net::TcpListener, task::JoinSet};
+
+/// How long the end of a caller may take to be noticed, on a busy machine.
+const ENDS: Duration = Duration::from_secs(60);
 
 /// A call that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +36,7 @@ pub struct PlatformDouble {
     host: String,
     calls: Arc<Mutex<Vec<Call>>>,
     status: Arc<AtomicU16>,
+    open: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -49,9 +57,10 @@ impl PlatformDouble {
         let listener = TcpListener::bind((address, 0)).await.expect("a free port");
         let host = listener.local_addr().expect("a bound listener").to_string();
         let (calls, status) = (Arc::<Mutex<Vec<Call>>>::default(), Arc::new(AtomicU16::new(200)));
+        let open = Arc::<AtomicUsize>::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::clone(&calls), Arc::clone(&status)));
-        Self { host, calls, status, _tasks: tasks }
+        tasks.spawn(serve(listener, Arc::clone(&calls), Arc::clone(&status), Arc::clone(&open)));
+        Self { host, calls, status, open, _tasks: tasks }
     }
 
     /// Returns its address, `host:port`.
@@ -69,19 +78,29 @@ impl PlatformDouble {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// Waits until nobody is connected any more: what somebody sent who has ended since has arrived then.
+    ///
+    /// # Panics
+    /// When somebody stays.
+    pub async fn left(&self) {
+        eventually("nobody is connected", ENDS, async || (self.open.load(Ordering::SeqCst) == 0).then_some(())).await;
+    }
+
     /// Returns what has arrived so far.
     pub fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn serve(listener: TcpListener, calls: Arc<Mutex<Vec<Call>>>, status: Arc<AtomicU16>) {
+async fn serve(listener: TcpListener, calls: Arc<Mutex<Vec<Call>>>, status: Arc<AtomicU16>, open: Arc<AtomicUsize>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (calls, status) = (Arc::clone(&calls), Arc::clone(&status));
+        let (calls, status, open) = (Arc::clone(&calls), Arc::clone(&status), Arc::clone(&open));
+        open.fetch_add(1, Ordering::SeqCst);
         connections.spawn(async move {
             let service = service_fn(move |request| record(request, Arc::clone(&calls), Arc::clone(&status)));
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            open.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }

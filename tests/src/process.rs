@@ -15,7 +15,7 @@ use std::{
 };
 
 /// How long the last lines of a process that has ended may take; a child of its own may hold its output open for ever.
-const LAST_LINES: Duration = Duration::from_secs(2);
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// Lines of output, shared with the thread that reads them.
 #[derive(Debug, Clone, Default)]

@@ -101,7 +101,9 @@ impl Role {
     pub async fn ready(&mut self) {
         let name = self.recipe.name.clone();
         eventually(&format!("{name} is ready"), READY, async || {
-            if let Some(status) = self.process.ended() {
+            if self.process.ended().is_some() {
+                // Its last line may come after its end.
+                let status = self.process.end(STOPS).await;
                 assert!(self.logged("is taken"), "{name} ended with {status} instead of becoming ready");
                 self.port = free_port();
                 self.process = launch(&self.recipe, self.port);

@@ -43,7 +43,7 @@ type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 pub struct WebDouble {
     port: u16,
     shared: Arc<Shared>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -66,7 +66,12 @@ impl WebDouble {
             Arc::new(Shared { calls: Mutex::default(), pushes: broadcast::Sender::new(64), open: Arc::default() });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, Arc::clone(&shared)));
-        Self { port, shared, _tasks: tasks }
+        Self { port, shared, tasks }
+    }
+
+    /// Ends: whoever comes from now on finds nobody.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Returns its URL.

@@ -17,7 +17,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
 /// The longest any of these stories waits for anything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Parser)]
 struct Flags {

@@ -45,13 +45,12 @@ async fn what_a_target_waits_for_may_not_go_and_what_goes_stands_in_the_audit() 
         let found = needs().await.lives.into_iter().find(|named| named.life.pod == dead.pod);
         found.map(|named| (named.need, named.targets))
     };
-    for _ in 0..50 {
-        if of_dead().await.is_some() {
-            break;
-        }
+    eventually("its target waits for its data", async || {
         node.clock.advance(Duration::from_millis(200));
         heir.beat(&node).await.expect("granted");
-    }
+        of_dead().await.is_some()
+    })
+    .await;
     assert_eq!(of_dead().await, Some((Need::Waiting, 1)));
     for needed in [&dead, &heir] {
         assert_eq!(may_go(&node, needed.pod.as_str(), needed.incarnation.as_str()).await, false);

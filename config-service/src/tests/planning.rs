@@ -224,7 +224,8 @@ async fn the_leader_fills_a_new_pod_by_itself_unless_it_is_paused() {
     eventually("the new pod has its share", async || {
         stage.pass(1).await;
         stage.play().await;
-        stage.counts().await[2] >= 18
+        let status: RebalanceStatus = stage.get("/v1/rebalance").await;
+        stage.counts().await[2] >= 18 && status.running.is_empty()
     })
     .await;
     let filled = stage.counts().await;

@@ -51,6 +51,17 @@ fn the_owner_defers_before_the_http_tier_gives_up() {
 }
 
 #[test]
+fn whoever_waits_is_answered_half_a_second_before_the_platform_gives_up() {
+    use EventKind as K;
+    let milliseconds = |kind, telegram: u64| park(kind, Duration::from_secs(telegram)).as_millis();
+    for kind in [K::DiscordCommand, K::DiscordComponent, K::SlackCommand, K::SlackEvent] {
+        assert_eq!(milliseconds(kind, 5), 2_500, "{kind}");
+    }
+    assert_eq!((milliseconds(K::GithubEvent, 5), milliseconds(K::StandardWebhook, 5)), (9_500, 14_500));
+    assert_eq!([5, 59, 60].map(|most| milliseconds(K::TelegramUpdate, most)), [5_000, 59_000, 59_500]);
+}
+
+#[test]
 fn a_late_discord_reply_edits_the_original() {
     let sent = event(EventKind::DiscordCommand, r#"{"application_id":"77","token":"A_token"}"#);
     let call = late_reply(&sent, &message(sent.kind, "hi", false), "http://127.0.0.1:9").expect("has a way out");

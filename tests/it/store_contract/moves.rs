@@ -135,7 +135,7 @@ pub(super) async fn a_move_that_is_not_over_is_never_forgotten(world: World) {
     let day = Duration::from_secs(86_400);
     let keep = Keep { audit: day, history: day, answers: day, moves: day };
     assert_eq!(store.forget(term, keep).await.expect("done"), 0, "nothing is a day old");
-    eventually("the database's clock has moved on", LEASE * 20, async || {
+    eventually("the database's clock has moved on", PATIENCE, async || {
         let rows = store.forget(term, Keep { moves: Duration::ZERO, ..keep }).await.expect("done");
         (rows == 1).then_some(())
     })

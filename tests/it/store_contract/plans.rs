@@ -110,7 +110,7 @@ pub(super) async fn a_plan_that_runs_is_never_forgotten_and_one_that_was_never_a
     let keep = Keep { audit: day, history: day, answers: day, moves: day };
     assert_eq!(store.forget(term, keep).await.expect("done"), 0, "nothing is a day old");
     let mut gone = 0;
-    eventually("the database's clock has moved on", LEASE * 20, async || {
+    eventually("the database's clock has moved on", PATIENCE, async || {
         gone += store.forget(term, Keep { moves: Duration::ZERO, ..keep }).await.expect("done");
         (gone == 2).then_some(())
     })

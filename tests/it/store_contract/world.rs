@@ -28,6 +28,8 @@ macro_rules! on_both {
 
 /// How long a term lasts here.
 pub(super) const LEASE: Duration = Duration::from_millis(400);
+/// How long anything here may take on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One database, and a way to reach it once more.
 pub(super) enum World {
@@ -52,7 +54,7 @@ impl World {
         match self {
             Self::Sqlite { store, .. } => store.clone(),
             Self::Postgres { url, .. } => {
-                let store = store::Postgres::new(url, 8, Duration::from_secs(5)).expect("a URL");
+                let store = store::Postgres::new(url, 8, Duration::from_secs(15)).expect("a URL");
                 store.prepare().await.expect("the schema");
                 Arc::new(store)
             }
@@ -70,7 +72,6 @@ impl World {
 }
 
 pub(super) async fn take_over(store: &dyn Store) -> Term {
-    let deadline = LEASE * 20;
     let bid = async {
         loop {
             match store.lead("10.0.0.1:3001".into(), LEASE).await.expect("a bid") {
@@ -79,7 +80,7 @@ pub(super) async fn take_over(store: &dyn Store) -> Term {
             }
         }
     };
-    tokio::time::timeout(deadline, bid).await.expect("the term before it ends")
+    tokio::time::timeout(PATIENCE, bid).await.expect("the term before it ends")
 }
 
 pub(super) fn name(n: u64) -> PodId {

@@ -51,7 +51,7 @@ async fn what_two_servers_could_read_differently_reaches_no_application() {
         } else {
             bytes.replacen("Host", "Connection: close\r\nHost", 1)
         };
-        let answer = exchange(port, bytes.as_bytes(), 30 * SECOND).await;
+        let answer = exchange(port, bytes.as_bytes(), PATIENCE).await;
         assert!(statuses.contains(&status(&answer)), "{what}: {answer}");
         assert_eq!(application.calls(), Vec::<String>::new(), "{what}");
     }
@@ -68,7 +68,7 @@ async fn a_request_hidden_in_another_ones_body_is_never_read_as_a_request() {
     {
         let frame = frame.replace("{}", &(hidden.len() + 5).to_string());
         let bytes = format!("{}0\r\n\r\n{hidden}", head("POST", "outer", &format!("{frame}\r\n")));
-        let answer = exchange(port, bytes.as_bytes(), 30 * SECOND).await;
+        let answer = exchange(port, bytes.as_bytes(), PATIENCE).await;
         assert_eq!(status(&answer), 200, "{answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     }
@@ -80,7 +80,7 @@ async fn a_request_hidden_in_another_ones_body_is_never_read_as_a_request() {
         "-5\r\nhello\r\n0\r\n\r\n",
     ] {
         let bytes = format!("{}{chunk}", head("POST", "digest", "Transfer-Encoding: chunked\r\n"));
-        let answer = exchange(port, bytes.as_bytes(), 30 * SECOND).await;
+        let answer = exchange(port, bytes.as_bytes(), PATIENCE).await;
         assert!(matches!(status(&answer), 400 | 502), "{chunk:?}: {answer}");
     }
     assert_eq!(application.count("hidden"), 0, "{:?}", application.calls());
@@ -96,7 +96,7 @@ async fn a_request_hidden_in_another_ones_body_is_never_read_as_a_request() {
 async fn heads_pieces_continues_and_trailers_come_through_as_they_are() {
     let (cluster, _application) = cluster(Setup::default()).await;
     let port = cluster.routers[0].port();
-    let ask = async |text: String| exchange(port, text.as_bytes(), 30 * SECOND).await;
+    let ask = async |text: String| exchange(port, text.as_bytes(), PATIENCE).await;
     let answer = ask(head("HEAD", "echo", "Connection: close\r\n")).await;
     assert_eq!(status(&answer), 200, "{answer}");
     assert!(answer.ends_with("\r\n\r\n"), "a head has no body: {answer}");
@@ -137,13 +137,13 @@ async fn what_an_application_answers_wrongly_is_neither_believed_nor_completed()
 async fn what_is_too_long_too_slow_or_too_much_is_refused() {
     let bounds = Setup::default()
         .with("BERTH_WEB_MAX_BODY", "1000")
-        .with("BERTH_WEB_IDLE", "2s")
+        .with("BERTH_WEB_IDLE", "5s")
         .with("BERTH_WEB_CONNECTIONS", "2")
         .with("BERTH_WEB_TARGET_CONNECTIONS", "2");
     let (cluster, application) = cluster(bounds).await;
     let port = cluster.routers[0].port();
     let long = format!("{}{}", head("POST", "digest", "Content-Length: 1001\r\n"), "x".repeat(1_001));
-    let answer = exchange(port, long.as_bytes(), 30 * SECOND).await;
+    let answer = exchange(port, long.as_bytes(), PATIENCE).await;
     assert_eq!(status(&answer), 413, "{answer}");
     assert_eq!(application.count("/digest"), 0);
     let grows = format!(
@@ -151,14 +151,15 @@ async fn what_is_too_long_too_slow_or_too_much_is_refused() {
         head("POST", "digest", "Transfer-Encoding: chunked\r\n"),
         "x".repeat(1_000)
     );
-    let answer = exchange(port, grows.as_bytes(), 30 * SECOND).await;
+    let answer = exchange(port, grows.as_bytes(), PATIENCE).await;
     assert_eq!(status(&answer), 413, "{answer}");
     let slow = format!("{}x", head("POST", "digest", "Content-Length: 2\r\n"));
-    let answer = exchange(port, slow.as_bytes(), 30 * SECOND).await;
+    let answer = exchange(port, slow.as_bytes(), PATIENCE).await;
     assert!(matches!(status(&answer), 408 | 504), "{answer}");
     let reply = cluster.client.get(&url(&cluster, "hang")).await.expect("an answer");
     assert_eq!((reply.status, reply.json()["code"].as_str()), (504, Some("outcome-unknown")), "{}", reply.text());
-    eventually("the application is left", 60 * SECOND, async || (application.open() == 0).then_some(())).await;
+    eventually("the application is left", PATIENCE, async || (application.open() == 0).then_some(())).await;
+    nothing_under_way(&cluster).await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut events = connect(&cluster, &head("GET", "events", "")).await;
@@ -170,5 +171,5 @@ async fn what_is_too_long_too_slow_or_too_much_is_refused() {
     for events in &mut held {
         read_to_end(events).await;
     }
-    eventually("what nobody uses is cut", 20 * SECOND, async || (application.open() == 0).then_some(())).await;
+    eventually("what nobody uses is cut", PATIENCE, async || (application.open() == 0).then_some(())).await;
 }

@@ -21,12 +21,31 @@ fn state(case: &Case, applied: u64, duplicates: u64) -> TargetState {
 #[test]
 fn a_duplicate_that_was_applied_fails_the_check() {
     let case = case();
-    assert!(state_is_right(&case, &state(&case, 1, 1)).is_ok());
+    assert!(state_is_right(&case, &state(&case, 1, 1), 2).is_ok());
     for (applied, duplicates) in [(2, 0), (1, 0), (0, 2), (1, 2)] {
-        assert!(state_is_right(&case, &state(&case, applied, duplicates)).is_err(), "{applied} {duplicates}");
+        assert!(state_is_right(&case, &state(&case, applied, duplicates), 2).is_err(), "{applied} {duplicates}");
     }
     let other = TargetState { last_event_id: Some("another".into()), ..state(&case, 1, 1) };
-    assert!(state_is_right(&case, &other).is_err());
+    assert!(state_is_right(&case, &other, 2).is_err());
+    // Sent once more since nobody answered in time: it may have been committed all the same.
+    for duplicates in [1, 2] {
+        assert!(state_is_right(&case, &state(&case, 1, duplicates), 3).is_ok(), "{duplicates}");
+    }
+    assert!(state_is_right(&case, &state(&case, 2, 1), 3).is_err());
+}
+
+#[test]
+fn only_who_is_told_so_comes_again() {
+    let answer = |status: u16, body: &str| {
+        Response::builder().status(status).body(Bytes::copy_from_slice(body.as_bytes())).expect("an answer")
+    };
+    assert!(is_to_come_again(&answer(503, "")));
+    for text in [REFUSAL_TEXT, UNSURE_TEXT] {
+        assert!(is_to_come_again(&answer(200, &format!(r#"{{"data":{{"content":"{text}"}}}}"#))));
+    }
+    assert!(
+        !is_to_come_again(&answer(200, r#"{"data":{"content":"3 messages"}}"#)) && !is_to_come_again(&answer(500, ""))
+    );
 }
 
 #[test]

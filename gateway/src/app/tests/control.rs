@@ -51,7 +51,8 @@ pub(super) struct Control {
     stop: Shutdown,
 }
 
-const LEASE: Duration = Duration::from_millis(2_500);
+/// How long a lease lasts that is granted: long enough that a busy machine is no reason to lose it.
+pub(super) const LEASE: Duration = Duration::from_secs(6);
 
 impl Control {
     pub(super) async fn start() -> Self {

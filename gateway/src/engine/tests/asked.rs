@@ -347,7 +347,7 @@ fn what_berth_refuses_a_synchronous_handler_makes_its_event_dead_at_once() {
 fn a_call_beyond_its_time_is_given_up_and_tried_again() {
     let script = Script::new(note);
     let bench = Bench::with(AnyBot::asynchronous(script.clone()), |options| {
-        options.handler.handler_timeout_fast = Duration::from_millis(30);
+        options.handler.handler_timeout_fast = Duration::from_secs(2);
     });
     let sent = bench.post(say(&bench, A, "hold"));
     bench.until("it has failed", |bench| bench.metrics().contains(r#"result="retried"} 1"#));
