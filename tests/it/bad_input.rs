@@ -300,7 +300,7 @@ async fn roles_wait_for_a_config_service_that_is_down_and_say_so() {
     cluster.config.start_again();
     cluster.all_ready().await;
     cluster.post_until_taken(&delivery, LONG).await;
-    assert_eq!(cluster.state("telegram:channel:-1").await.map(|state| state.applied), Some(1));
+    cluster.applied("telegram:channel:-1", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -88,13 +88,9 @@ impl Story {
         Process::start("litestream", command)
     }
 
-    async fn applied(&self) -> u64 {
-        let target = "telegram:channel:-5";
-        eventually("the target is served", LONG, async || {
-            let reply = self.cluster.admin(&format!("/v1/targets/{target}/state")).await.ok()?;
-            reply.json().get("applied")?.as_u64()
-        })
-        .await
+    /// Waits until so many events are applied, and no more.
+    async fn applied(&self, events: u64) {
+        self.cluster.applied("telegram:channel:-5", events).await;
     }
 }
 
@@ -138,7 +134,7 @@ async fn a_gateway_that_was_killed_goes_on_with_its_lineage_beside_the_same_lite
     assert_eq!(story.lineage(), before);
     assert!(story.litestream.ended().is_none(), "it is not disturbed");
     story.apply(4..6).await;
-    assert_eq!(story.applied().await, 5);
+    story.applied(5).await;
 }
 
 async fn a_clean_update_under_another_pod_uid_goes_on_and_a_crash_under_one_begins_another_lineage(kind: Kind) {
@@ -162,7 +158,7 @@ async fn a_clean_update_under_another_pod_uid_goes_on_and_a_crash_under_one_begi
     assert!(replicas.sealed(&first).await.expect("read").is_some(), "nobody acknowledges by the old one");
     assert_eq!(replicas.begun(&second).await.expect("read").expect("begun").previous, Some(first.clone()));
     story.apply(6..8).await;
-    assert_eq!(story.applied().await, 7);
+    story.applied(7).await;
     assert!(replicas.list(&first).await.expect("listed").files > 0, "the old lineage is kept");
 }
 
@@ -184,7 +180,8 @@ async fn an_older_volume_that_is_put_back_is_noticed_and_nothing_replicated_is_l
     let said = story.replaced("another").await;
     assert!(said.contains("with what was restored of the last one"), "{said}");
     assert_ne!(story.lineage(), first);
-    assert_eq!(story.applied().await, 8, "with the older volume it would be three");
+    // With the older volume it would be three.
+    story.applied(8).await;
     story.apply(9..10).await;
 }
 
@@ -207,9 +204,9 @@ async fn a_damaged_database_is_noticed_and_restored_from_its_copies() {
     let said = story.replaced("another").await;
     assert!(said.contains("with what was restored of the last one"), "{said}");
     assert_ne!(story.lineage(), first);
-    assert_eq!(story.applied().await, 5);
+    story.applied(5).await;
     story.apply(6..8).await;
-    assert_eq!(story.applied().await, 7);
+    story.applied(7).await;
 }
 
 async fn an_empty_disk_waits_for_the_end_of_the_last_life_and_restores_it(kind: Kind) {
@@ -230,9 +227,9 @@ async fn an_empty_disk_waits_for_the_end_of_the_last_life_and_restores_it(kind: 
     .await;
     story.cluster.gateways[0].ready().await;
     story.litestream = beside(&story.cluster, POD);
-    assert_eq!(story.applied().await, 5);
+    story.applied(5).await;
     story.apply(6..8).await;
-    assert_eq!(story.applied().await, 7);
+    story.applied(7).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -251,7 +248,7 @@ async fn a_litestream_that_outlived_its_gateway_is_ended_before_another_lineage_
     assert!(!story.data().join(".berth.db-litestream").exists(), "what it noted is of the old path");
     story.litestream = story.beside_as("another");
     story.apply(4..6).await;
-    assert_eq!(story.applied().await, 5);
+    story.applied(5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +265,7 @@ async fn another_place_for_the_copies_is_another_lineage() {
     command.args(["gateway", "replicate"]).envs(story.cluster.gateways[0].recipe().settings.clone());
     story.litestream = Process::start("litestream", command);
     story.apply(4..6).await;
-    assert_eq!(story.applied().await, 5);
+    story.applied(5).await;
     let replicas = story.store.open();
     assert!(replicas.list(&story.lineage()).await.expect("listed").files > 0);
     assert!(story.lineage() == first || replicas.list(&first).await.expect("listed").files == 0);

@@ -58,9 +58,9 @@ async fn heavy(setup: Setup) -> Cluster {
     cluster.gateways[0].stop().await;
     let database = pod_data::open(&cluster.pod_folder("gateway-0"));
     let fill = "INSERT INTO kv (target_id, key, value)
-                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
                 SELECT target.id, 'k' || i, '\"' || hex(zeroblob(1000)) || '\"' FROM n, target";
-    assert_eq!(database.execute(fill, []).expect("filled"), 40_000);
+    assert_eq!(database.execute(fill, []).expect("filled"), 20_000);
     drop(database);
     cluster.gateways[0].start_again();
     cluster.gateways[0].ready().await;

@@ -440,7 +440,7 @@ async fn a_late_reply_leaves_when_the_call_returns_although_the_pod_was_killed_m
     assert_eq!((call.method.as_str(), call.path.as_str()), ("PATCH", "/webhooks/100/token-1/messages/@original"));
     assert!(call.body.contains("at last"), "{}", call.body);
     assert_eq!(calls.load(Ordering::SeqCst), 2, "the call that was out when the pod died was made again");
-    assert_eq!(cluster.state("discord:guild:77").await.map(|state| state.applied), Some(1));
+    cluster.applied("discord:guild:77", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

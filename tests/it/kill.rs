@@ -24,12 +24,7 @@ async fn progress(load: &Load, more: u64, when: &str) {
 async fn settle(mut cluster: Cluster, promised: BTreeMap<String, Vec<String>>) {
     cluster.all_ready().await;
     for (target, events) in &promised {
-        let state = eventually(&format!("{target} is served"), LONG, async || {
-            let reply = cluster.admin(&format!("/v1/targets/{target}/state")).await.ok()?;
-            (reply.status == 200).then(|| reply.json())
-        })
-        .await;
-        assert_eq!(state["applied"], events.len(), "{target}: {state}");
+        cluster.applied(target, events.len() as u64).await;
     }
     for gateway in &mut cluster.gateways {
         gateway.stop().await;

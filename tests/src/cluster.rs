@@ -405,6 +405,20 @@ impl Cluster {
         }
     }
 
+    /// Waits until a target has applied so many events; returns its state then. What is acknowledged is applied a moment later
+    /// where its handler has to be called again.
+    ///
+    /// # Panics
+    /// When it has applied more, or after [`ANSWERS`].
+    pub async fn applied(&self, target: &str, events: u64) -> TargetState {
+        eventually(&format!("{target} has applied {events} events"), ANSWERS, async || {
+            let state = self.state(target).await?;
+            assert!(state.applied <= events, "{target} has applied more than {events} events: {state:?}");
+            (state.applied == events).then_some(state)
+        })
+        .await
+    }
+
     /// Returns all pods as the admin API lists them.
     ///
     /// # Panics
