@@ -208,12 +208,7 @@ impl Job {
         with_writer.all(found).await
     }
 
-    fn hand_in(
-        &self,
-        id: MoveId,
-        parcel: Box<Parcel>,
-        source: &Arc<Source>,
-    ) -> Result<oneshot::Receiver<Result<Taken, NotTaken>>, Ended> {
+    fn hand_in(&self, id: MoveId, parcel: Box<Parcel>, source: &Arc<Source>) -> Result<Asked, Ended> {
         let (done, taken) = oneshot::channel();
         let from = Arc::clone(source);
         self.hands.engine.tell(MoveCommand::TakeRestored { id, parcel, from, done }).map_err(again)?;
@@ -300,17 +295,14 @@ fn again(why: impl ToString) -> Ended {
 
 /// Parcels of which it is not known yet what becomes of them.
 #[derive(Debug, Default)]
-struct WithWriter(VecDeque<(MoveId, Holding, oneshot::Receiver<Result<Taken, NotTaken>>)>);
+struct WithWriter(VecDeque<(MoveId, Holding, Asked)>);
+
+/// The writer's answer.
+type Asked = oneshot::Receiver<Result<Taken, NotTaken>>;
 
 impl WithWriter {
     /// Adds one, and waits for the first of too many.
-    async fn add(
-        &mut self,
-        id: MoveId,
-        held: Holding,
-        done: oneshot::Receiver<Result<Taken, NotTaken>>,
-        found: &mut Outcome,
-    ) -> Result<(), Ended> {
+    async fn add(&mut self, id: MoveId, held: Holding, done: Asked, found: &mut Outcome) -> Result<(), Ended> {
         self.0.push_back((id, held, done));
         if self.0.len() >= WITH_WRITER { self.first(found).await } else { Ok(()) }
     }
