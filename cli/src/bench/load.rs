@@ -10,12 +10,18 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
-use shared::http::Client;
+use shared::{
+    http::Client,
+    platform::{REFUSAL_TEXT, UNSURE_TEXT},
+};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How often the first answer is asked for.
 const POLL: Duration = Duration::from_millis(10);
+
+/// How long an event is sent again that nobody takes.
+const INSISTS: Duration = Duration::from_secs(60);
 
 /// Bytes of one long text.
 const TEXT: u64 = 100_000;
@@ -167,12 +173,21 @@ async fn send(http: &Client, events: &[Webhook], concurrency: usize) -> Result<V
     stream::iter(events).map(|event| post(http, event)).buffer_unordered(concurrency).try_collect().await
 }
 
+/// Sends an event until it is taken. Whoever is told that nobody took it in time, with a 200 as it is shown to a person, sends
+/// it again; that time counts.
 async fn post(http: &Client, event: &Webhook) -> Result<Duration, Failure> {
     let began = Instant::now();
-    let answer = event.post(http).await?;
-    if answer.status().is_success() {
-        return Ok(began.elapsed());
+    loop {
+        let answer = event.post(http).await?;
+        let body = String::from_utf8_lossy(answer.body()).into_owned();
+        let told = [REFUSAL_TEXT, UNSURE_TEXT].iter().any(|text| body.contains(text));
+        if answer.status().is_success() && !told {
+            return Ok(began.elapsed());
+        }
+        if !told || began.elapsed() > INSISTS {
+            let body: String = body.chars().take(300).collect();
+            return Err(Failure::error(format!("an event was answered {}: {body}", answer.status())));
+        }
+        sleep(POLL).await;
     }
-    let body: String = String::from_utf8_lossy(answer.body()).chars().take(300).collect();
-    Err(Failure::error(format!("an event was answered {}: {body}", answer.status())))
 }
