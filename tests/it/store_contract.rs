@@ -568,7 +568,7 @@ mod only_on_postgres {
         let url = server.database().await;
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..6 {
-            let store = store::Postgres::new(&url, 2, Duration::from_secs(5)).expect("a URL");
+            let store = store::Postgres::new(&url, 2, Duration::from_secs(45)).expect("a URL");
             tasks.spawn(async move { store.prepare().await });
         }
         for done in tasks.join_all().await {
@@ -579,7 +579,7 @@ mod only_on_postgres {
         let rows = sqlx::query(sql).fetch_one(&mut other).await.expect("a row");
         assert_eq!(rows.get::<i64, _>(0), rows.get::<i64, _>(1), "each step once");
         sqlx::raw_sql("UPDATE schema_migration SET hash = 'other'").execute(&mut other).await.expect("changed");
-        let store = store::Postgres::new(&url, 2, Duration::from_secs(5)).expect("a URL");
+        let store = store::Postgres::new(&url, 2, Duration::from_secs(45)).expect("a URL");
         assert!(matches!(store.prepare().await, Err(StoreError::Unusable(_))));
     }
 }

@@ -54,7 +54,7 @@ impl World {
         match self {
             Self::Sqlite { store, .. } => store.clone(),
             Self::Postgres { url, .. } => {
-                let store = store::Postgres::new(url, 8, Duration::from_secs(15)).expect("a URL");
+                let store = store::Postgres::new(url, 8, Duration::from_secs(45)).expect("a URL");
                 store.prepare().await.expect("the schema");
                 Arc::new(store)
             }
