@@ -18,7 +18,7 @@ mod settings;
 mod weight;
 
 pub use access::{Edit, SettingRecord, TokenRecord};
-pub use assignments::{Assignments, Held};
+pub use assignments::{Assignments, Held, Reading};
 pub use batch::{Audit, Batch, Change, Kept, Write};
 pub use by::By;
 pub use canary::Canary;
@@ -27,6 +27,7 @@ pub use holds::Holds;
 pub use identify::{BudgetChange, BudgetKept, BudgetRecord, ShardRecord};
 pub use model::{FIRST_CONTACT, Model, PodRecord, Snapshot};
 pub use moves::Marks;
+pub(crate) use paged::{Name, Paged};
 pub use plans::Hold;
 pub use settings::{AutoscalerValues, RestoreWhen, SETTINGS, Setting, Values};
 pub use shared::protocol::members::Members;

@@ -32,6 +32,7 @@ use shared::protocol::leader::Input;
 use shared::wire::control::{HoldingsKept, PodState};
 use shared::{Clock, Mono, TargetId, Term, shutdown::Shutdown};
 use std::{
+    collections::HashSet,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -364,7 +365,7 @@ impl Desk {
         self.metrics.placed(placed, refused);
         self.upkeep.board(&mut batch);
         if batch.is_empty() {
-            self.places.settle(&self.model);
+            self.places.settle(&self.model, &HashSet::new());
             self.moves.settle(&self.model);
             self.heirs.settled(&self.model);
             return None;
@@ -398,10 +399,11 @@ impl Desk {
             self.moves.run(head, moves, self.clock.now());
         }
         self.moves.committed(&self.model, &committed.changes, self.clock.now());
+        let placed = self.places.placed(&committed.changes);
         self.hub.publish(committed.changes);
         self.metrics.revision(self.model.revision());
         self.mutations.committed(&self.model, &mut self.fleet, committed.revision);
-        self.places.settle(&self.model);
+        self.places.settle(&self.model, &placed);
         self.heirs.settled(&self.model);
         let written = self.intents.committed(committed.revision);
         registered.extend(written.into_iter().map(Input::Written));

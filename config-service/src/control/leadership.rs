@@ -2,14 +2,14 @@
 //! Beside it, `mirror` follows whoever leads meanwhile.
 
 use super::{
-    Control, Leading, Role, Settings,
+    Control, Leading, Reply, Role, Settings,
     desk::{Desk, Ended},
     gate::Gate,
     hub::Hub,
-    mirror::Mirror,
+    mirror::{Ask, Following, Mirror},
 };
 use crate::{
-    domain::Snapshot,
+    domain::{Assignments, Snapshot},
     metrics::Metrics,
     store::{Bid, Store, StoreError},
 };
@@ -30,6 +30,8 @@ struct Campaign {
     clock: Arc<dyn Clock>,
     settings: Settings,
     metrics: Metrics,
+    /// The way to what this process knows while another leads.
+    following: watch::Receiver<Option<Following>>,
     /// Told when nobody leads.
     vacant: Arc<Notify>,
     gate: Gate,
@@ -49,7 +51,7 @@ pub(crate) fn lead(
     let (role, seen) = watch::channel(Role::Idle);
     let (shown, following) = watch::channel(None);
     let bookmark = settings.watch_bookmark;
-    let control = Control { role: seen.clone(), following, store: Arc::clone(&store), bookmark };
+    let control = Control { role: seen.clone(), following: following.clone(), store: Arc::clone(&store), bookmark };
     let (gate, vacant) = (Gate::new(latch), Arc::new(Notify::new()));
     let mirror = Mirror {
         store: Arc::clone(&store),
@@ -61,7 +63,7 @@ pub(crate) fn lead(
         gate: gate.clone(),
         shutdown: shutdown.clone(),
     };
-    let campaign = Campaign { store, clock, settings, metrics, vacant, gate, shutdown };
+    let campaign = Campaign { store, clock, settings, metrics, following, vacant, gate, shutdown };
     let both = async move {
         // The mirror ends with the campaign: it sees nobody's role any more.
         let (led, ()) = tokio::join!(campaign.run(role), mirror.run());
@@ -175,7 +177,8 @@ impl Campaign {
     }
 
     async fn serve(&self, term: Term, role: &watch::Sender<Role>) -> Result<Ended, StoreError> {
-        let Some(snapshot) = self.load(term).await? else { return Ok(Ended::Stopping) };
+        let known = self.known(role).await;
+        let Some(snapshot) = self.load(term, known).await? else { return Ok(Ended::Stopping) };
         let weights = self.store.weights().await?;
         let (pods, targets, revision) = (snapshot.pods.len(), snapshot.assignments.len(), snapshot.revision);
         let closed = self.shutdown.child_token();
@@ -201,9 +204,24 @@ impl Campaign {
         Ok(desk.run(waiting, &leave).await)
     }
 
+    /// Returns the assignments that this process knows from following: a million of them are not kept twice. One that has not
+    /// read them all yet need not go on.
+    async fn known(&self, role: &watch::Sender<Role>) -> Assignments {
+        let following = self.following.borrow().clone();
+        let Some(following) = following else {
+            role.send_replace(Role::Idle);
+            return Assignments::default();
+        };
+        let look = |reply: Reply<Assignments>| {
+            // This process may have stopped to wait for it.
+            Ask::Look(Box::new(move |model| drop(reply.send(Ok(model.all().clone())))))
+        };
+        following.ask(look).await.unwrap_or_default()
+    }
+
     /// Reads everything, renewing the term meanwhile: a large database takes longer than a term lasts.
-    async fn load(&self, term: Term) -> Result<Option<Snapshot>, StoreError> {
-        let load = self.store.load(term);
+    async fn load(&self, term: Term, known: Assignments) -> Result<Option<Snapshot>, StoreError> {
+        let load = self.store.load(term, known);
         tokio::pin!(load);
         loop {
             tokio::select! {

@@ -121,6 +121,8 @@ impl Mirror {
         let View { snapshot, edits } = tokio::select! {
             view = store.view() => view?,
             () = self.shutdown.cancelled() => return Ok(Over::Not),
+            // This process leads now, and reads for itself.
+            _ = self.role.wait_for(|role| !matches!(role, Role::Follower { .. })) => return Ok(Over::Not),
         };
         let closed = self.shutdown.child_token();
         let _end_watches = closed.clone().drop_guard();

@@ -4,7 +4,7 @@
 
 use super::{ControlError, Reply};
 use crate::{
-    domain::{Batch, FIRST_CONTACT, Model, Write},
+    domain::{Batch, Change, FIRST_CONTACT, Model, Write},
     planner::{self, Candidate, Policy, Refused, Wanted},
 };
 use shared::TargetId;
@@ -25,11 +25,20 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct Request {
-    wanted: Vec<Wanted>,
+    wanted: Vec<Asked>,
     /// How many of them are still without an answer.
     open: usize,
     refused: HashMap<TargetId, Refused>,
     reply: Reply<Placed>,
+}
+
+/// A target that somebody asks for. Among a million it is looked up when it is asked for and when it is answered; between
+/// the two it is known from what is committed whether it still waits.
+#[derive(Debug)]
+struct Asked {
+    want: Wanted,
+    /// It has no home, and was not refused one.
+    open: bool,
 }
 
 impl Queue {
@@ -45,8 +54,10 @@ impl Queue {
 
     /// Takes a request; answers it at once when all of its targets have a home, or the queue is full.
     pub(super) fn push(&mut self, model: &Model, wanted: Vec<Wanted>, reply: Reply<Placed>) {
-        let mut request = Request { wanted, open: 0, refused: HashMap::new(), reply };
-        request.look(model);
+        let asked = |want: Wanted| Asked { open: model.owner(&want.target).is_none(), want };
+        let wanted: Vec<_> = wanted.into_iter().map(asked).collect();
+        let open = wanted.iter().filter(|asked| asked.open).count();
+        let request = Request { wanted, open, refused: HashMap::new(), reply };
         if request.open == 0 {
             request.answer(model);
         } else if self.waiting + request.open > self.limit {
@@ -100,8 +111,9 @@ impl Queue {
         self.requests.retain(|request| !request.reply.is_closed());
         self.count();
         let (mut next, mut seen, mut rows) = (Vec::new(), HashSet::new(), 0);
-        for want in self.requests.iter().flat_map(|request| &request.wanted) {
-            if model.owner(&want.target).is_some() || seen.contains(&want.target) {
+        let open = self.requests.iter().flat_map(|request| &request.wanted).filter(|asked| asked.open);
+        for want in open.map(|asked| &asked.want) {
+            if !seen.insert(&want.target) {
                 continue;
             }
             let homeless = want.parent.as_ref().is_some_and(|parent| model.owner(parent).is_none());
@@ -109,21 +121,28 @@ impl Queue {
             if rows > room {
                 break;
             }
-            seen.insert(want.target.clone());
             next.push(want.clone());
         }
         next
     }
 
-    /// What was put together is committed: answers every request that is settled now.
-    pub(super) fn settle(&mut self, model: &Model) {
+    /// Returns the targets that got a home by what is committed, as far as somebody may wait for that.
+    pub(super) fn placed(&self, changes: &[Change]) -> HashSet<TargetId> {
+        let changes = if self.requests.is_empty() { &[] } else { changes };
+        let placed = changes.iter().filter_map(|change| match change {
+            Change::Assignment { assignment, .. } => Some(assignment.target.clone()),
+            _ => None,
+        });
+        placed.collect()
+    }
+
+    /// What was put together is committed, and the model has taken it in; these are all targets that got a home by it. Answers
+    /// every request that is settled now.
+    pub(super) fn settle(&mut self, model: &Model, placed: &HashSet<TargetId>) {
         let refused = std::mem::take(&mut self.refused);
         let mut open = VecDeque::new();
         for mut request in self.requests.drain(..) {
-            let here = request.wanted.iter().filter_map(|want| refused.get_key_value(&want.target));
-            let here: Vec<_> = here.map(|(target, why)| (target.clone(), *why)).collect();
-            request.refused.extend(here);
-            request.look(model);
+            request.look(placed, &refused);
             if request.open == 0 {
                 request.answer(model);
             } else {
@@ -154,14 +173,22 @@ impl Queue {
 }
 
 impl Request {
-    fn look(&mut self, model: &Model) {
-        let open = |want: &&Wanted| model.owner(&want.target).is_none() && !self.refused.contains_key(&want.target);
-        self.open = self.wanted.iter().filter(open).count();
+    fn look(&mut self, placed: &HashSet<TargetId>, refused: &HashMap<TargetId, Refused>) {
+        for asked in self.wanted.iter_mut().filter(|asked| asked.open) {
+            let target = &asked.want.target;
+            if let Some(why) = refused.get(target) {
+                self.refused.insert(target.clone(), *why);
+                asked.open = false;
+            } else if placed.contains(target) {
+                asked.open = false;
+            }
+            self.open -= usize::from(!asked.open);
+        }
     }
 
     fn answer(self, model: &Model) {
         let mut placed = Placed { revision: model.revision(), assignments: Vec::new(), refused: Vec::new() };
-        for want in self.wanted {
+        for Asked { want, .. } in self.wanted {
             match (model.assignment(&want.target), self.refused.get(&want.target)) {
                 (Some(assignment), _) => placed.assignments.push(assignment),
                 (None, Some(why)) => placed.refused.push(Unplaced {

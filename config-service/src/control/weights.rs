@@ -2,10 +2,12 @@
 //! as they were told last. Only of those is told that do or keep much, so that a million others take no room. What is known is
 //! written now and then, so that another leader does not begin blind. Pure.
 
-use crate::{domain::Weight, planner::Policy};
+use crate::{
+    domain::{Name, Paged, Weight},
+    planner::Policy,
+};
 use shared::wire::control::{MAX_WEIGHTS, TargetSize, TargetWeight};
 use shared::{Mono, TargetId};
-use std::{collections::HashMap, sync::Arc};
 
 /// Below so many events per second a target counts as quiet.
 const QUIET: f32 = 0.01;
@@ -15,7 +17,7 @@ const REMEMBERED: usize = 200_000;
 
 /// The weights that are known to one leader. A copy is cheap, and stays as it is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Weights(Arc<HashMap<TargetId, Known>>);
+pub(super) struct Weights(Paged<Known>);
 
 /// What is known of a target.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,8 +43,9 @@ impl Known {
 impl Weights {
     /// Takes what the leader before has written.
     pub(super) fn remember(&mut self, written: Vec<(TargetId, Weight)>, now: Mono) {
-        let known = |(target, weight)| (target, Known { weight, at: Some(now), written: weight });
-        Arc::make_mut(&mut self.0).extend(written.into_iter().take(REMEMBERED).map(known));
+        for (target, weight) in written.into_iter().take(REMEMBERED) {
+            self.0.insert(&target, Known { weight, at: Some(now), written: weight });
+        }
     }
 
     /// Takes what a pod has told of its busiest targets.
@@ -67,47 +70,44 @@ impl Weights {
     }
 
     fn change(&mut self, target: &TargetId, usable: bool, change: impl FnOnce(&mut Known)) {
-        let known = self.0.get(target).copied();
+        let known = self.0.get(target.as_str()).copied();
         let mut now = known.unwrap_or_default();
         if !usable || (known.is_none() && self.0.len() >= REMEMBERED) {
             return;
         }
         change(&mut now);
         // What is written is forgotten only when that is written, too.
-        let all = Arc::make_mut(&mut self.0);
         if now.is_nothing() && now.written == Weight::default() {
-            all.remove(target);
+            self.0.remove(target.as_str());
         } else {
-            all.insert(target.clone(), now);
+            self.0.insert(target, now);
         }
     }
 
     /// Returns what a target weighs; one that nobody tells of any more gets lighter.
     pub(super) fn of(&self, target: &TargetId, now: Mono) -> Weight {
-        self.0.get(target).map(|known| known.now(now)).unwrap_or_default()
+        self.0.get(target.as_str()).map(|known| known.now(now)).unwrap_or_default()
     }
 
     /// Returns what is to be written: at most `most` of those that weigh much more or less than is written of them. They count
     /// as written from then on: what is not, after all, is of no harm.
     pub(super) fn unwritten(&mut self, most: usize, now: Mono) -> Vec<(TargetId, Weight)> {
-        let due = |(target, known): (&TargetId, &Known)| {
-            let known = Known { weight: known.now(now), ..*known };
-            let weight = if known.is_nothing() { Weight::default() } else { known.weight };
-            differs(known.written, weight).then(|| (target.clone(), weight))
+        let due = |(name, known): (Name<'_>, &Known)| {
+            let now = Known { weight: known.now(now), ..*known };
+            let weight = if now.is_nothing() { Weight::default() } else { now.weight };
+            differs(known.written, weight).then(|| (name.target(), Known { written: weight, ..*known }))
         };
         let due: Vec<_> = self.0.iter().filter_map(due).take(most).collect();
-        if due.is_empty() {
-            return due;
-        }
-        let all = Arc::make_mut(&mut self.0);
-        for (target, weight) in &due {
-            if *weight == Weight::default() {
-                all.remove(target);
-            } else if let Some(known) = all.get_mut(target) {
-                known.written = *weight;
+        let mut written = Vec::new();
+        for (target, known) in due {
+            if known.written == Weight::default() {
+                self.0.remove(target.as_str());
+            } else {
+                self.0.insert(&target, known);
             }
+            written.push((target, known.written));
         }
-        due
+        written
     }
 }
 

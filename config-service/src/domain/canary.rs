@@ -64,14 +64,15 @@ impl Model {
     }
 
     /// Returns the targets that somebody has named for the canary, by name.
-    pub fn canary_named(&self) -> impl Iterator<Item = (&shared::TargetId, &Hold)> {
-        self.holds().iter().filter(|(_, hold)| hold.track == Some(Track::Canary))
+    pub fn canary_named(&self) -> impl Iterator<Item = (shared::TargetId, &Hold)> {
+        let named = self.holds().iter().filter(|(_, hold)| hold.track == Some(Track::Canary));
+        named.map(|(name, hold)| (name.target(), hold))
     }
 
     /// Returns the writes by which no target is named for the canary any more.
     pub fn canary_unnamed(&self) -> Vec<Write> {
-        let write = |(target, hold): (&shared::TargetId, &Hold)| Write::Hold {
-            target: target.clone(),
+        let write = |(target, hold): (shared::TargetId, &Hold)| Write::Hold {
+            target,
             hold: Hold { track: None, ..hold.clone() },
         };
         self.canary_named().map(write).collect()

@@ -1,8 +1,10 @@
 //! Pods and assignments in memory, as the database has them at one revision.
 
 use super::{
-    Assignments, Change, Edit, Fencing, Held, Hold, Holds, Marks, Members, SettingRecord, TokenRecord, moves::Running,
-    paged::Paged, quarantined::Quarantined,
+    Assignments, Change, Edit, Fencing, Held, Hold, Holds, Marks, Members, SettingRecord, TokenRecord,
+    moves::Running,
+    paged::Paged,
+    quarantined::{Counted, Quarantined},
 };
 use serde::{Deserialize, Serialize};
 use shared::wire::{
@@ -98,7 +100,7 @@ pub struct Model {
     epoch: Epoch,
     pods: BTreeMap<PodId, PodRecord>,
     assignments: Assignments,
-    per_pod: BTreeMap<PodId, Paged<TargetId>>,
+    per_pod: BTreeMap<PodId, Paged<()>>,
     moves: Running,
     tokens: BTreeMap<String, TokenRecord>,
     settings: BTreeMap<String, SettingRecord>,
@@ -117,7 +119,7 @@ impl Model {
         let mut model = Self { revision: snapshot.revision, epoch: snapshot.epoch, ..Self::default() };
         model.pods = snapshot.pods.into_iter().map(|pod| (pod.info.pod.clone(), pod)).collect();
         for held in snapshot.assignments.iter() {
-            model.count(held);
+            model.count(&held.target(), &Counted::held(held));
         }
         model.assignments = snapshot.assignments;
         snapshot.moves.into_iter().for_each(|entry| model.moves.apply(entry));
@@ -211,32 +213,25 @@ impl Model {
     }
 
     fn assign(&mut self, assignment: Assignment) {
-        let target = assignment.target.clone();
-        let before = self.assignments.insert(assignment);
-        let assignments = std::mem::take(&mut self.assignments);
-        if let Some(before) = before {
-            self.uncount(&before);
+        let (target, after) = (assignment.target.clone(), Counted::of(&assignment));
+        if let Some(before) = self.assignments.insert(assignment) {
+            self.uncount(&target, &Counted::of(&before));
         }
-        if let Some(held) = assignments.get(&target) {
-            self.count(held);
-        }
-        self.assignments = assignments;
+        self.count(&target, &after);
     }
 
-    fn count(&mut self, held: Held<'_>) {
-        let (target, pod) = (held.target(), held.pod());
-        self.quarantined.comes(held);
+    fn count(&mut self, target: &TargetId, after: &Counted) {
+        self.quarantined.comes(target, after);
         *self.per_platform.entry(target.platform()).or_default() += 1;
         self.guilds += u64::from(target.kind() == Kind::Guild);
-        match self.per_pod.get_mut(pod) {
-            Some(targets) => drop(targets.insert(target.clone())),
-            None => drop(self.per_pod.entry(pod.clone()).or_default().insert(target.clone())),
+        match self.per_pod.get_mut(&after.pod) {
+            Some(targets) => drop(targets.insert(target, ())),
+            None => drop(self.per_pod.entry(after.pod.clone()).or_default().insert(target, ())),
         }
     }
 
-    fn uncount(&mut self, before: &Assignment) {
-        let target = &before.target;
-        self.quarantined.goes(before);
+    fn uncount(&mut self, target: &TargetId, before: &Counted) {
+        self.quarantined.goes(target, before);
         if let Some(count) = self.per_platform.get_mut(&target.platform()) {
             *count -= 1;
         }
@@ -346,13 +341,13 @@ impl Model {
         let prefix = platform.map_or_else(String::new, |platform| format!("{platform}:"));
         let from = after.filter(|after| *after > prefix.as_str()).unwrap_or(&prefix);
         let behind = self.assignments.after(from);
-        behind.take_while(move |held| held.target().as_str().starts_with(&prefix)).map(|held| held.told())
+        behind.take_while(move |held| held.starts_with(&prefix)).map(|held| held.told())
     }
 
     /// Returns all assignments of targets whose name begins with `prefix`, by target.
     pub fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = Assignment> + use<'a> {
         let from = self.assignments.from_name(prefix);
-        from.take_while(move |held| held.target().as_str().starts_with(prefix)).map(|held| held.told())
+        from.take_while(move |held| held.starts_with(prefix)).map(|held| held.told())
     }
 
     /// Returns the number of assigned targets.
@@ -383,7 +378,7 @@ impl Model {
     /// Returns the same where they lie, for whoever looks at very many.
     pub fn held_by(&self, pod: &PodId, after: Option<&str>) -> impl Iterator<Item = Held<'_>> + use<'_> {
         let targets = self.per_pod.get(pod).map(|targets| targets.after(after.unwrap_or_default()));
-        targets.into_iter().flatten().filter_map(|target| self.assignments.get(target))
+        targets.into_iter().flatten().filter_map(|(target, ())| self.assignments.named(&target.to_string()))
     }
 
     /// Returns the assignments whose data is not reachable, behind `after`, by target.

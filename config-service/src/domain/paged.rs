@@ -1,147 +1,183 @@
-//! Rows in the order of their names, in pages that copies share until one of them changes a page: copying a million rows copies
-//! some thousand pointers, and a row takes no more room than it is large. Knows nothing of what a row means.
+//! What is kept of targets, in the order of their names, in pages that copies share until one of them changes a page: copying
+//! a million rows copies some thousand pointers. Names lie in their page, one behind the other, and pages are found by a short
+//! form of their first names: looking one up touches a handful of cache lines. Knows nothing of what is kept.
 
-use std::{mem, sync::Arc};
+mod again;
+mod page;
+mod short;
 
-/// Most rows of a page. So many are moved when one comes in, and copied when another copy still uses them.
-const PAGE: usize = 256;
+pub(crate) use again::Again;
+pub(crate) use page::Name;
 
-/// By how many rows a page grows, and how many it may have room for that are not there.
-const STEP: usize = 16;
+use page::{PAGE, Page};
+use shared::TargetId;
+use short::short;
+use std::sync::Arc;
 
-/// What has a name by which it is ordered.
-pub(super) trait Named {
-    /// Returns the name.
-    fn name(&self) -> &str;
-}
-
-impl Named for shared::TargetId {
-    fn name(&self) -> &str {
-        self.as_str()
-    }
-}
-
-/// The rows.
+/// What is kept, by target.
 #[derive(Debug, Clone)]
-pub(super) struct Paged<T> {
+pub(crate) struct Paged<V> {
     /// None of them is empty.
-    pages: Vec<Arc<Vec<T>>>,
+    pages: Vec<Arc<Page<V>>>,
+    /// The short form of the first name of each page.
+    firsts: Vec<u128>,
     len: usize,
 }
 
-impl<T> Default for Paged<T> {
+impl<V> Default for Paged<V> {
     fn default() -> Self {
-        Self { pages: Vec::new(), len: 0 }
+        Self { pages: Vec::new(), firsts: Vec::new(), len: 0 }
     }
 }
 
-impl<T: Named + Clone> Paged<T> {
+impl<V> Paged<V> {
     /// Returns how many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns the row of that name.
-    pub(super) fn get(&self, name: &str) -> Option<&T> {
-        let (page, at) = self.find(name);
-        let found = self.pages.get(page)?.get(at.ok()?)?;
-        Some(found)
+    /// Returns whether there is nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
-    /// Puts a row in; returns the one of that name that it replaces. In the order of their names is fastest.
-    pub(super) fn insert(&mut self, row: T) -> Option<T> {
-        let (page, at) = self.find(row.name());
-        let Some(rows) = self.pages.get_mut(page) else {
-            self.pages.push(Arc::new(vec![row]));
-            self.len += 1;
-            return None;
-        };
-        let at = match at {
-            Ok(at) => return Some(mem::replace(&mut Arc::make_mut(rows)[at], row)),
-            Err(at) => at,
-        };
-        self.len += 1;
-        if rows.len() < PAGE {
-            put(Arc::make_mut(rows), at, row);
-        } else if at == PAGE {
-            self.pages.insert(page + 1, Arc::new(vec![row]));
-        } else {
-            let full = Arc::make_mut(rows);
-            let mut second = full.split_off(PAGE / 2);
-            full.shrink_to(PAGE / 2 + STEP);
-            match at.checked_sub(PAGE / 2) {
-                Some(at) => put(&mut second, at, row),
-                None => put(full, at, row),
-            }
-            self.pages.insert(page + 1, Arc::new(second));
-        }
-        None
+    /// Returns what is kept under that name.
+    pub(crate) fn get(&self, name: &str) -> Option<&V> {
+        self.row(name).map(|(_, value)| value)
     }
 
-    /// Takes a row out.
-    pub(super) fn remove(&mut self, name: &str) -> Option<T> {
-        let (page, at) = self.find(name);
-        let (rows, at) = (self.pages.get_mut(page)?, at.ok()?);
-        let rows = Arc::make_mut(rows);
-        let row = rows.remove(at);
-        self.len -= 1;
-        if rows.capacity() > rows.len() + 2 * STEP {
-            rows.shrink_to(rows.len() + STEP);
-        }
-        self.join(page);
-        Some(row)
+    /// Returns the same, with the name where it lies.
+    pub(crate) fn row(&self, name: &str) -> Option<(Name<'_>, &V)> {
+        let page = self.page_of(name);
+        let rows = self.pages.get(page)?;
+        rows.find(name).ok().map(|at| rows.row(at))
     }
 
     /// Returns all rows.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> + use<'_, T> {
-        self.pages.iter().flat_map(|page| page.iter())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Name<'_>, &V)> + use<'_, V> {
+        self.rest(0, 0)
     }
 
     /// Returns all rows from this name on.
-    pub(super) fn from(&self, name: &str) -> impl Iterator<Item = &T> + use<'_, T> {
+    pub(crate) fn from(&self, name: &str) -> impl Iterator<Item = (Name<'_>, &V)> + use<'_, V> {
         let (page, at) = self.find(name);
         self.rest(page, at.unwrap_or_else(|at| at))
     }
 
     /// Returns all rows behind this name.
-    pub(super) fn after(&self, name: &str) -> impl Iterator<Item = &T> + use<'_, T> {
+    pub(crate) fn after(&self, name: &str) -> impl Iterator<Item = (Name<'_>, &V)> + use<'_, V> {
         let (page, at) = self.find(name);
         self.rest(page, at.map_or_else(|at| at, |at| at + 1))
     }
 
-    fn rest(&self, page: usize, at: usize) -> impl Iterator<Item = &T> + use<'_, T> {
-        let (first, others) = self.pages.get(page..).and_then(|pages| pages.split_first()).unzip();
-        let first = first.map(|rows| &rows[at..]).unwrap_or_default();
-        first.iter().chain(others.unwrap_or_default().iter().flat_map(|page| page.iter()))
+    fn rest(&self, page: usize, at: usize) -> impl Iterator<Item = (Name<'_>, &V)> + use<'_, V> {
+        let mut skipped = at;
+        self.pages.iter().skip(page).flat_map(move |rows| rows.rows(std::mem::take(&mut skipped)))
     }
 
     /// Returns the page that a name is in, or would be, and its place in there.
     fn find(&self, name: &str) -> (usize, Result<usize, usize>) {
-        let begun = self.pages.partition_point(|page| page.first().is_some_and(|first| first.name() <= name));
-        let page = begun.saturating_sub(1);
-        let rows = self.pages.get(page).map_or(&[][..], |rows| rows.as_slice());
-        (page, rows.binary_search_by(|row| row.name().cmp(name)))
+        let page = self.page_of(name);
+        (page, self.pages.get(page).map_or(Err(0), |rows| rows.find(name)))
+    }
+
+    /// Returns the page that a name is in, or would be.
+    fn page_of(&self, name: &str) -> usize {
+        let form = short(name);
+        let below = self.firsts.partition_point(|first| *first < form);
+        // Whose short form is the same may begin behind the name.
+        let alike = self.firsts[below..].partition_point(|first| *first == form);
+        let begun = self.pages[below..below + alike].partition_point(|rows| rows.first() <= name);
+        (below + begun).saturating_sub(1)
+    }
+
+    #[cfg(test)]
+    pub(super) fn shares(&self, other: &Self) -> bool {
+        self.pages.len() == other.pages.len() && self.pages.iter().zip(&other.pages).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    /// How much room all of it has, used or not.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let pages = self.pages.iter().map(|page| page.bytes() + size_of::<(Arc<Page<V>>, u128)>());
+        pages.sum()
+    }
+
+    fn put_page(&mut self, at: usize, page: Arc<Page<V>>) {
+        self.firsts.insert(at, short(page.first()));
+        self.pages.insert(at, page);
+    }
+
+    fn remove_page(&mut self, at: usize) -> Arc<Page<V>> {
+        self.firsts.remove(at);
+        self.pages.remove(at)
+    }
+}
+
+impl<V: Clone> Paged<V> {
+    /// Keeps something under a name; returns what it replaces. In the order of their names is fastest.
+    pub(crate) fn insert(&mut self, name: &TargetId, value: V) -> Option<V> {
+        self.put(name.as_str(), value)
+    }
+
+    fn put(&mut self, name: &str, value: V) -> Option<V> {
+        let (page, at) = self.find(name);
+        let Some(rows) = self.pages.get_mut(page) else {
+            self.len = 1;
+            self.put_page(0, Arc::new(Page::of(name, value)));
+            return None;
+        };
+        let at = match at {
+            Ok(at) => return Some(Arc::make_mut(rows).replace(at, value)),
+            Err(at) => at,
+        };
+        self.len += 1;
+        if rows.len() < PAGE {
+            Arc::make_mut(rows).put(at, name, value);
+            if at == 0 {
+                self.firsts[page] = short(name);
+            }
+        } else if at == PAGE {
+            self.put_page(page + 1, Arc::new(Page::of(name, value)));
+        } else {
+            let full = Arc::make_mut(rows);
+            let mut second = full.split_off(PAGE / 2);
+            match at.checked_sub(PAGE / 2) {
+                Some(at) => second.put(at, name, value),
+                None => full.put(at, name, value),
+            }
+            self.firsts[page] = short(full.first());
+            self.put_page(page + 1, Arc::new(second));
+        }
+        None
+    }
+
+    /// Forgets what is kept under a name; returns it.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<V> {
+        let (page, at) = self.find(name);
+        let (rows, at) = (self.pages.get_mut(page)?, at.ok()?);
+        let rows = Arc::make_mut(rows);
+        let value = rows.take(at);
+        self.len -= 1;
+        if rows.len() == 0 {
+            self.remove_page(page);
+        } else {
+            self.firsts[page] = short(rows.first());
+            self.join(page);
+        }
+        Some(value)
     }
 
     /// Joins a page from which a row was taken with the next, when both together are half a page.
     fn join(&mut self, page: usize) {
         let of = |page: usize| self.pages.get(page).map(|rows| rows.len());
-        if of(page) == Some(0) {
-            self.pages.remove(page);
-        } else if let (Some(one), Some(other)) = (of(page), of(page + 1))
+        if let (Some(one), Some(other)) = (of(page), of(page + 1))
             && one + other <= PAGE / 2
         {
-            let second = self.pages.remove(page + 1);
-            Arc::make_mut(&mut self.pages[page]).extend(second.iter().cloned());
+            let second = self.remove_page(page + 1);
+            Arc::make_mut(&mut self.pages[page]).append(&second);
         }
     }
-}
-
-fn put<T>(rows: &mut Vec<T>, at: usize, row: T) {
-    if rows.len() == rows.capacity() {
-        rows.reserve_exact(STEP);
-    }
-    rows.insert(at, row);
 }
 
 #[cfg(test)]

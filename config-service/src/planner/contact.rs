@@ -4,7 +4,7 @@
 
 use super::{
     Policy, Track,
-    hash::{place_of, score},
+    hash::{Scores, place_of, score},
 };
 use shared::wire::control::Load;
 use shared::{PodId, TargetId};
@@ -204,7 +204,8 @@ impl<'f> Placer<'f> {
     fn best(&self, target: &TargetId, said: Option<Track>) -> Result<usize, Refused> {
         let track = self.served_by(target, said);
         let eligible = self.fleet.iter().enumerate().filter(|(_, pod)| pod.is_eligible() && pod.track == track);
-        let mut scored: Vec<_> = eligible.map(|(at, pod)| (score(target, &pod.pod, pod.capacity), at)).collect();
+        let scores = Scores::of(target);
+        let mut scored: Vec<_> = eligible.map(|(at, pod)| (scores.with(&pod.pod, pod.capacity), at)).collect();
         scored.sort_by(|(a, i), (b, j)| b.total_cmp(a).then_with(|| self.fleet[*i].pod.cmp(&self.fleet[*j].pod)));
         scored.truncate(CANDIDATES);
         let least = scored.into_iter().map(|(_, at)| at).min_by(|i, j| {

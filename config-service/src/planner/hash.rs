@@ -5,13 +5,27 @@ use shared::{PodId, TargetId};
 /// The weighted rendezvous score `-w / ln(u)`: the pod with the highest one is the target's first choice, and a pod that
 /// comes or goes changes no other pod's score.
 pub fn score(target: &TargetId, pod: &PodId, weight: f64) -> f64 {
-    let bytes = target.as_str().bytes().chain([BETWEEN]).chain(pod.as_str().bytes());
-    -weight / unit(mixed(bytes)).ln()
+    Scores::of(target).with(pod, weight)
+}
+
+/// The scores of one target with many pods: its own name is gone through once.
+pub(super) struct Scores(u64);
+
+impl Scores {
+    /// Begins with a target.
+    pub(super) fn of(target: &TargetId) -> Self {
+        Self(fnv(FNV, target.as_str().bytes().chain([BETWEEN])))
+    }
+
+    /// Returns its score with a pod.
+    pub(super) fn with(&self, pod: &PodId, weight: f64) -> f64 {
+        -weight / unit(mix(fnv(self.0, pod.as_str().bytes()))).ln()
+    }
 }
 
 /// Returns where a name stands between 0 and 1, both excluded.
 pub(super) fn place_of(name: &str) -> f64 {
-    unit(mixed(name.bytes()))
+    unit(mix(fnv(FNV, name.bytes())))
 }
 
 /// Stands between two names: a byte that neither can contain.
@@ -22,9 +36,9 @@ fn unit(hash: u64) -> f64 {
     ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
-/// FNV-1a and a final mix (SplitMix64's): FNV alone leaves names that differ in their last character close together.
-fn mixed(bytes: impl Iterator<Item = u8>) -> u64 {
-    shared::backoff::Rng::seeded(fnv(FNV, bytes)).next_u64()
+/// The final mix behind FNV-1a, SplitMix64's: FNV alone leaves names that differ in their last character close together.
+fn mix(hash: u64) -> u64 {
+    shared::backoff::Rng::seeded(hash).next_u64()
 }
 
 /// What FNV-1a begins with.

@@ -15,7 +15,7 @@ use super::{
     Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position,
     Store, StoreError, TRIM_ROWS, View, check_size, edits_for_followers, generation, millis, schema, signed, unsigned,
 };
-use crate::domain::{Batch, BudgetChange, BudgetKept, Snapshot, Weight};
+use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight};
 use session::{Failure, session};
 use shared::wire::{
     admin::{Event, Ownership, Plan, PlanHead},
@@ -222,7 +222,7 @@ impl Store for Postgres {
         }))
     }
 
-    fn load(&self, term: Term) -> Answer<'_, Snapshot> {
+    fn load(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
         // A large database takes its time; the bound of ordinary calls would keep anyone from ever leading it.
         Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| {
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *db).await?;
@@ -231,7 +231,7 @@ impl Store for Postgres {
                 .fetch_optional(&mut *db)
                 .await?
                 .ok_or(StoreError::Fenced)?;
-            everything(db, &leader).await
+            everything(db, &leader, known).await
         }))
     }
 
@@ -339,7 +339,7 @@ impl Store for Postgres {
             writable(db).await?;
             let leader = sqlx::query("SELECT revision, epoch, settled, edits FROM leader").fetch_one(&mut *db).await?;
             let edits = unsigned(leader.try_get(3)?)?;
-            Ok(View { snapshot: everything(db, &leader).await?, edits })
+            Ok(View { snapshot: everything(db, &leader, Assignments::default()).await?, edits })
         }))
     }
 
@@ -360,13 +360,14 @@ impl Store for Postgres {
     }
 }
 
-/// Reads all tables. `leader` begins with revision, epoch and settled generation, read in the same transaction.
-async fn everything(db: &mut PgConnection, leader: &PgRow) -> Result<Snapshot, Failure> {
+/// Reads all tables. `leader` begins with revision, epoch and settled generation, read in the same transaction; what is as it
+/// is `known` shares its room.
+async fn everything(db: &mut PgConnection, leader: &PgRow, known: Assignments) -> Result<Snapshot, Failure> {
     Ok(Snapshot {
         revision: Revision(unsigned(leader.try_get(0)?)?),
         epoch: Epoch(unsigned(leader.try_get(1)?)?),
         pods: rows::pods(db).await?,
-        assignments: rows::assignments(db).await?,
+        assignments: rows::assignments(db, known).await?,
         moves: moves::running(db).await?,
         tokens: ledger::tokens(db).await?,
         settings: ledger::settings(db).await?,

@@ -15,7 +15,7 @@ use super::{
     Reign, Store, StoreError, TRIM_ROWS, View, bound, check_size, covers, decode, edits_for_followers, generation,
     millis, schema, signed, unsigned,
 };
-use crate::domain::{Batch, BudgetChange, BudgetKept, Snapshot, Weight};
+use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
@@ -190,7 +190,7 @@ impl Store for Sqlite {
         })
     }
 
-    fn load(&self, term: Term) -> Answer<'_, Snapshot> {
+    fn load(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
         self.transaction(move |db| {
             let sql = "SELECT revision, epoch, settled FROM leader WHERE term = ?1";
             let (revision, epoch, settled): (i64, i64, i64) = db
@@ -198,7 +198,7 @@ impl Store for Sqlite {
                 .optional()
                 .map_err(rejected)?
                 .ok_or(StoreError::Fenced)?;
-            everything(db, Revision(unsigned(revision)?), Epoch(unsigned(epoch)?), settled)
+            everything(db, (revision, epoch, settled), known)
         })
     }
 
@@ -319,7 +319,7 @@ impl Store for Sqlite {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
                 })
                 .map_err(rejected)?;
-            let snapshot = everything(db, Revision(unsigned(revision)?), Epoch(unsigned(epoch)?), settled)?;
+            let snapshot = everything(db, (revision, epoch, settled), Assignments::default())?;
             Ok(View { snapshot, edits: unsigned(edits)? })
         })
     }
@@ -349,13 +349,18 @@ impl Store for Sqlite {
     }
 }
 
-/// Reads all tables.
-fn everything(db: &Transaction<'_>, revision: Revision, epoch: Epoch, settled: i64) -> Result<Snapshot, StoreError> {
+/// Reads all tables. Begins with revision, epoch and settled generation, read in the same transaction; what is as it is `known`
+/// shares its room.
+fn everything(
+    db: &Transaction<'_>,
+    (revision, epoch, settled): (i64, i64, i64),
+    known: Assignments,
+) -> Result<Snapshot, StoreError> {
     Ok(Snapshot {
-        revision,
-        epoch,
+        revision: Revision(unsigned(revision)?),
+        epoch: Epoch(unsigned(epoch)?),
         pods: rows::pods(db)?,
-        assignments: rows::assignments(db)?,
+        assignments: rows::assignments(db, known)?,
         moves: moves::running(db)?,
         tokens: ledger::tokens(db)?,
         settings: ledger::settings(db)?,

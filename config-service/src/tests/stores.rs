@@ -1,7 +1,7 @@
 //! A store that counts its commits, that refuses them or leaves their outcome unknown when a story says so.
 
 use crate::{
-    domain::{Batch, BudgetChange, BudgetKept, Snapshot, Weight},
+    domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight},
     store::{
         Answer, Bid, Committed, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position, Sqlite,
         Store, StoreError, View,
@@ -92,8 +92,8 @@ impl Store for Flaky {
         self.inner.resign(term)
     }
 
-    fn load(&self, term: Term) -> Answer<'_, Snapshot> {
-        self.inner.load(term)
+    fn load(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
+        self.inner.load(term, known)
     }
 
     fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed> {

@@ -56,7 +56,7 @@ pub(super) fn ends(subject: &PlanSubject) -> bool {
 /// Returns of which track targets are to be for the planner, as the plan would have it.
 pub(super) fn named(subject: &PlanSubject, model: &Model) -> Vec<(TargetId, Option<Track>)> {
     if ends(subject) {
-        return model.canary_named().map(|(target, _)| (target.clone(), None)).collect();
+        return model.canary_named().map(|(target, _)| (target, None)).collect();
     }
     subject.targets.iter().map(|target| (target.clone(), Some(Track::Canary))).collect()
 }

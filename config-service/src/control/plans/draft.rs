@@ -60,11 +60,11 @@ impl Draft {
 
     fn entry(&self, held: Held<'_>, builder: &Builder) -> Entry {
         let (target, owner) = (held.target(), held.pod());
-        let running = self.moving.get(target);
+        let running = self.moving.get(&target);
         // What fails over, comes back or is not served has ways of its own.
         let away = matches!(self.phases.get(owner), None | Some(Phase::Dead | Phase::Joining));
         let moving = running.is_some() || away || held.state() != AssignmentState::Serving;
-        let hold = self.holds.get(target);
+        let hold = self.holds.get(&target);
         let pin = hold.and_then(|hold| hold.pin_at(self.now_ms));
         let pin = pin.map(|pin| Pin { pod: pin.pod.clone(), until_ms: pin.until_ms });
         let moved = self.moved(held, moves::moved(held.reason(), held.since_ms(), hold));
@@ -72,10 +72,10 @@ impl Draft {
         let rules = (moving || pin.is_some() || moved.is_some() || track.is_some())
             .then(|| Box::new(Rules { pin, moved, moving, track, ..Rules::default() }));
         Entry {
-            target: target.clone(),
             parent: held.parent().cloned(),
             owner: builder.pod(running.unwrap_or(owner)),
-            weight: self.weights.of(target, self.now),
+            weight: self.weights.of(&target, self.now),
+            target,
             rules,
         }
     }

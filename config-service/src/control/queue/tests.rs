@@ -27,11 +27,10 @@ fn transact(queue: &mut Queue, model: &mut Model, room: usize, ready: bool) -> u
     queue.board(model, || fleet(ready), &Policy::default(), room, &mut batch);
     let (revision, epoch) =
         (model.revision().0 + batch.writes.len() as u64, model.epoch().0 + batch.writes.len() as u64);
-    for change in batch.stamp(Revision(revision), Epoch(epoch), 0) {
-        model.apply(change);
-    }
+    let changes = batch.stamp(Revision(revision), Epoch(epoch), 0);
+    changes.iter().for_each(|change| model.apply(change.clone()));
     model.issued(Epoch(epoch));
-    queue.settle(model);
+    queue.settle(model, &queue.placed(&changes));
     batch.writes.len()
 }
 

@@ -9,7 +9,7 @@ use super::{
     session::{Failure, READ_ONLY},
     signed, unsigned,
 };
-use crate::domain::{Assignments, Batch, Change, Marks, PodRecord, Write};
+use crate::domain::{Assignments, Batch, Change, Marks, PodRecord, Reading, Write};
 use futures_util::TryStreamExt;
 use shared::wire::control::{Assignment, PodInfo};
 use shared::{Epoch, Incarnation, LeaseId, Revision, TargetId, Term};
@@ -52,14 +52,15 @@ fn pod(row: &PgRow) -> Result<PodRecord, Failure> {
     })
 }
 
-pub(super) async fn assignments(db: &mut PgConnection) -> Result<Assignments, Failure> {
+/// Reads all assignments; what is as it is `known` shares its room.
+pub(super) async fn assignments(db: &mut PgConnection, known: Assignments) -> Result<Assignments, Failure> {
     let mut rows = sqlx::query(
         "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
                 data_before, data_restoring, data_from_pod, data_from_incarnation, data_trouble
          FROM assignment ORDER BY target",
     )
     .fetch(db);
-    let mut all = Assignments::default();
+    let mut all = Reading::of(known);
     while let Some(row) = rows.try_next().await? {
         let parent: Option<&str> = row.try_get(4)?;
         let data = DataColumns {
@@ -72,7 +73,7 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Assignments, Fa
             from_incarnation: row.try_get(14)?,
             trouble: row.try_get(15)?,
         };
-        all.insert(Assignment {
+        all.push(Assignment {
             target: name(row.try_get(0)?)?,
             pod: name(row.try_get(1)?)?,
             epoch: Epoch(unsigned(row.try_get(2)?)?),
@@ -84,7 +85,7 @@ pub(super) async fn assignments(db: &mut PgConnection) -> Result<Assignments, Fa
             data: data_of(data)?,
         });
     }
-    Ok(all)
+    Ok(all.done())
 }
 
 /// The columns of assignments to be written, which lie in their changes.

@@ -2,7 +2,7 @@
 
 use super::super::{DataColumns, data_of, encode, json, json_of, name, state_of, track_of};
 use super::{StoreError, fleet, moves, plans, rejected, signed, unsigned};
-use crate::domain::{Assignments, Batch, Change, Marks, PodRecord, Write};
+use crate::domain::{Assignments, Batch, Change, Marks, PodRecord, Reading, Write};
 use rusqlite::{Row, Transaction, params};
 use shared::wire::control::{Assignment, PodInfo};
 use shared::{Epoch, Incarnation, LeaseId, PodId, Revision};
@@ -54,7 +54,8 @@ fn maybe_text(row: &Row<'_>, at: usize) -> Result<Option<String>, StoreError> {
     row.get(at).map_err(rejected)
 }
 
-pub(super) fn assignments(db: &Transaction<'_>) -> Result<Assignments, StoreError> {
+/// Reads all assignments; what is as it is `known` shares its room.
+pub(super) fn assignments(db: &Transaction<'_>, known: Assignments) -> Result<Assignments, StoreError> {
     let mut statement = db
         .prepare(
             "SELECT target, pod, epoch, revision, parent, reason, since_ms, state, data_pod, data_incarnation, data_epoch,
@@ -63,7 +64,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Assignments, StoreErro
         )
         .map_err(rejected)?;
     let mut rows = statement.query([]).map_err(rejected)?;
-    let mut all = Assignments::default();
+    let mut all = Reading::of(known);
     while let Some(row) = rows.next().map_err(rejected)? {
         let text = |at: usize| row.get::<_, String>(at).map_err(rejected);
         let number = |at: usize| row.get::<_, i64>(at).map_err(rejected).and_then(unsigned);
@@ -79,7 +80,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Assignments, StoreErro
             from_incarnation: from_incarnation.as_deref(),
             trouble: maybe_text(row, 15)?,
         };
-        all.insert(Assignment {
+        all.push(Assignment {
             target: name(&text(0)?)?,
             pod: name(&text(1)?)?,
             epoch: Epoch(number(2)?),
@@ -91,7 +92,7 @@ pub(super) fn assignments(db: &Transaction<'_>) -> Result<Assignments, StoreErro
             data: data_of(data)?,
         });
     }
-    Ok(all)
+    Ok(all.done())
 }
 
 /// Writes what `changes` say, each under the expectation of its write in `batch`.
