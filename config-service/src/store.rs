@@ -39,9 +39,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Gives the term up, so that another need not wait for its end.
     fn resign(&self, term: Term) -> Answer<'_, ()>;
 
-    /// Reads everything, after every commit of `term` that may still be under way has ended one way or the other. What is as it is
-    /// `known` from following shares its room with that, and nothing else follows from it.
-    fn load(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot>;
+    /// Reads everything, after every commit of `term` that may still be under way has ended one way or the other.
+    fn load(&self, term: Term) -> Answer<'_, Snapshot> {
+        self.load_again(term, Assignments::default())
+    }
+
+    /// The same for who followed before: what is as it is `known` shares its room with that, and nothing else follows from it.
+    fn load_again(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot>;
 
     /// Writes a batch in one transaction of `term`: all of it or nothing.
     fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed>;

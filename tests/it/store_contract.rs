@@ -175,7 +175,9 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
     let (store, term) = world.leading().await;
     let mut model = Model::new(store.load(term).await.expect("read"));
     let mut rng = Rng::seeded(11);
+    let mut known = Vec::new();
     for round in 0..12_u64 {
+        known.push(model.all().clone());
         let mut writes: Vec<_> = (0..40).map(|n| first(round * 100 + n, rng.next_u64() % 3)).collect();
         let moved = model.assignments(None).filter(|_| rng.next_u64().is_multiple_of(3));
         writes.extend(moved.map(|assignment| Write::Assign {
@@ -217,6 +219,11 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
         ..Snapshot::default()
     };
     assert_eq!(read, kept);
+    // Whatever a copy knew that followed up to some time: what the database has counts.
+    known.push(model.all().clone());
+    for known in known {
+        assert_eq!(store.load_again(term, known).await.expect("read"), kept);
+    }
 }
 
 async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {

@@ -66,6 +66,8 @@ struct Report {
     build: &'static str,
     /// First contacts answered per second, each committed.
     first_contacts_per_second: f64,
+    /// Processor time that config-service took for each, in microseconds; the database's and the sender's are not in it.
+    cpu_us_per_first_contact: f64,
     /// Memory of config-service, all its pages, in bytes: before the first target, with all of them, and the most it ever had
     /// by then.
     rss_empty: u64,
@@ -96,9 +98,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     service.ready().await?;
     let fleet = Fleet::join(service.client(ANSWER)?, args.pods).await?;
     let rss_empty = service.memory()?.now;
+    let cpu_before = service.cpu()?;
     eprintln!("{} targets get a home on {} pods", args.targets, args.pods);
     let seconds = fleet.beating(filled(&service.client(ANSWER)?, &args)).await?;
-    let full = service.memory()?;
+    let (full, cpu) = (service.memory()?, service.cpu()?.saturating_sub(cpu_before));
     let probe = service.client(ANSWER)?;
     let idle = async {
         sleep(IDLE).await;
@@ -126,6 +129,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         store: if service.is_postgres() { "postgres" } else { "sqlite" },
         build: if cfg!(debug_assertions) { "debug" } else { "release" },
         first_contacts_per_second: f64::from(args.targets) / seconds.as_secs_f64(),
+        cpu_us_per_first_contact: cpu.as_secs_f64() * 1e6 / f64::from(args.targets),
         rss_empty,
         rss_full: full.now,
         rss_peak: full.peak,
@@ -217,6 +221,7 @@ fn table(report: &Report) -> String {
         ("build, store", format!("{}, {}", report.build, report.store)),
         ("targets, pods", format!("{}, {}", report.targets, report.pods)),
         ("first contacts", format!("{:.0} a second", report.first_contacts_per_second)),
+        ("processor time of each", format!("{:.1} µs", report.cpu_us_per_first_contact)),
         ("memory before", mb(report.rss_empty)),
         ("memory with all targets", mb(report.rss_full)),
         ("most of it until then", mb(report.rss_peak)),

@@ -221,7 +221,7 @@ impl Campaign {
 
     /// Reads everything, renewing the term meanwhile: a large database takes longer than a term lasts.
     async fn load(&self, term: Term, known: Assignments) -> Result<Option<Snapshot>, StoreError> {
-        let load = self.store.load(term, known);
+        let load = self.store.load_again(term, known);
         tokio::pin!(load);
         loop {
             tokio::select! {

@@ -37,6 +37,7 @@ impl<V> Paged<V> {
     }
 
     /// Returns whether there is nothing.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -57,8 +57,10 @@ fn what_a_dead_pod_had_goes_to_the_others_and_nothing_else_moves() {
 mod canary;
 mod explain;
 mod fleets;
+mod judged;
 mod linter;
 mod polishing;
 mod properties;
+mod rules;
 mod scenarios;
 mod stages;

@@ -222,7 +222,7 @@ impl Store for Postgres {
         }))
     }
 
-    fn load(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
+    fn load_again(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
         // A large database takes its time; the bound of ordinary calls would keep anyone from ever leading it.
         Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| {
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *db).await?;

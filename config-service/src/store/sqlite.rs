@@ -190,7 +190,7 @@ impl Store for Sqlite {
         })
     }
 
-    fn load(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
+    fn load_again(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
         self.transaction(move |db| {
             let sql = "SELECT revision, epoch, settled FROM leader WHERE term = ?1";
             let (revision, epoch, settled): (i64, i64, i64) = db

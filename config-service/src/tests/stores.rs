@@ -92,8 +92,8 @@ impl Store for Flaky {
         self.inner.resign(term)
     }
 
-    fn load(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
-        self.inner.load(term, known)
+    fn load_again(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
+        self.inner.load_again(term, known)
     }
 
     fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed> {

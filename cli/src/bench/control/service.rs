@@ -124,6 +124,14 @@ impl Service {
         Ok(Memory { now: processes::usage(id)?.memory.rss_bytes, peak: processes::most(id)? })
     }
 
+    /// Returns the processor time it has used.
+    ///
+    /// # Errors
+    /// Where there is no /proc.
+    pub(super) fn cpu(&self) -> Result<Duration, Failure> {
+        processes::usage(self.child.id()).map(|usage| usage.cpu)
+    }
+
     fn said(&self) -> String {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         log.lines().next_back().unwrap_or("it said nothing").to_owned()

@@ -107,3 +107,45 @@ fn pages_that_are_filled_in_order_are_full_and_a_copy_shares_them() {
     let shared = rows.pages.iter().zip(&copy.pages).map(|(a, b)| Arc::ptr_eq(a, b)).collect::<Vec<_>>();
     assert_eq!(shared, [true, false, true, true], "only what was changed was copied");
 }
+
+fn guild(n: u32) -> TargetId {
+    format!("discord:guild:{n}").parse().expect("valid")
+}
+
+#[test]
+fn pages_that_are_left_with_few_rows_are_joined_and_empty_ones_go() {
+    let mut rows = Paged::default();
+    for n in 1_000..2_000 {
+        rows.insert(&guild(n), n);
+    }
+    for n in (1_000..2_000).filter(|n| n % 50 != 0) {
+        rows.remove(guild(n).as_str());
+    }
+    assert_eq!((rows.len(), rows.pages.len()), (20, 1));
+    assert_sound(&rows);
+    for n in (1_000..2_000).step_by(50) {
+        assert_eq!(rows.remove(guild(n).as_str()), Some(n));
+    }
+    assert!(rows.pages.is_empty() && rows.firsts.is_empty());
+    assert!(rows.insert(&guild(7), 7).is_none());
+    assert_sound(&rows);
+}
+
+#[test]
+fn what_is_read_again_under_other_names_is_other_and_only_rows_count() {
+    let mut known = Paged::default();
+    for n in 1_000..1_050 {
+        known.insert(&guild(n), 0);
+    }
+    // What all names begin with became less, and is more again.
+    known.insert(&guild(2_000), 0);
+    known.remove(guild(2_000).as_str());
+    let read = |names: &mut dyn Iterator<Item = u32>| {
+        let mut reading = Again::new(known.clone());
+        names.for_each(|n| reading.push(&guild(n), 0));
+        reading.done()
+    };
+    assert!(read(&mut (1_000..1_050)).shares(&known));
+    let others = read(&mut (1_000..1_049).chain([1_777]));
+    assert!(others.get(guild(1_777).as_str()).is_some() && others.get(guild(1_049).as_str()).is_none());
+}

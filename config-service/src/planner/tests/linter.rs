@@ -3,7 +3,7 @@
 use super::*;
 
 /// Two pods that differ in everything, and a plan that fills a third.
-fn world() -> (Snapshot, Policy, Plan) {
+pub(super) fn world() -> (Snapshot, Policy, Plan) {
     let before = snapshot(pods(3), (0..60).map(|n| (Some(n % 2), 10.0)));
     let policy = Policy { events_per_second: 400.0, ..Policy::default() };
     let made = plan(&before, &policy, 50);
@@ -12,7 +12,7 @@ fn world() -> (Snapshot, Policy, Plan) {
 }
 
 /// The same, and a fourth pod that is to be empty.
-fn mixed() -> (Snapshot, Policy, Plan) {
+pub(super) fn mixed() -> (Snapshot, Policy, Plan) {
     let mut fleet = pods(4);
     fleet[3].phase = Phase::Draining;
     let before = snapshot(fleet, (0..66).map(|n| (Some(if n < 60 { n % 2 } else { 3 }), 10.0)));
@@ -24,7 +24,7 @@ fn mixed() -> (Snapshot, Policy, Plan) {
     (before, policy, made)
 }
 
-fn kinds(snapshot: &Snapshot, policy: &Policy, plan: &Plan) -> Vec<String> {
+pub(super) fn kinds(snapshot: &Snapshot, policy: &Policy, plan: &Plan) -> Vec<String> {
     let kind = |fault: &Fault| {
         let value = serde_json::to_value(fault).expect("JSON");
         value["kind"].as_str().expect("a kind").to_owned()
@@ -57,7 +57,7 @@ fn push(snapshot: &Snapshot, plan: &mut Plan, from: usize, to: usize, many: usiz
 }
 
 /// Makes the first so many of what moves for balance much heavier.
-fn weigh_free(snapshot: &mut Snapshot, plan: &Plan, many: usize) {
+pub(super) fn weigh_free(snapshot: &mut Snapshot, plan: &Plan, many: usize) {
     for step in plan.moves.iter().filter(|step| step.rank == Rank::Rebalance).take(many) {
         let at = snapshot.target(&step.target).expect("there");
         snapshot.weigh(at, Weight { events: 50.0, ..Weight::default() });

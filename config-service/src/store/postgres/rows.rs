@@ -63,15 +63,20 @@ pub(super) async fn assignments(db: &mut PgConnection, known: Assignments) -> Re
     let mut all = Reading::of(known);
     while let Some(row) = rows.try_next().await? {
         let parent: Option<&str> = row.try_get(4)?;
-        let data = DataColumns {
-            pod: row.try_get(8)?,
-            incarnation: row.try_get(9)?,
-            epoch: row.try_get(10)?,
-            before: row.try_get(11)?,
-            restoring: row.try_get(12)?,
-            from_pod: row.try_get(13)?,
-            from_incarnation: row.try_get(14)?,
-            trouble: row.try_get(15)?,
+        // Most have none of these columns: of a million rows they are not even looked at.
+        let data_pod: Option<&str> = row.try_get(8)?;
+        let data = match data_pod {
+            None => None,
+            pod => data_of(DataColumns {
+                pod,
+                incarnation: row.try_get(9)?,
+                epoch: row.try_get(10)?,
+                before: row.try_get(11)?,
+                restoring: row.try_get(12)?,
+                from_pod: row.try_get(13)?,
+                from_incarnation: row.try_get(14)?,
+                trouble: row.try_get(15)?,
+            })?,
         };
         all.push(Assignment {
             target: name(row.try_get(0)?)?,
@@ -82,7 +87,7 @@ pub(super) async fn assignments(db: &mut PgConnection, known: Assignments) -> Re
             reason: row.try_get(5)?,
             since_ms: unsigned(row.try_get(6)?)?,
             state: state_of(row.try_get(7)?)?,
-            data: data_of(data)?,
+            data,
         });
     }
     Ok(all.done())
