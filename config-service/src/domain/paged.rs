@@ -165,6 +165,9 @@ impl<V: Clone> Paged<V> {
         } else {
             self.firsts[page] = short(rows.first());
             self.join(page);
+            if let Some(before) = page.checked_sub(1) {
+                self.join(before);
+            }
         }
         Some(value)
     }
