@@ -1,15 +1,15 @@
 //! Puts the role together and runs it: settings in, tasks out. Decides only what it takes to start.
 
-use crate::forward::{LinkOptions, Links};
 use crate::http::{BodyLimits, Door, Memories, routes};
-use crate::metrics::{Counters, Snapshot};
-use crate::router::{Parking, Router};
-use crate::routes::{Alone, Feed, Keeper, Placer, Routes};
+use crate::metrics::Counters;
 use crate::stop::delayed;
 use crate::web::Web;
 use crate::{Options, ingress::Verifiers};
 use shared::clock::BootClock;
 use shared::http::{Client, Probes, Tokens, Trust, bind, relay::WEB_ROUTE, serve, traced, traced_as};
+use shared::router::forward::{LinkOptions, Links};
+use shared::router::routes::{Alone, Feed, Keeper, Placer, Routes};
+use shared::router::{Parking, RouteMeters, Router, Snapshot};
 use shared::settings::{SettingError, value_or_file};
 use shared::shutdown::Shutdown;
 use shared::telemetry::{Metrics, trace::Tracing};
@@ -41,19 +41,20 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
 
     let (metrics, probes) = (Metrics::new(), Probes::new());
     let shutdown = delayed(shutdown, options.stop_delay, probes.clone());
-    let counters = Counters::register(&metrics);
+    let (counters, meters) = (Counters::register(&metrics), RouteMeters::register(&metrics));
     let tracing = Tracing::start(&options.traces, "berth-http-service", &address.to_string(), &metrics)?;
     let tracer = tracing.tracer();
     // The background outlives the listener: requests that run at the end still need their links.
     let (background, tracker) = (Shutdown::new(), TaskTracker::new());
     let table = Routes::new();
-    let parking = Parking::new(options.park, options.park_bytes, counters.parked.clone());
+    let parking = Parking::new(options.park, options.park_bytes, meters.parked.clone());
     let web = Web::new(&options, &token, table.clone(), parking.clone(), &metrics, tracer.clone(), shutdown.clone())?;
     let link_options = LinkOptions {
         token: token.clone(),
         name: format!("http-service@{address}"),
         timeout: options.link_timeout,
         max_frame: options.max_frame,
+        except: None,
     };
     let links = Links::new(link_options, tracker.clone(), background.clone());
     Snapshot { routes: table.clone(), links: links.clone() }.register(&metrics);
@@ -88,7 +89,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         placer,
         upstream: links,
         parking,
-        counters: counters.clone(),
+        meters,
         park_telegram: options.park_telegram,
         tracer: tracer.clone(),
     };

@@ -3,10 +3,8 @@
 
 pub(crate) mod body;
 
-use crate::forward::Upstream;
 use crate::ingress::{Reason, Source, Verdict, Verifiers};
 use crate::metrics::Counters;
-use crate::router::{Routed, Router as Core};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +13,7 @@ use body::{Memory, Share};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use shared::event::{Answer, Event};
 use shared::http::Facts;
+use shared::router::{Routed, Router as Core, forward::Upstream};
 use shared::telemetry::trace::TraceContext;
 use shared::{Clock, Problem};
 use std::sync::Arc;
@@ -107,7 +106,7 @@ impl<U: Upstream> Door<U> {
                 if traced {
                     facts = of_event(event.event());
                 }
-                let Routed { answer, verdict } = self.core.route(*event, arrived).await;
+                let Routed { answer, verdict } = self.core.route(event.into_event(), arrived).await;
                 (response(answer), verdict)
             }
             Verdict::Answer { ignored, answer } => (response(answer), ignored.as_str()),

@@ -6,8 +6,6 @@ mod places;
 mod step;
 
 use crate::Options;
-use crate::router::Parking;
-use crate::routes::{Located, Routes, Whereabouts};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +19,8 @@ use shared::http::relay::{
     Unanswered, WebPath,
 };
 use shared::http::{Facts, Peer, linger};
+use shared::router::Parking;
+use shared::router::routes::{Located, Routes, Whereabouts};
 use shared::settings::Secret;
 use shared::shutdown::Shutdown;
 use shared::telemetry::{Metrics, trace::TraceContext, trace::Tracer};

@@ -1,7 +1,8 @@
 //! What every Berth service shares.
 //!
 //! This crate decides nothing about placement, storage or platforms' signatures. It names things ([`id`]), measures
-//! time ([`clock`], [`lease`]), says what travels between services ([`wire`], [`event`], [`routing`]) and gives each
+//! time ([`clock`], [`lease`]), says what travels between services ([`wire`], [`event`], [`routing`]), takes an event to its
+//! owner ([`router`]) and gives each
 //! service the same outer walls ([`http`], [`problem`], [`telemetry`], [`settings`], [`shutdown`]). It imports no other
 //! crate of the workspace.
 
@@ -16,6 +17,7 @@ pub mod plant;
 pub mod platform;
 pub mod problem;
 pub mod protocol;
+pub mod router;
 pub mod routing;
 pub mod settings;
 pub mod shutdown;

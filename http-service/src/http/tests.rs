@@ -1,11 +1,11 @@
 use super::*;
 use crate::ingress::tests::{NOW_S, signed, verifiers};
-use crate::router::{Parking, Router};
-use crate::routes::{Placer, Routes};
-use crate::testing::*;
 use shared::Revision;
 use shared::clock::ManualClock;
 use shared::http::{Probes, ServeLimits, bind, serve};
+use shared::router::routes::{Placer, Routes};
+use shared::router::testing::*;
+use shared::router::{Parking, RouteMeters, Router, Snapshot};
 use shared::shutdown::Shutdown;
 use shared::telemetry::Metrics;
 use shared::telemetry::trace::Tracer;
@@ -39,7 +39,8 @@ async fn story() -> Story {
 async fn story_with(memory: Memories) -> Story {
     let (config, pod, metrics, stop) =
         (FakeConfig::start().await, FakePod::bind().await, Metrics::new(), Shutdown::new());
-    let (routes, (links, _), counters) = (Routes::new(), links(Duration::from_secs(3)), Counters::register(&metrics));
+    let (routes, (links, _)) = (Routes::new(), links(Duration::from_secs(3)));
+    let (counters, meters) = (Counters::register(&metrics), RouteMeters::register(&metrics));
     let snapshot = Watch::Snapshot {
         revision: Revision(5),
         first: true,
@@ -50,12 +51,12 @@ async fn story_with(memory: Memories) -> Story {
     };
     routes.apply(snapshot, Instant::now());
     links.follow(&routes.pods());
-    crate::metrics::Snapshot { routes: routes.clone(), links: links.clone() }.register(&metrics);
+    Snapshot { routes: routes.clone(), links: links.clone() }.register(&metrics);
     let (placer, _task) = Placer::new(config.client(), routes.clone(), 1);
-    let parking = Parking::new(10, 1 << 20, counters.parked.clone());
+    let parking = Parking::new(10, 1 << 20, meters.parked.clone());
     let park_telegram = Duration::from_millis(200);
     let tracer = Tracer::off();
-    let core = Router { routes, placer, upstream: links, parking, counters: counters.clone(), park_telegram, tracer };
+    let core = Router { routes, placer, upstream: links, parking, meters, park_telegram, tracer };
     let bodies = BodyLimits { most: 1_000, most_github: 2_000, timeout: SLOW };
     let clock = Arc::new(ManualClock::new(NOW_S * 1_000));
     let door = Arc::new(Door { verifiers: verifiers(), core, counters, clock, bodies, memory });

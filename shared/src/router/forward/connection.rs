@@ -9,8 +9,8 @@
 use super::Lost;
 use super::open::Opened;
 use super::session::{Call, Command, Permits};
+use crate::wire::link::{Frame, LinkError, Outcome, decode, encode};
 use bytes::BytesMut;
-use shared::wire::link::{Frame, LinkError, Outcome, decode, encode};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

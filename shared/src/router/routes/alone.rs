@@ -2,15 +2,15 @@
 //! own, until config-service is heard. The highest epoch wins. Places nothing and decides no ownership.
 
 use super::{Routes, kept::Kept, outage::Outage};
-use crate::forward::Links;
+use crate::http::{Client, ClientError, Latch};
+use crate::router::forward::Links;
+use crate::routing::Route;
+use crate::settings::Secret;
+use crate::shutdown::Shutdown;
+use crate::wire::control::{Assignment, PodInfo};
+use crate::{Incarnation, Revision, TargetId};
 use http_body_util::BodyExt;
 use serde::Deserialize;
-use shared::http::{Client, ClientError, Latch};
-use shared::routing::Route;
-use shared::settings::Secret;
-use shared::shutdown::Shutdown;
-use shared::wire::control::{Assignment, PodInfo};
-use shared::{Incarnation, Revision, TargetId};
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -22,21 +22,21 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// The task.
 #[derive(Debug)]
-pub(crate) struct Alone {
+pub struct Alone {
     /// What is to be filled.
-    pub(crate) routes: Routes,
+    pub routes: Routes,
     /// Who must know of pods.
-    pub(crate) links: Links,
+    pub links: Links,
     /// Opens when known targets can be served.
-    pub(crate) latch: Latch,
+    pub latch: Latch,
     /// The table kept last.
-    pub(crate) file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
     /// The gateways, `host:port` each; a name may stand for many.
-    pub(crate) gateways: Vec<String>,
+    pub gateways: Vec<String>,
     /// What the services know each other by.
-    pub(crate) token: Secret,
+    pub token: Secret,
     /// How long a gateway may be silent.
-    pub(crate) patience: Duration,
+    pub patience: Duration,
 }
 
 /// Why a gateway's list is not taken.
@@ -60,7 +60,7 @@ enum Line {
 
 impl Alone {
     /// Runs until config-service is heard, or `shutdown`.
-    pub(crate) async fn run(self, shutdown: Shutdown) {
+    pub async fn run(self, shutdown: Shutdown) {
         let _ = shutdown.run_until_cancelled(self.fill()).await;
     }
 
@@ -154,7 +154,7 @@ impl Alone {
 }
 
 /// A pod as it was reached; config-service will say the rest.
-fn reached(pod: shared::PodId, at: SocketAddr) -> PodInfo {
+fn reached(pod: crate::PodId, at: SocketAddr) -> PodInfo {
     PodInfo {
         pod,
         address: at.to_string(),

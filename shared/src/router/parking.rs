@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The bounds. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
-pub(crate) struct Parking {
+pub struct Parking {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     parked: Gauge,
@@ -15,7 +15,7 @@ pub(crate) struct Parking {
 
 /// A place among those who wait; goes back when dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub struct Slot {
     _request: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
     parked: Gauge,
@@ -23,13 +23,13 @@ pub(crate) struct Slot {
 
 impl Parking {
     /// Makes room for `requests` requests and `bytes` bytes of bodies. `parked` shows how many wait.
-    pub(crate) fn new(requests: usize, bytes: usize, parked: Gauge) -> Self {
+    pub fn new(requests: usize, bytes: usize, parked: Gauge) -> Self {
         let semaphore = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Self { requests: semaphore(requests), bytes: semaphore(bytes), parked }
     }
 
     /// Takes a place for a request with `bytes` bytes of body, if there is one.
-    pub(crate) fn take(&self, bytes: usize) -> Option<Slot> {
+    pub fn take(&self, bytes: usize) -> Option<Slot> {
         let request = Arc::clone(&self.requests).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
         self.parked.inc();

@@ -1,9 +1,9 @@
 use super::*;
-use crate::routes::Whereabouts;
-use crate::testing::*;
-use shared::http::Probes;
-use shared::wire::control::Assignment;
-use shared::{PodId, Revision};
+use crate::http::Probes;
+use crate::router::routes::Whereabouts;
+use crate::router::testing::*;
+use crate::wire::control::Assignment;
+use crate::{PodId, Revision};
 use tokio::time::timeout;
 
 struct Story {
@@ -23,7 +23,7 @@ async fn story(silence: Duration) -> Story {
         latch: probes.latch("table", "no table yet"),
         silence,
     };
-    shared::shutdown::spawn(feed.run(Shutdown::new()));
+    crate::shutdown::spawn(feed.run(Shutdown::new()));
     Story { config, routes, links, probes }
 }
 

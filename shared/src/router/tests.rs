@@ -1,13 +1,12 @@
 use super::*;
-use crate::forward::Links;
-use crate::ingress::{Source, Verdict, tests::judge};
-use crate::testing::*;
-use shared::event::EventKind;
-use shared::telemetry::Metrics;
-use shared::telemetry::trace::Tracer;
-use shared::wire::control::Watch;
-use shared::wire::link::Frame;
-use shared::{Epoch, Revision};
+use crate::event::EventKind;
+use crate::router::forward::Links;
+use crate::router::testing::*;
+use crate::telemetry::Metrics;
+use crate::telemetry::trace::Tracer;
+use crate::wire::control::Watch;
+use crate::wire::link::Frame;
+use crate::{Epoch, Revision};
 
 /// A router between a config-service and two pods.
 struct Story {
@@ -33,37 +32,37 @@ async fn story_with(known: &[(&str, &str)], park: usize, park_bytes: usize) -> S
     routes.apply(snapshot, Instant::now());
     links.follow(&routes.pods());
     let (placer, task) = Placer::new(config.client(), routes.clone(), 100);
-    shared::shutdown::spawn(task.run(shared::shutdown::Shutdown::new()));
-    let counters = Counters::register(&Metrics::new());
-    let parking = Parking::new(park, park_bytes, counters.parked.clone());
+    crate::shutdown::spawn(task.run(crate::shutdown::Shutdown::new()));
+    let meters = RouteMeters::register(&Metrics::new());
+    let parking = Parking::new(park, park_bytes, meters.parked.clone());
     let park_telegram = Duration::from_millis(300);
     Story {
         config,
         pods,
-        router: Router { routes, placer, upstream: links, parking, counters, park_telegram, tracer: Tracer::off() },
+        router: Router { routes, placer, upstream: links, parking, meters, park_telegram, tracer: Tracer::off() },
     }
 }
 
-fn slack_command() -> VerifiedEvent {
-    verified(&Source::Slack, "team_id=T1&command=%2Fwarn&trigger_id=1.2.x")
+fn slack_command() -> Event {
+    event(EventKind::SlackCommand, GUILD, "1.2.x")
 }
 
-fn slack_event() -> VerifiedEvent {
-    verified(&Source::Slack, r#"{"type":"event_callback","team_id":"T1","event_id":"Ev1"}"#)
+fn slack_event() -> Event {
+    event(EventKind::SlackEvent, GUILD, "Ev1")
 }
 
-fn telegram() -> VerifiedEvent {
-    verified(&Source::Telegram("guard".to_owned()), r#"{"update_id":7,"message":{"chat":{"id":5}}}"#)
+fn telegram() -> Event {
+    event(EventKind::TelegramUpdate, "telegram:channel:5", "7")
 }
 
-fn verified(source: &Source, body: &str) -> VerifiedEvent {
-    match judge(source, body.as_bytes()) {
-        Verdict::Event(event) => *event,
-        other => panic!("{other:?}"),
-    }
+fn event(kind: EventKind, name: &str, id: &str) -> Event {
+    let target = target(name);
+    let platform = target.platform();
+    let (source, body) = (platform.as_str().to_owned(), bytes::Bytes::from_static(b"{}"));
+    Event { target, parent: None, platform, kind, source, id: id.to_owned(), received_at: 0, headers: vec![], body }
 }
 
-async fn route(story: &Router<Links>, event: VerifiedEvent) -> Routed {
+async fn route(story: &Router<Links>, event: Event) -> Routed {
     tokio::time::timeout(SOON, story.route(event, Instant::now())).await.expect("soon")
 }
 
@@ -133,10 +132,10 @@ async fn a_request_whose_link_died_is_sent_again_under_its_id() {
 #[tokio::test]
 async fn a_parked_event_goes_on_as_soon_as_the_table_names_another_owner() {
     let Story { config: _config, pods, router } = story(&[(GUILD, "gateway-0")]).await;
-    let counters = router.counters.clone();
+    let meters = router.meters.clone();
     let (routed, ()) = tokio::join!(route(&router, slack_event()), async {
         // gateway-0 never answers its door: the event parks.
-        while counters.parked.get() != 1 {
+        while meters.parked.get() != 1 {
             tokio::task::yield_now().await;
         }
         let assignments = vec![assignment(GUILD, "gateway-1", 4, 6)];
@@ -145,7 +144,7 @@ async fn a_parked_event_goes_on_as_soon_as_the_table_names_another_owner() {
         let mut end = pods[1].accept(WIDE).await;
         let (stream, request) = end.request().await;
         assert_eq!((request.epoch, request.revision), (Epoch(4), Revision(6)));
-        assert_eq!(counters.parked.get(), 0);
+        assert_eq!(meters.parked.get(), 0);
         end.reply(stream, committed("")).await;
     });
     assert_eq!(routed.verdict, "committed");
@@ -175,7 +174,7 @@ async fn an_update_that_nobody_takes_is_left_to_telegrams_retry() {
     let routed = route(&router, telegram()).await;
     assert_eq!((routed.answer.status, routed.verdict), (503, "expired"));
     assert_eq!(routed.answer.headers, [("retry-after".to_owned(), "1".to_owned())]);
-    assert_eq!(router.counters.parked.get(), 0);
+    assert_eq!(router.meters.parked.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,17 +214,17 @@ async fn over_the_parking_bounds_an_event_is_refused_at_once() {
 #[tokio::test]
 async fn a_full_window_parks_and_goes_on_in_turn() {
     let Story { config: _config, pods, router } = story(&[(GUILD, "gateway-0")]).await;
-    let one = shared::wire::link::Window { requests: 1, bytes: 1 << 20 };
+    let one = crate::wire::link::Window { requests: 1, bytes: 1 << 20 };
     let mut end = pods[0].accept(one).await;
     router.upstream.ready(&pod("gateway-0")).await;
     let (first, second, ()) = tokio::join!(route(&router, slack_event()), route(&router, slack_event()), async {
         let (stream, _) = end.request().await;
-        while router.counters.parked.get() != 1 {
+        while router.meters.parked.get() != 1 {
             tokio::task::yield_now().await;
         }
         end.reply(stream, committed("")).await;
         let (stream, _) = end.request().await;
-        assert_eq!(router.counters.parked.get(), 0);
+        assert_eq!(router.meters.parked.get(), 0);
         end.reply(stream, committed("")).await;
     });
     assert_eq!((first.verdict, second.verdict), ("committed", "committed"));

@@ -1,13 +1,13 @@
 use super::*;
-use crate::routes::Whereabouts;
-use crate::testing::*;
-use shared::Problem;
-use shared::wire::control::Unplaced;
+use crate::Problem;
+use crate::router::routes::Whereabouts;
+use crate::router::testing::*;
+use crate::wire::control::Unplaced;
 
 fn placer(config: &FakeConfig) -> (Placer, Routes) {
     let routes = Routes::new();
     let (placer, task) = Placer::new(config.client(), routes.clone(), 100);
-    shared::shutdown::spawn(task.run(Shutdown::new()));
+    crate::shutdown::spawn(task.run(Shutdown::new()));
     (placer, routes)
 }
 
@@ -83,7 +83,7 @@ async fn a_refusal_names_its_code_and_does_not_touch_the_others() {
             let assignments =
                 wants("slack:guild:A").then(|| assignment("slack:guild:A", "gateway-0", 1, 1)).into_iter().collect();
             let refused = refused.into_iter().collect();
-            call.settle(Ok(Placed { revision: shared::Revision(1), assignments, refused }));
+            call.settle(Ok(Placed { revision: crate::Revision(1), assignments, refused }));
         }
     };
     let (first, second, ()) = tokio::join!(placer.place(&a, None), placer.place(&b, None), serve);

@@ -4,12 +4,12 @@ use super::connection;
 use super::open::{OpenError, open};
 use super::session::{self, Session, Share};
 use super::{Lost, NoShare, Upstream};
-use shared::backoff::Backoff;
-use shared::settings::Secret;
-use shared::shutdown::Shutdown;
-use shared::wire::control::PodInfo;
-use shared::wire::link::{Outcome, Request};
-use shared::{PodId, Revision};
+use crate::backoff::Backoff;
+use crate::settings::Secret;
+use crate::shutdown::Shutdown;
+use crate::wire::control::PodInfo;
+use crate::wire::link::{Outcome, Request};
+use crate::{PodId, Revision};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,20 +19,22 @@ use tokio_util::task::TaskTracker;
 
 /// How links are opened and kept.
 #[derive(Debug, Clone)]
-pub(crate) struct LinkOptions {
+pub struct LinkOptions {
     /// What is presented to pods.
-    pub(crate) token: Secret,
+    pub token: Secret,
     /// This router's name, for the pods' logs.
-    pub(crate) name: String,
+    pub name: String,
     /// How long a link may take to open, and be silent before it counts as dead.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// The longest frame.
-    pub(crate) max_frame: usize,
+    pub max_frame: usize,
+    /// The pod that this process is itself: no link is opened to it.
+    pub except: Option<PodId>,
 }
 
 /// The links to all pods. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Links(Arc<Inner>);
+pub struct Links(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -60,13 +62,13 @@ struct Home {
 
 impl Links {
     /// Makes an empty set. Tasks run on `tracker` until `shutdown`.
-    pub(crate) fn new(options: LinkOptions, tracker: TaskTracker, shutdown: Shutdown) -> Self {
+    pub fn new(options: LinkOptions, tracker: TaskTracker, shutdown: Shutdown) -> Self {
         let known = watch::Sender::new(0);
         Self(Arc::new(Inner { options, links: RwLock::default(), tracker, shutdown, known }))
     }
 
     /// Follows the set of pods: opens links to new ones, moves those whose address changed, ends the rest.
-    pub(crate) fn follow(&self, pods: &[PodInfo]) {
+    pub fn follow(&self, pods: &[PodInfo]) {
         let mut links = self.0.links.write().unwrap_or_else(PoisonError::into_inner);
         links.retain(|pod, link| {
             let stays = pods.iter().any(|info| info.pod == *pod);
@@ -75,7 +77,7 @@ impl Links {
             }
             stays
         });
-        for info in pods {
+        for info in pods.iter().filter(|info| self.0.options.except.as_ref() != Some(&info.pod)) {
             let home = Home { address: info.address.clone(), revision: info.revision };
             match links.get(&info.pod) {
                 Some(link) => {
@@ -107,7 +109,7 @@ impl Links {
     }
 
     /// Returns how many links are open and how many are not.
-    pub(crate) fn count(&self) -> (usize, usize) {
+    pub fn count(&self) -> (usize, usize) {
         let links = self.0.links.read().unwrap_or_else(PoisonError::into_inner);
         let up = links.values().filter(|link| link.up.borrow().is_some()).count();
         (up, links.len() - up)

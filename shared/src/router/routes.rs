@@ -1,5 +1,5 @@
-//! Who owns a target, as this router knows it. The table is fed by the watch ([`feed`]) and by answers to first contacts
-//! ([`place`]); while config-service has not been heard, by the gateways and by the table kept last ([`alone`]). The hot path
+//! Who owns a target, as this router knows it. The table is fed by the watch (`feed`) and by answers to first contacts
+//! (`place`); while config-service has not been heard, by the gateways and by the table kept last (`alone`). The hot path
 //! asks nobody. It never decides ownership: the owner does, by its lease and the epoch.
 
 mod alone;
@@ -8,14 +8,14 @@ mod kept;
 mod outage;
 mod place;
 
-pub(crate) use alone::Alone;
-pub(crate) use feed::Feed;
-pub(crate) use kept::{Keeper, Kept};
-pub(crate) use place::{PlaceFailed, Placer};
+pub use alone::Alone;
+pub use feed::Feed;
+pub use kept::{Keeper, Kept};
+pub use place::{PlaceFailed, Placer};
 
-use shared::routing::{Applied, Route, Table};
-use shared::wire::control::{Placed, PodInfo, Watch};
-use shared::{Epoch, PodId, Revision, TargetId};
+use crate::routing::{Applied, Route, Table};
+use crate::wire::control::{Placed, PodInfo, Watch};
+use crate::{Epoch, PodId, Revision, TargetId};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 /// The routing table, shared. Locks are held for a lookup or one message, never across an await.
 #[derive(Debug, Clone)]
-pub(crate) struct Routes(Arc<Inner>);
+pub struct Routes(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -47,18 +47,18 @@ struct State {
 
 /// Where a target is, with what a request to its owner carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Located {
+pub struct Located {
     /// Its owner.
-    pub(crate) pod: PodId,
+    pub pod: PodId,
     /// The epoch of the ownership.
-    pub(crate) epoch: Epoch,
+    pub epoch: Epoch,
     /// A revision at which this was so; a pod that is behind it waits for its own stream.
-    pub(crate) revision: Revision,
+    pub revision: Revision,
 }
 
 /// What the table says of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Whereabouts {
+pub enum Whereabouts {
     /// The first whole snapshot has not arrived: nothing is known of anything.
     NotLoaded,
     /// It has no home yet.
@@ -69,18 +69,18 @@ pub(crate) enum Whereabouts {
 
 /// What there is to show of the table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Summary {
+pub struct Summary {
     /// Since config-service was last heard, if ever.
-    pub(crate) age: Option<Duration>,
+    pub age: Option<Duration>,
     /// Targets with a route.
-    pub(crate) targets: usize,
+    pub targets: usize,
     /// The revision the table is complete up to.
-    pub(crate) revision: Revision,
+    pub revision: Revision,
 }
 
 impl Routes {
     /// Makes an empty table that is not loaded.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Arc::new(Inner { state: RwLock::default(), changes: watch::Sender::new(0) }))
     }
 
@@ -93,7 +93,7 @@ impl Routes {
     }
 
     /// Returns where a target is: its own route, else its parent's.
-    pub(crate) fn locate(&self, target: &TargetId, parent: Option<&TargetId>) -> Whereabouts {
+    pub fn locate(&self, target: &TargetId, parent: Option<&TargetId>) -> Whereabouts {
         let state = self.read();
         let route = state.table.route(target).or_else(|| parent.and_then(|parent| state.table.route(parent)));
         match route {
@@ -107,12 +107,12 @@ impl Routes {
     }
 
     /// Returns where a pod is reached, `host:port`.
-    pub(crate) fn address(&self, pod: &PodId) -> Option<String> {
+    pub fn address(&self, pod: &PodId) -> Option<String> {
         self.read().table.pod(pod).map(|info| info.address.clone())
     }
 
     /// Applies a message of the watch, heard at `now`.
-    pub(crate) fn apply(&self, message: Watch, now: Instant) -> Applied {
+    pub fn apply(&self, message: Watch, now: Instant) -> Applied {
         let applied = {
             let mut state = self.write();
             let applied = state.table.apply(message);
@@ -125,7 +125,7 @@ impl Routes {
     }
 
     /// Takes what others than config-service say of owners, while it has not been heard. Returns whether it was taken.
-    pub(crate) fn adopt(&self, pods: Vec<PodInfo>, routes: Vec<(TargetId, Route)>) -> bool {
+    pub fn adopt(&self, pods: Vec<PodInfo>, routes: Vec<(TargetId, Route)>) -> bool {
         {
             let mut state = self.write();
             if state.loaded {
@@ -140,7 +140,7 @@ impl Routes {
 
     /// Takes the hint of a pod that does not own a target, if it is newer than what is known and the pod it names is known.
     /// Returns where the target is then.
-    pub(crate) fn hinted(&self, target: &TargetId, than: Epoch, owner: &PodId, epoch: Epoch) -> Option<Located> {
+    pub fn hinted(&self, target: &TargetId, than: Epoch, owner: &PodId, epoch: Epoch) -> Option<Located> {
         let located = {
             let mut state = self.write();
             if epoch <= than || state.table.pod(owner).is_none() {
@@ -156,7 +156,7 @@ impl Routes {
     }
 
     /// Returns all that is worth keeping, ordered; none while nothing was heard from config-service.
-    pub(crate) fn kept(&self) -> Option<Kept> {
+    pub fn kept(&self) -> Option<Kept> {
         let state = self.read();
         if !state.loaded {
             return None;
@@ -171,7 +171,7 @@ impl Routes {
     }
 
     /// Takes what config-service answered to a first contact or a refresh.
-    pub(crate) fn learn(&self, placed: &Placed) {
+    pub fn learn(&self, placed: &Placed) {
         {
             let mut state = self.write();
             state.learned = state.learned.max(placed.revision);
@@ -184,25 +184,25 @@ impl Routes {
     }
 
     /// Returns a receiver that sees every later change.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+    pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
     }
 
     /// Returns the revision the table is complete up to, once it has been loaded: where a watch resumes.
-    pub(crate) fn resume_at(&self) -> Option<Revision> {
+    pub fn resume_at(&self) -> Option<Revision> {
         let state = self.read();
         state.loaded.then(|| state.table.revision())
     }
 
     /// Returns the pods, in order.
-    pub(crate) fn pods(&self) -> Vec<PodInfo> {
+    pub fn pods(&self) -> Vec<PodInfo> {
         let mut pods: Vec<_> = self.read().table.pods().cloned().collect();
         pods.sort_by(|a, b| a.pod.cmp(&b.pod));
         pods
     }
 
     /// Returns what there is to show.
-    pub(crate) fn summary(&self) -> Summary {
+    pub fn summary(&self) -> Summary {
         let state = self.read();
         Summary {
             age: state.heard.map(|heard| heard.elapsed()),

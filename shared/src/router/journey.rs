@@ -14,10 +14,10 @@
 //! **Never a success without `Committed`.** What was sent and not answered may have been committed: then the sentence for
 //! the person who waits promises nothing, and the event goes on under its id until the time is over.
 
-use crate::routes::{Located, PlaceFailed, Whereabouts};
-use shared::PodId;
-use shared::event::Answer;
-use shared::wire::link::Outcome;
+use crate::PodId;
+use crate::event::Answer;
+use crate::router::routes::{Located, PlaceFailed, Whereabouts};
+use crate::wire::link::Outcome;
 use std::time::Duration;
 
 /// The first pause before an owner that is not serving is tried again; doubles up to [`PAUSE_MOST`].
@@ -131,7 +131,7 @@ impl Journey {
     }
 
     fn wait(&mut self, most: Duration, link: Option<PodId>) -> Step {
-        let pause = shared::backoff::nominal(PAUSE, most, self.waits);
+        let pause = crate::backoff::nominal(PAUSE, most, self.waits);
         self.waits += 1;
         self.refreshed = false;
         Step::Wait { most: pause, link }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::testing::*;
-use shared::wire::Hello;
-use shared::wire::link::{Frame, HEAD, Window, request_len};
+use crate::router::testing::*;
+use crate::wire::Hello;
+use crate::wire::link::{Frame, HEAD, Window, request_len};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -58,7 +58,7 @@ async fn a_link_asks_for_its_upgrade_with_the_service_token() {
 async fn only_a_pod_that_does_not_take_the_token_is_said_not_to() {
     use tokio::io::AsyncWriteExt;
     for (answer, of_tokens) in [("401 Unauthorized", true), ("503 Service Unavailable", false)] {
-        let (fake, token) = (FakePod::bind().await, shared::settings::Secret::new("token"));
+        let (fake, token) = (FakePod::bind().await, crate::settings::Secret::new("token"));
         let (opened, _stream) = tokio::join!(open::open(&fake.address, &token, "router"), async {
             let (_, mut stream) = fake.knock().await;
             let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
@@ -225,7 +225,7 @@ async fn a_pod_that_breaks_the_rules_is_left() {
     let mut long = vec![0_u8; HEAD];
     long[..4].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut hello = bytes::BytesMut::new();
-    shared::wire::link::encode(&Frame::Hello { hello: Hello::CURRENT, name: String::new(), window }, &mut hello);
+    crate::wire::link::encode(&Frame::Hello { hello: Hello::CURRENT, name: String::new(), window }, &mut hello);
     for bad in [&[0_u8; HEAD][..], &long, &hello, b"HTTP/1.1 200 OK\r\n"] {
         let (links, fake, mut end) = opened(WIDE, LONG).await;
         end.raw(bad).await;
@@ -245,7 +245,7 @@ async fn a_pod_of_another_version_is_tried_again_and_never_used() {
         let mut out =
             bytes::BytesMut::from(&b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: berth-link\r\n\r\n"[..]);
         let hello = Frame::Hello { hello: Hello { min: 7, max: 9 }, name: "pod".to_owned(), window: WIDE };
-        shared::wire::link::encode(&hello, &mut out);
+        crate::wire::link::encode(&hello, &mut out);
         stream.write_all(&out).await.expect("written");
         let mut rest = Vec::new();
         let _ = timeout(SOON, stream.read_to_end(&mut rest)).await.expect("the router hangs up");

@@ -1,18 +1,18 @@
 //! Handing events to their owners. [`Upstream`] is all the router knows of it; [`Links`] does it over one multiplexed
-//! frame link per pod (`shared::wire::link`). A link carries what it is given: who owns what is not its matter.
+//! frame link per pod (`crate::wire::link`). A link carries what it is given: who owns what is not its matter.
 
 mod connection;
 mod links;
 mod open;
 mod session;
 
-pub(crate) use links::{LinkOptions, Links};
+pub use links::{LinkOptions, Links};
 
-use shared::PodId;
-use shared::wire::link::{Outcome, Request};
+use crate::PodId;
+use crate::wire::link::{Outcome, Request};
 
 /// A way to hand requests to pods.
-pub(crate) trait Upstream: Send + Sync + 'static {
+pub trait Upstream: Send + Sync + 'static {
     /// The right to have one request of a given size unanswered at a pod. Dropped, it goes back.
     type Share: Send;
 
@@ -40,7 +40,7 @@ pub(crate) trait Upstream: Send + Sync + 'static {
 
 /// Why there is no share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoShare {
+pub enum NoShare {
     /// The link is not open.
     #[error("the link is down")]
     Down,
@@ -55,9 +55,9 @@ pub(crate) enum NoShare {
 /// The link died before the outcome came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the link was lost")]
-pub(crate) struct Lost {
+pub struct Lost {
     /// Whether the pod may have seen the request.
-    pub(crate) sent: bool,
+    pub sent: bool,
 }
 
 #[cfg(test)]

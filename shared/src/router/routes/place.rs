@@ -3,11 +3,11 @@
 //! who waits hears of it.
 
 use super::{Routes, outage::Outage};
-use shared::TargetId;
-use shared::http::{Client, ClientError};
-use shared::shutdown::Shutdown;
-use shared::telemetry::trace::{SpanKind, TraceContext, Tracer};
-use shared::wire::control::{Place, PlaceTarget, Placed};
+use crate::TargetId;
+use crate::http::{Client, ClientError};
+use crate::shutdown::Shutdown;
+use crate::telemetry::trace::{SpanKind, TraceContext, Tracer};
+use crate::wire::control::{Place, PlaceTarget, Placed};
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ const MAX_BATCH: usize = 5_000;
 
 /// Why a target has no home yet. Trying again may help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PlaceFailed {
+pub enum PlaceFailed {
     /// config-service has nowhere to put it; `code` is its stable word.
     #[error("the target could not be placed: {code}")]
     Refused {
@@ -41,11 +41,11 @@ struct Ask {
 
 /// Asks for targets' homes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Placer(mpsc::Sender<Ask>);
+pub struct Placer(mpsc::Sender<Ask>);
 
 /// The task behind [`Placer`].
 #[derive(Debug)]
-pub(crate) struct PlaceTask {
+pub struct PlaceTask {
     asks: mpsc::Receiver<Ask>,
     client: Client,
     routes: Routes,
@@ -54,7 +54,7 @@ pub(crate) struct PlaceTask {
 
 impl Placer {
     /// Makes the handle and its task. At most `queue` askers wait.
-    pub(crate) fn new(client: Client, routes: Routes, queue: usize) -> (Self, PlaceTask) {
+    pub fn new(client: Client, routes: Routes, queue: usize) -> (Self, PlaceTask) {
         let (sender, asks) = mpsc::channel(queue.max(1));
         (Self(sender), PlaceTask { asks, client, routes, tracer: Tracer::off() })
     }
@@ -63,7 +63,7 @@ impl Placer {
     ///
     /// # Errors
     /// [`PlaceFailed`].
-    pub(crate) async fn place(&self, target: &TargetId, parent: Option<&TargetId>) -> Result<(), PlaceFailed> {
+    pub async fn place(&self, target: &TargetId, parent: Option<&TargetId>) -> Result<(), PlaceFailed> {
         let (reply, answer) = oneshot::channel();
         let target = PlaceTarget { target: target.clone(), parent: parent.cloned() };
         let trace = TraceContext::current();
@@ -75,13 +75,13 @@ impl Placer {
 impl PlaceTask {
     /// Lets calls have spans. One that many ask for belongs to the first one's trace and names the others'.
     #[must_use]
-    pub(crate) fn traced(mut self, tracer: Tracer) -> Self {
+    pub fn traced(mut self, tracer: Tracer) -> Self {
         self.tracer = tracer;
         self
     }
 
     /// Runs until `shutdown`.
-    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+    pub async fn run(mut self, shutdown: Shutdown) {
         let (mut asks, mut outage) = (Vec::new(), Outage::default());
         loop {
             let count = tokio::select! {

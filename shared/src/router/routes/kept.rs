@@ -2,15 +2,15 @@
 //! stale one does no harm: the pods know their epochs. Decides when to write, not what is true.
 
 use super::Routes;
+use crate::shutdown::Shutdown;
+use crate::wire::control::PodInfo;
+use crate::{Epoch, PodId, Revision, TargetId};
 use serde::{Deserialize, Serialize};
-use shared::shutdown::Shutdown;
-use shared::wire::control::PodInfo;
-use shared::{Epoch, PodId, Revision, TargetId};
 use std::{fs::File, io, io::Write, path::Path, path::PathBuf, time::Duration};
 
 /// A table as it lies in the file, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub struct Kept {
     /// How it is written.
     pub(super) version: u32,
     /// The revision it is complete up to.
@@ -52,18 +52,18 @@ impl Kept {
 
 /// The task that keeps the table in a file.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub struct Keeper {
     /// What is kept.
-    pub(crate) routes: Routes,
+    pub routes: Routes,
     /// Where.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// How often it is written, when it has changed.
-    pub(crate) every: Duration,
+    pub every: Duration,
 }
 
 impl Keeper {
     /// Runs until `shutdown`, and writes once more then.
-    pub(crate) async fn run(self, shutdown: Shutdown) {
+    pub async fn run(self, shutdown: Shutdown) {
         let mut written = None;
         loop {
             let ends = shutdown.run_until_cancelled(tokio::time::sleep(self.every)).await.is_none();

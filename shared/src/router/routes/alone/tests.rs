@@ -1,10 +1,10 @@
 use super::*;
-use crate::routes::{Keeper, Whereabouts};
-use crate::testing::*;
+use crate::http::{Probes, ServeLimits, bind, serve};
+use crate::router::routes::{Keeper, Whereabouts};
+use crate::router::testing::*;
+use crate::wire::control::Watch;
+use crate::{Epoch, PodId};
 use axum::{Router, routing::get};
-use shared::http::{Probes, ServeLimits, bind, serve};
-use shared::wire::control::Watch;
-use shared::{Epoch, PodId};
 
 const GUILD: &str = "slack:guild:T1";
 
@@ -17,7 +17,7 @@ async fn gateway(lines: Vec<Assignment>, whole: bool) -> String {
         text.push_str("{\"end\":true}\n");
     }
     let router = Router::new().route("/v1/local/owned", get(async move || text));
-    shared::shutdown::spawn(serve(bound, router, ServeLimits::default(), Shutdown::new()));
+    crate::shutdown::spawn(serve(bound, router, ServeLimits::default(), Shutdown::new()));
     address
 }
 
@@ -32,7 +32,7 @@ fn begin(gateways: Vec<String>, file: Option<PathBuf>) -> Story {
     let latch = probes.latch("table", "no table yet");
     let token = Secret::new("token");
     let alone = Alone { routes: routes.clone(), links, latch, file, gateways, token, patience: SOON };
-    shared::shutdown::spawn(alone.run(stop.clone()));
+    crate::shutdown::spawn(alone.run(stop.clone()));
     Story { routes, probes, stop }
 }
 
@@ -97,7 +97,7 @@ async fn a_table_that_was_kept_is_begun_with_and_a_damaged_one_is_not() {
     let file = folder.path().join("table.json");
     let (routes, stop) = (Routes::new(), Shutdown::new());
     let keeper = Keeper { routes: routes.clone(), file: file.clone(), every: Duration::from_secs(3_600) };
-    let keeping = shared::shutdown::spawn(keeper.run(stop.clone()));
+    let keeping = crate::shutdown::spawn(keeper.run(stop.clone()));
     let snapshot = Watch::Snapshot {
         revision: Revision(9),
         first: true,

@@ -2,14 +2,14 @@
 //! so, and given up when it is silent. Tells the links which pods there are.
 
 use super::{Routes, outage::Outage};
-use crate::forward::Links;
+use crate::backoff::Backoff;
+use crate::http::{Client, ClientError, Latch};
+use crate::router::forward::Links;
+use crate::routing::Applied;
+use crate::shutdown::Shutdown;
+use crate::wire::control::Watch;
+use crate::wire::sse::SseReader;
 use http_body_util::BodyExt;
-use shared::backoff::Backoff;
-use shared::http::{Client, ClientError, Latch};
-use shared::routing::Applied;
-use shared::shutdown::Shutdown;
-use shared::wire::control::Watch;
-use shared::wire::sse::SseReader;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -18,17 +18,17 @@ const MAX_EVENT: usize = 64 << 20;
 
 /// The task that feeds the table.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub struct Feed {
     /// config-service.
-    pub(crate) client: Client,
+    pub client: Client,
     /// Where messages go.
-    pub(crate) routes: Routes,
+    pub routes: Routes,
     /// Who must know of pods.
-    pub(crate) links: Links,
+    pub links: Links,
     /// Opens with the first whole snapshot.
-    pub(crate) latch: Latch,
+    pub latch: Latch,
     /// How long the stream may be silent before it counts as dead.
-    pub(crate) silence: Duration,
+    pub silence: Duration,
 }
 
 /// Why a watch ended.
@@ -48,7 +48,7 @@ enum Ended {
 
 impl Feed {
     /// Runs until `shutdown`.
-    pub(crate) async fn run(self, shutdown: Shutdown) {
+    pub async fn run(self, shutdown: Shutdown) {
         let _ = shutdown.run_until_cancelled(self.watch_for_ever()).await;
     }
 

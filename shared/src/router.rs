@@ -1,45 +1,53 @@
-//! One verified event to its owner and the owner's answer back. The deciding part is [`journey`]; this file carries out
-//! its steps against the table, the placer and the links, and keeps what waits within bounds.
+//! One event to its owner and the owner's answer back: the way of webhooks through the HTTP tier, and of what a pod hears
+//! on a connection of its own. The deciding part is `journey`; this file carries out its steps against the table
+//! ([`routes`]), the placer and the links ([`forward`]), and keeps what waits within bounds. Knows no platform's signatures.
 
+pub mod forward;
 mod journey;
+mod meters;
 mod parking;
+pub mod routes;
+pub mod testing;
 
-pub(crate) use parking::Parking;
+pub use meters::{RouteMeters, Snapshot};
+pub use parking::{Parking, Slot};
 
-use crate::forward::{Lost, NoShare, Upstream};
-use crate::ingress::VerifiedEvent;
-use crate::metrics::Counters;
-use crate::routes::{Located, Placer, Routes, Whereabouts};
+use crate::event::{Answer, Event};
+use crate::platform;
+use crate::router::forward::{Lost, NoShare, Upstream};
+use crate::router::routes::{Located, Placer, Routes, Whereabouts};
+use crate::telemetry::trace::{Span, SpanKind, TraceContext, Tracer};
+use crate::wire::link::{Outcome, Request, request_len};
 use journey::{Input, Journey, Step};
-use parking::Slot;
-use shared::event::{Answer, Event};
-use shared::platform;
-use shared::telemetry::trace::{Span, SpanKind, TraceContext, Tracer};
-use shared::wire::link::{Outcome, Request, request_len};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// What the sender is told, and the word it is counted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Routed {
+pub struct Routed {
     /// The answer.
-    pub(crate) answer: Answer,
+    pub answer: Answer,
     /// `committed`, `duplicate`, or why not.
-    pub(crate) verdict: &'static str,
+    pub verdict: &'static str,
 }
 
 /// Routes events.
 #[derive(Debug)]
-pub(crate) struct Router<U> {
-    pub(crate) routes: Routes,
-    pub(crate) placer: Placer,
-    pub(crate) upstream: U,
-    pub(crate) parking: Parking,
-    pub(crate) counters: Counters,
+pub struct Router<U> {
+    /// Who owns what.
+    pub routes: Routes,
+    /// Who gives a home to what has none.
+    pub placer: Placer,
+    /// The ways to the pods.
+    pub upstream: U,
+    /// Who may wait.
+    pub parking: Parking,
+    /// What is counted.
+    pub meters: RouteMeters,
     /// How long a Telegram update is parked.
-    pub(crate) park_telegram: Duration,
+    pub park_telegram: Duration,
     /// What makes the spans of forwarding.
-    pub(crate) tracer: Tracer,
+    pub tracer: Tracer,
 }
 
 /// One event on its way.
@@ -53,14 +61,13 @@ struct Trip<'r, U> {
 impl<U: Upstream> Router<U> {
     /// Takes an event that arrived at `arrived` to its owner. Returns when the owner has committed it, or when it is time
     /// to tell the sender that nobody has.
-    pub(crate) async fn route(&self, event: VerifiedEvent, arrived: Instant) -> Routed {
-        let event = event.into_event();
+    pub async fn route(&self, event: Event, arrived: Instant) -> Routed {
         let kind = event.kind;
         let budget = platform::park(kind, self.park_telegram);
         let mut trip = Trip { router: self, event, deadline: arrived + budget, slot: None };
         let mut journey = Journey::new(budget);
         let first = trip.locate();
-        self.counters.lookup(match first {
+        self.meters.lookup(match first {
             Whereabouts::At(_) => "hit",
             Whereabouts::Unknown => "unknown",
             Whereabouts::NotLoaded => "not_loaded",
@@ -151,9 +158,9 @@ impl<U: Upstream> Trip<'_, U> {
         let request = Request { deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX), ..request };
         match timeout_at(self.deadline, upstream.call(share, request)).await {
             Ok(Ok(outcome)) => {
-                self.router.counters.forward.observe(sent_at.elapsed().as_secs_f64());
+                self.router.meters.forward.observe(sent_at.elapsed().as_secs_f64());
                 if let Outcome::NotOwner { owner, epoch: newer } = &outcome {
-                    self.router.counters.lookup("stale");
+                    self.router.meters.lookup("stale");
                     let routes = &self.router.routes;
                     let hint = owner.as_ref().and_then(|owner| routes.hinted(&self.event.target, epoch, owner, *newer));
                     return hint.map_or(Input::Outcome(outcome), Input::Hinted);
@@ -178,7 +185,7 @@ impl<U: Upstream> Trip<'_, U> {
     }
 
     /// Waits until the table says something else about the target, the link that was down is up, or `most` has passed.
-    async fn wait(&mut self, most: Duration, link: Option<&shared::PodId>) -> Input {
+    async fn wait(&mut self, most: Duration, link: Option<&crate::PodId>) -> Input {
         if !self.park() {
             return Input::NoRoom;
         }

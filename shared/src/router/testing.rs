@@ -1,7 +1,16 @@
 //! What the stories stand on: a gateway's end of the link, written by hand over a real socket, and a config-service that
 //! says what it is told. The real services meet in the tests crate; these are for what the real ones do rarely.
 
-use crate::forward::{LinkOptions, Links};
+use crate::Problem;
+use crate::event::{Answer, Event, EventKind};
+use crate::http::{Client, ServeLimits, bind, serve};
+use crate::router::forward::{LinkOptions, Links};
+use crate::settings::Secret;
+use crate::shutdown::Shutdown;
+use crate::wire::Hello;
+use crate::wire::control::{Assignment, Place, Placed, PodInfo, Watch};
+use crate::wire::link::{Frame, Outcome, Request, Window, decode, encode};
+use crate::{Epoch, PodId, Revision, TargetId};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -9,15 +18,6 @@ use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use hyper::body::Frame as BodyFrame;
-use shared::Problem;
-use shared::event::{Answer, Event, EventKind};
-use shared::http::{Client, ServeLimits, bind, serve};
-use shared::settings::Secret;
-use shared::shutdown::Shutdown;
-use shared::wire::Hello;
-use shared::wire::control::{Assignment, Place, Placed, PodInfo, Watch};
-use shared::wire::link::{Frame, Outcome, Request, Window, decode, encode};
-use shared::{Epoch, PodId, Revision, TargetId};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -28,19 +28,32 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 /// The longest a story waits for anything.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(60);
 
-pub(crate) const WIDE: Window = Window { requests: 100, bytes: 1 << 20 };
+/// A window that nothing fills.
+pub const WIDE: Window = Window { requests: 100, bytes: 1 << 20 };
 
-pub(crate) fn pod(name: &str) -> PodId {
+/// Returns a pod of this name.
+///
+/// # Panics
+/// When it is none.
+pub fn pod(name: &str) -> PodId {
     name.parse().expect("a pod")
 }
 
-pub(crate) fn target(name: &str) -> TargetId {
+/// Returns a target of this name.
+///
+/// # Panics
+/// When it is none.
+pub fn target(name: &str) -> TargetId {
     name.parse().expect("a target")
 }
 
-pub(crate) fn pod_info(name: &str, address: &str, revision: u64) -> PodInfo {
+/// Returns where a pod is.
+///
+/// # Panics
+/// When the name is none.
+pub fn pod_info(name: &str, address: &str, revision: u64) -> PodInfo {
     PodInfo {
         pod: pod(name),
         address: address.to_owned(),
@@ -51,7 +64,11 @@ pub(crate) fn pod_info(name: &str, address: &str, revision: u64) -> PodInfo {
     }
 }
 
-pub(crate) fn assignment(name: &str, owner: &str, epoch: u64, revision: u64) -> Assignment {
+/// Returns a target with its owner.
+///
+/// # Panics
+/// When a name is none.
+pub fn assignment(name: &str, owner: &str, epoch: u64, revision: u64) -> Assignment {
     Assignment {
         target: target(name),
         pod: pod(owner),
@@ -65,11 +82,13 @@ pub(crate) fn assignment(name: &str, owner: &str, epoch: u64, revision: u64) -> 
     }
 }
 
-pub(crate) fn request(id: &str, body: usize) -> Request {
+/// Returns a request with so many bytes of body.
+///
+pub fn request(id: &str, body: usize) -> Request {
     let event = Event {
         target: target("github:key:repository.1"),
         parent: None,
-        platform: shared::Platform::Github,
+        platform: crate::Platform::Github,
         kind: EventKind::GithubEvent,
         source: "github".to_owned(),
         id: id.to_owned(),
@@ -80,33 +99,46 @@ pub(crate) fn request(id: &str, body: usize) -> Request {
     Request { event, epoch: Epoch(1), revision: Revision(1), deadline_ms: 5_000, trace: None }
 }
 
-pub(crate) fn committed(body: &str) -> Outcome {
+/// Returns what an owner says that has committed.
+pub fn committed(body: &str) -> Outcome {
     let answer = Answer { status: 202, headers: vec![("x-berth".into(), "1".into())], body: body.to_owned().into() };
     Outcome::Committed { answer, duplicate: false }
 }
 
-pub(crate) fn links(timeout: Duration) -> (Links, Shutdown) {
-    let options = LinkOptions { token: Secret::new("token"), name: "router".to_owned(), timeout, max_frame: 1 << 20 };
+/// Returns links that wait so long, and what ends them.
+pub fn links(timeout: Duration) -> (Links, Shutdown) {
+    let options = LinkOptions {
+        token: Secret::new("token"),
+        name: "router".to_owned(),
+        timeout,
+        max_frame: 1 << 20,
+        except: None,
+    };
     let shutdown = Shutdown::new();
     (Links::new(options, TaskTracker::new(), shutdown.clone()), shutdown)
 }
 
 /// A pod's port.
 #[derive(Debug)]
-pub(crate) struct FakePod {
+pub struct FakePod {
     listener: TcpListener,
-    pub(crate) address: String,
+    /// Where it is.
+    pub address: String,
 }
 
 impl FakePod {
-    pub(crate) async fn bind() -> Self {
+    /// Takes a port.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn bind() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         Self { listener, address }
     }
 
     /// Waits for the next upgrade request and returns it with its connection, unanswered.
-    pub(crate) async fn knock(&self) -> (String, TcpStream) {
+    pub async fn knock(&self) -> (String, TcpStream) {
         let accepted = timeout(SOON, self.listener.accept()).await.expect("soon");
         let (mut stream, _) = accepted.expect("a connection");
         let mut head = Vec::new();
@@ -117,7 +149,7 @@ impl FakePod {
     }
 
     /// Accepts a link as a gateway does.
-    pub(crate) async fn accept(&self, window: Window) -> PodEnd {
+    pub async fn accept(&self, window: Window) -> PodEnd {
         let (_, stream) = self.knock().await;
         let mut end = PodEnd { stream, buffer: BytesMut::new() };
         end.raw(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: berth-link\r\n\r\n").await;
@@ -129,28 +161,40 @@ impl FakePod {
 
 /// A pod's end of an open link.
 #[derive(Debug)]
-pub(crate) struct PodEnd {
+pub struct PodEnd {
     stream: TcpStream,
     buffer: BytesMut,
 }
 
 impl PodEnd {
-    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+    /// Sends these very bytes.
+    ///
+    /// # Panics
+    /// When the link is gone.
+    pub async fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("written");
     }
 
-    pub(crate) async fn send(&mut self, frame: &Frame) {
+    /// Sends a frame.
+    ///
+    /// # Panics
+    /// When the link is gone.
+    pub async fn send(&mut self, frame: &Frame) {
         let mut out = BytesMut::new();
         encode(frame, &mut out);
         self.raw(&out).await;
     }
 
-    pub(crate) async fn reply(&mut self, stream: u32, outcome: Outcome) {
+    /// Answers a request.
+    ///
+    /// # Panics
+    /// When the link is gone.
+    pub async fn reply(&mut self, stream: u32, outcome: Outcome) {
         self.send(&Frame::Reply { stream, outcome: Box::new(outcome) }).await;
     }
 
     /// Returns the next frame, pings included; `None` when the router has closed the link.
-    pub(crate) async fn frame(&mut self) -> Option<Frame> {
+    pub async fn frame(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = decode(&mut self.buffer, 1 << 22).expect("well formed") {
                 return Some(frame);
@@ -163,7 +207,7 @@ impl PodEnd {
     }
 
     /// Returns the next frame that is no ping; pings are answered.
-    pub(crate) async fn next(&mut self) -> Option<Frame> {
+    pub async fn next(&mut self) -> Option<Frame> {
         loop {
             match self.frame().await {
                 Some(Frame::Ping) => self.send(&Frame::Pong).await,
@@ -173,7 +217,7 @@ impl PodEnd {
     }
 
     /// Returns the next request.
-    pub(crate) async fn request(&mut self) -> (u32, Request) {
+    pub async fn request(&mut self) -> (u32, Request) {
         match self.next().await {
             Some(Frame::Request { stream, request }) => (stream, *request),
             other => panic!("expected a request, got {other:?}"),
@@ -183,8 +227,9 @@ impl PodEnd {
 
 /// A config-service that hands every call to the story.
 #[derive(Debug)]
-pub(crate) struct FakeConfig {
-    pub(crate) url: String,
+pub struct FakeConfig {
+    /// Where it is.
+    pub url: String,
     watches: mpsc::UnboundedReceiver<WatchCall>,
     places: mpsc::UnboundedReceiver<PlaceCall>,
     stop: Shutdown,
@@ -192,41 +237,59 @@ pub(crate) struct FakeConfig {
 
 /// A watch that has been asked for.
 #[derive(Debug)]
-pub(crate) struct WatchCall {
-    pub(crate) headers: HeaderMap,
+pub struct WatchCall {
+    /// What came with it.
+    pub headers: HeaderMap,
     answer: mpsc::UnboundedSender<Bytes>,
 }
 
 impl WatchCall {
-    pub(crate) fn say(&self, message: &Watch) {
+    /// Sends a message.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub fn say(&self, message: &Watch) {
         let id = message.completes().map(|revision| revision.0);
         let data = serde_json::to_string(message).expect("plain data");
-        self.raw(&shared::wire::sse::write(message.name(), id, &data));
+        self.raw(&crate::wire::sse::write(message.name(), id, &data));
     }
 
-    pub(crate) fn raw(&self, text: &str) {
+    /// Sends these very characters.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub fn raw(&self, text: &str) {
         self.answer.send(Bytes::copy_from_slice(text.as_bytes())).expect("somebody listens");
     }
 
     /// Waits until the other side has hung up.
-    pub(crate) async fn closed(&self) {
+    pub async fn closed(&self) {
         timeout(SOON, self.answer.closed()).await.expect("soon");
     }
 }
 
 /// A placement that has been asked for.
 #[derive(Debug)]
-pub(crate) struct PlaceCall {
-    pub(crate) place: Place,
+pub struct PlaceCall {
+    /// What is asked.
+    pub place: Place,
     answer: oneshot::Sender<Result<Placed, Problem>>,
 }
 
 impl PlaceCall {
-    pub(crate) fn answer(self, revision: u64, assignments: Vec<Assignment>) {
+    /// Says that all have a home.
+    ///
+    /// # Panics
+    /// When nobody waits.
+    pub fn answer(self, revision: u64, assignments: Vec<Assignment>) {
         self.settle(Ok(Placed { revision: Revision(revision), assignments, refused: vec![] }));
     }
 
-    pub(crate) fn settle(self, answer: Result<Placed, Problem>) {
+    /// Answers as the story likes.
+    ///
+    /// # Panics
+    /// When nobody waits.
+    pub fn settle(self, answer: Result<Placed, Problem>) {
         self.answer.send(answer).expect("somebody waits");
     }
 }
@@ -234,7 +297,11 @@ impl PlaceCall {
 type Hooks = (mpsc::UnboundedSender<WatchCall>, mpsc::UnboundedSender<PlaceCall>);
 
 impl FakeConfig {
-    pub(crate) async fn start() -> Self {
+    /// Starts on a free port.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn start() -> Self {
         let bound = bind("127.0.0.1:0".parse().expect("an address"), "").await.expect("a port");
         let url = format!("http://{}", bound.address);
         let ((watching, watches), (placing, places)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
@@ -243,19 +310,28 @@ impl FakeConfig {
             .route("/v1/watch", get(watch))
             .route("/v1/targets/place", post(place))
             .with_state((watching, placing));
-        shared::shutdown::spawn(serve(bound, router, ServeLimits::default(), stop.clone()));
+        crate::shutdown::spawn(serve(bound, router, ServeLimits::default(), stop.clone()));
         Self { url, watches, places, stop }
     }
 
-    pub(crate) fn client(&self) -> Client {
+    /// Returns a client of it.
+    pub fn client(&self) -> Client {
         Client::new(&self.url, Some(Secret::new("token")), Duration::from_secs(30)).expect("a URL")
     }
 
-    pub(crate) async fn watch(&mut self) -> WatchCall {
+    /// Waits for the next watch.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub async fn watch(&mut self) -> WatchCall {
         timeout(SOON, self.watches.recv()).await.expect("soon").expect("runs")
     }
 
-    pub(crate) async fn place(&mut self) -> PlaceCall {
+    /// Waits for the next placement.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub async fn place(&mut self) -> PlaceCall {
         timeout(SOON, self.places.recv()).await.expect("soon").expect("runs")
     }
 }

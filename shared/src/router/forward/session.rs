@@ -1,7 +1,7 @@
 //! One open link as callers see it: shares of the window, and a queue into the [`connection`](super::connection) task.
 
 use super::{Lost, NoShare};
-use shared::wire::link::{Outcome, Request, Window};
+use crate::wire::link::{Outcome, Request, Window};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// An open link. Ends with its connection; the next connection is another session.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(super) struct Session {
     /// Unbounded, because shares bound it: no call goes in without one.
     commands: mpsc::UnboundedSender<Command>,
     /// The number of the next request. The lock also keeps the numbers in the order of the queue.
@@ -52,7 +52,7 @@ pub(super) struct Permits {
 
 /// A share of one session's window.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     session: Arc<Session>,
     permits: Permits,
 }

@@ -1,13 +1,13 @@
 //! Opens a link: connects, asks for the upgrade, exchanges hellos.
 
+use crate::settings::Secret;
+use crate::wire::Hello;
+use crate::wire::link::{Frame, LinkError, PATH, UPGRADE, Window, decode, encode};
 use bytes::{Bytes, BytesMut};
 use http::{Request, StatusCode, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use shared::settings::Secret;
-use shared::wire::Hello;
-use shared::wire::link::{Frame, LinkError, PATH, UPGRADE, Window, decode, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

@@ -1,6 +1,6 @@
 use super::*;
+use crate::{Epoch, Revision};
 use proptest::prelude::*;
-use shared::{Epoch, Revision};
 
 const BUDGET: Duration = Duration::from_millis(2_500);
 
