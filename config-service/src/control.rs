@@ -276,6 +276,11 @@ impl Control {
         self.ask(|reply| Command::Place(wanted, reply)).await
     }
 
+    /// The same for targets that belong to no guild.
+    pub(crate) async fn place_alone(&self, targets: Vec<TargetId>) -> Result<Placed, ControlError> {
+        self.place(targets.into_iter().map(|target| Wanted { target, parent: None }).collect()).await
+    }
+
     /// Lets another incarnation take over a pod's targets, empty.
     pub(crate) async fn accept_loss(&self, pod: PodId, by: By) -> Result<DataLossAccepted, ControlError> {
         self.ask(|reply| Command::AcceptLoss(pod, by, reply)).await

@@ -1,6 +1,6 @@
 //! The IDENTIFY budget of the cluster's bot on Discord (PLATFORMS.md, Discord gateway): one task gives permits out while this
 //! process leads, each written down before anybody hears of it. What may be given is `budget`'s to say; Discord itself is asked
-//! by `discord`. Beside it: sessions that programs with connections of their own keep here. Knows the store by its trait, and
+//! by `discord`. Beside it: the shards that the gateways hold (`shards`), and sessions that programs with connections of their own keep here. Knows the store by its trait, and
 //! no HTTP of its own.
 
 mod budget;
@@ -9,6 +9,7 @@ mod error;
 mod keeper;
 mod line;
 mod meters;
+mod shards;
 
 pub(crate) use error::IdentifyError;
 
@@ -82,6 +83,12 @@ impl Identify {
         metrics: &shared::telemetry::Metrics,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
+        let places = options.discord_shards.filter(|_| token.is_some());
+        if options.discord_shards.is_some() && places.is_none() {
+            tracing::warn!(
+                "--discord-shards is of no use without the bot's token: set BERTH_DISCORD_TOKEN or BERTH_DISCORD_TOKEN_FILE"
+            );
+        }
         let discord = token.map(|token| Discord::new(&options.discord_api, token, options.discord_timeout));
         let discord = discord.transpose().context("--discord-api (BERTH_DISCORD_API)")?;
         let brake = Brake {
@@ -102,8 +109,12 @@ impl Identify {
         };
         let (asks, asked) = mpsc::channel(ASKS);
         let keeper = Keeper::new(parts, discord);
+        let identify = Self { asks, control, store, wait: options.identify_wait };
+        if let Some(wish) = places {
+            shared::shutdown::spawn(shards::run(identify.clone(), wish, shutdown.clone()));
+        }
         shared::shutdown::spawn(async move { shutdown.run_until_cancelled(keeper.run(asked)).await });
-        Ok(Self { asks, control, store, wait: options.identify_wait })
+        Ok(identify)
     }
 
     /// Waits until a shard may identify, and takes the permit.

@@ -2,7 +2,7 @@
 
 mod discord;
 
-pub(crate) use discord::DiscordOptions;
+pub(crate) use discord::{DiscordOptions, ShardCount};
 
 use clap::Args;
 use shared::{

@@ -1,8 +1,45 @@
 //! The flags of `berth config-service` for a bot on Discord: how its IDENTIFY budget is learned, and how it is given out.
 
 use clap::Args;
-use shared::settings::duration;
-use std::{path::PathBuf, time::Duration};
+use shared::{settings::duration, wire::discord::MAX_SHARDS};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+/// How many shards the bot has whose connections the gateways hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardCount {
+    /// As many as Discord recommends when they are first given out.
+    Auto,
+    /// So many.
+    Exactly(u32),
+}
+
+/// That is no number of shards.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no number of shards; it is auto, or 1 to {MAX_SHARDS}")]
+pub struct NoShardCount(String);
+
+impl FromStr for ShardCount {
+    type Err = NoShardCount;
+
+    fn from_str(text: &str) -> Result<Self, NoShardCount> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => match number.parse() {
+                Ok(count) if (1..=MAX_SHARDS).contains(&count) => Ok(Self::Exactly(count)),
+                _ => Err(NoShardCount(text.to_owned())),
+            },
+        }
+    }
+}
+
+impl fmt::Display for ShardCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Exactly(count) => count.fmt(f),
+        }
+    }
+}
 
 /// Flags of the IDENTIFY budget.
 #[derive(Debug, Clone, Args)]
@@ -14,6 +51,10 @@ pub struct DiscordOptions {
     /// File with the bot's token
     #[arg(long, env = "BERTH_DISCORD_TOKEN_FILE", value_name = "PATH")]
     pub discord_token_file: Option<PathBuf>,
+    /// How many shards' connections the gateways hold: a number, or auto for what Discord recommends; none when it is not set.
+    /// It takes a token here, and the same on every gateway
+    #[arg(long, env = "BERTH_DISCORD_SHARDS", value_name = "auto|N")]
+    pub discord_shards: Option<ShardCount>,
     /// Discord's API, or a proxy before it
     #[arg(long, env = "BERTH_DISCORD_API", default_value = "https://discord.com/api/v10", value_name = "URL")]
     pub discord_api: String,

@@ -189,6 +189,57 @@ pub struct SessionsDropped {
     pub dropped: u64,
 }
 
+/// How a shard's connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShardState {
+    /// It is being opened, or waits for a permit to identify.
+    Connecting,
+    /// Its session runs.
+    Ready,
+    /// It was lost, and is opened again after a wait.
+    Waiting,
+    /// Discord does not let it in; an operator has to change something.
+    Refused,
+    /// It is closed, since its target is moving to another pod.
+    Held,
+}
+
+impl ShardState {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Ready => "ready",
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// How a shard stands, as the pod that holds it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardStatus {
+    /// Which shard, written `3-16`.
+    pub shard: String,
+    /// How its connection stands.
+    pub state: ShardState,
+    /// Discord's id of its session.
+    pub session: Option<String>,
+    /// Up to which number everything that the session has brought is committed.
+    pub seq: Option<u64>,
+    /// What is wrong and what to do, when something is.
+    pub why: Option<String>,
+}
+
+/// The answer to a gateway's `GET /v1/local/discord/shards`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Shards {
+    /// The shards that the pod holds, in order.
+    pub shards: Vec<ShardStatus>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
