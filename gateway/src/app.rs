@@ -3,7 +3,7 @@
 //! ```text
 //! start  folder lock ▸ lineage is this life's ▸ listener bound ▸ database ▸ agent (register, lease, assignments) ▸ listener served
 //! leave  a number that is not to run again: serves on until its targets have moved away
-//! stop   web traffic ends ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ all of it
+//! stop   web traffic ends ▸ shards are released ▸ no new requests, goaway ▸ what runs is answered ▸ stream ends ▸ database closed ▸ all of it
 //!        replicated ▸ goodbye ▸ listener closed
 //! ```
 
@@ -13,6 +13,7 @@ mod replica;
 
 use crate::agent::{Agent, Parts, card::Card, usage::UsageMeter};
 use crate::boot::{self, MustPrepare, Over};
+use crate::discord::{self, Shards};
 use crate::handoff::{self, Handoffs};
 use crate::http::{App, Bounds, Door, Links, Peers, routes};
 use crate::reconcile::{self, Reconciler};
@@ -97,11 +98,13 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let registered = probes.latch("registered", "not registered with config-service yet");
     let readiness = Readiness::new(&probes, ownership.clone(), engine.clone(), attached.as_ref().map(Attached::remote));
     let client = Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?;
+    let shards = Shards::default();
     let moves = handoff::Parts {
         ownership: ownership.clone(),
         engine: engine.clone(),
         client,
         token: token.clone(),
+        shards: shards.clone(),
         limits: move_limits(&options),
         meters: handoff::HandoffMeters::register(&metrics),
     };
@@ -145,7 +148,10 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     shared::shutdown::spawn(reconciler.run());
     let agent = Agent::start(&options, token.clone(), card, parts)?;
 
-    let door = Door::new(ownership, engine.clone(), own_metrics);
+    let door = Door::new(ownership.clone(), engine.clone(), own_metrics);
+    let around =
+        discord::Around { engine: &engine, ownership: &ownership, door: &door, metrics: &metrics, token: &token };
+    discord::start(&options, &around, &shards, engine_stop.clone())?;
     let links = Links::new(bounds(&options), options.links);
     let peers = Peers::new(agent.witness().clone(), agent.courier().clone(), options.peer_requests);
     let drills = copies.as_ref().map(|copies| copies.drills(&options, &engine, &metrics, engine_stop.clone()));
@@ -160,13 +166,14 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         web: web.clone(),
         peers,
         handoffs,
+        shards: shards.clone(),
         late,
         drills,
         retention,
         aside_kept,
     };
     let router = routes(app, &probes, metrics, readiness);
-    let running = Running { agent, engine, engine_stop, links, web, probes, options, over, leaving };
+    let running = Running { agent, engine, engine_stop, links, web, shards, probes, options, over, leaving };
     let ended = running.run(bound, router, attached, shutdown).await;
     tracing.stop().await;
     drop(folder);
@@ -232,6 +239,7 @@ struct Running {
     engine_stop: Shutdown,
     links: Links,
     web: Web,
+    shards: Shards,
     probes: Probes,
     options: Options,
     over: Over,
@@ -295,6 +303,8 @@ impl Running {
         let most = self.options.limits.stop_timeout;
         // Events are taken on while the last pages are sent: nobody waits for a browser.
         self.web.stop(most).await;
+        // While the leases hold and the links are open: what is under way is committed, and how far it was written down.
+        self.shards.stop().await;
         let finish = async {
             self.links.stop().await;
             self.engine.finish_calls().await;

@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Decide { guard: Guard, decision: Box<decisions::Decision> },
     /// Write down what another pod has called for a target.
     Told { guard: Guard, told: Box<jobs::Told>, done: oneshot::Sender<()> },
+    /// Write down a value of Berth's own beside what the handler keeps of a target.
+    Keep { guard: Guard, key: &'static str, value: String, done: oneshot::Sender<()> },
     /// Take everything of a target away.
     Erase { target: TargetId, done: erasure::Done },
     /// An asynchronous handler has answered.

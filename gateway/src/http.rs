@@ -3,6 +3,7 @@
 
 mod aside;
 mod data;
+mod discord;
 mod door;
 mod handoff;
 mod late;
@@ -19,10 +20,10 @@ mod web;
 pub(crate) use door::Door;
 #[cfg(test)]
 pub(crate) use handoff::{received, received_all};
-pub(crate) use link::{Bounds, Links};
+pub(crate) use link::{Answerer, Bounds, Links};
 pub(crate) use peers::Peers;
 
-use crate::{drill::Drills, handoff::Handoffs, readiness::Readiness, retention::Retention, web::Web};
+use crate::{discord::Shards, drill::Drills, handoff::Handoffs, readiness::Readiness, retention::Retention, web::Web};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) peers: Peers,
     /// Moves from and to this pod.
     pub(crate) handoffs: Handoffs,
+    /// Connections to Discord's gateway.
+    pub(crate) shards: Shards,
     /// Restore drills; none without a replica.
     pub(crate) drills: Option<Drills>,
     /// What takes old lineages away; none without a replica.
@@ -121,6 +124,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
         .route("/v1/local/quarantine/{copy}/drop", post(aside::drop))
         .route("/v1/local/owned", get(listing::owned))
         .route("/v1/local/replication", get(replication::get))
+        .route("/v1/local/discord/shards", get(discord::shards))
         .with_state(app);
     traced(local, &tracer, Trust::Caller)
         .merge(traced_as(WEB_ROUTE, pages, &tracer, Trust::Caller))

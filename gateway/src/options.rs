@@ -1,8 +1,10 @@
 //! The flags of `berth gateway`, and of every bot that runs its handler with [`crate::run()`].
 
+mod discord;
 mod handler;
 mod replication;
 
+pub use discord::{DiscordArgs, IntentList, NoIntent};
 pub use handler::HandlerArgs;
 pub use replication::ReplicationArgs;
 
@@ -77,6 +79,9 @@ pub struct Options {
     /// The handler.
     #[command(flatten)]
     pub handler: HandlerArgs,
+    /// The connections to Discord's gateway.
+    #[command(flatten)]
+    pub discord: DiscordArgs,
     /// Most events waiting for one target
     #[arg(long, env = "BERTH_MAILBOX", default_value_t = 1_000, value_name = "N", help_heading = "Limits")]
     pub mailbox: usize,

@@ -403,6 +403,11 @@ impl Ownership {
         all
     }
 
+    /// Returns those of the targets the pod owns that are `wanted`.
+    pub(crate) fn owned_by(&self, wanted: impl Fn(&TargetId) -> bool) -> BTreeSet<TargetId> {
+        self.read().owned.keys().filter(|target| wanted(target)).cloned().collect()
+    }
+
     /// Returns how many targets the pod owns.
     pub fn count(&self) -> usize {
         self.read().owned.len()

@@ -65,6 +65,8 @@ kinds! {
     GithubEvent = 13, "github_event";
     /// A timer of a handler that fell due. Never comes from outside.
     Timer = 14, "timer";
+    /// What Discord's gateway sends over a shard's connection. Nobody waits for an answer.
+    DiscordDispatch = 15, "discord_dispatch";
 }
 
 impl EventKind {
@@ -104,7 +106,7 @@ pub struct Event {
     /// What sort of event.
     pub kind: EventKind,
     /// Who sent it, as the inbox tells senders apart: `discord`, `discord-events`, `telegram/<bot>`, `slack`,
-    /// `standard/<source>`, `github`, `timer`.
+    /// `standard/<source>`, `github`, `timer`, `discord-gateway`.
     pub source: String,
     /// The sender's id of the event; unique per source and target.
     pub id: String,

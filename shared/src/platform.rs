@@ -22,7 +22,7 @@ pub const fn deadline(kind: EventKind) -> Duration {
     use EventKind as K;
     match kind {
         K::TelegramUpdate => Duration::from_secs(60),
-        K::StandardWebhook => Duration::from_secs(15),
+        K::StandardWebhook | K::DiscordDispatch => Duration::from_secs(15),
         K::GithubEvent => Duration::from_secs(10),
         K::Timer => Duration::from_secs(3_600),
         _ => Duration::from_secs(3),

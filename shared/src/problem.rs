@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// A problem as RFC 9457 has it. `code` is stable and meant for programs, `detail` says what to do and is meant for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Problem {
     /// Which request it was, when the service says so.
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
     pub request: Option<Box<Asked>>,
+    /// After what time it makes sense to ask again, when the answer said so. Travels in its own header, not in the body.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
 }
 
 /// The request that a problem is the answer to.
@@ -45,7 +48,7 @@ impl Problem {
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("error").to_owned();
         let (code, detail) = (code.to_owned(), detail.into());
-        Self { status: status.as_u16(), code, title, detail, request: None }
+        Self { status: status.as_u16(), code, title, detail, request: None, retry_after: None }
     }
 
     /// Adds which request it was.

@@ -102,16 +102,16 @@ pub(crate) const LAYERS: &[Rule] = &[
         why: "verifying knows nothing of where an event goes",
     },
     Rule {
-        subject: "shared/src/router/routes",
-        but: &[],
-        words: &["crate::router::Router", "crate::router::Parking"],
-        why: "the table knows no senders and nobody who looks into it",
-    },
-    Rule {
         subject: "shared/src/router/forward",
         but: &[],
         words: &["crate::router::routes", "crate::router::Router", "crate::router::Parking"],
         why: "a link carries what it is given",
+    },
+    Rule {
+        subject: "gateway/src/discord",
+        but: &["gateway/src/discord/shards", "gateway/src/discord/start", "gateway/src/discord/ways"],
+        words: &["crate::engine", "crate::Engine", "crate::ownership", "crate::http", "crate::handoff"],
+        why: "a shard's connection knows neither the database nor the router; both are given to it",
     },
 ];
 
@@ -152,6 +152,12 @@ pub(crate) const OUTSIDE: &[Rule] = &[
         but: &["config-service/src/identify/discord", "tests"],
         words: &["hyper_rustls"],
         why: "the control plane asks the outside one question, and config-service/src/identify/discord asks it",
+    },
+    Rule {
+        subject: "",
+        but: &["gateway/src/discord", "examples/twilight-queue", "tests"],
+        words: &["twilight_gateway", "twilight_gateway_queue", "twilight_model"],
+        why: "connections to Discord are gateway/src/discord's",
     },
 ];
 
@@ -197,6 +203,9 @@ pub(crate) const PURE: &[Rule] = &[
         words: &["tokio", "await", "std::fs", "std::net", "BootClock"],
         why: "verifying takes bytes and `now`, and gives a verdict",
     },
+    Rule { subject: "gateway/src/discord/after", but: &[], words: IMPURE, why: "what follows an end is a table" },
+    Rule { subject: "gateway/src/discord/event", but: &[], words: IMPURE, why: "whose an event is, it says itself" },
+    Rule { subject: "gateway/src/discord/progress", but: &[], words: IMPURE, why: "how far a session is, is a sum" },
     Rule {
         subject: "discord-double/src",
         but: &["discord-double/src/double"],
@@ -221,8 +230,11 @@ pub(crate) const SUBJECTS: &[&str] = &[
     "gateway/src/dispatch",
     "gateway/src/outbox",
     "http-service/src/ingress",
-    "shared/src/router/routes",
     "shared/src/router/forward",
+    "gateway/src/discord",
+    "gateway/src/discord/after",
+    "gateway/src/discord/event",
+    "gateway/src/discord/progress",
     "shared/src/lease",
     "shared/src/platform",
     "discord-double/src/gateway",
@@ -327,6 +339,10 @@ pub(crate) const OFFENCES: &[(&str, &str)] = &[
     ("gateway/src/agent.rs", "//! x\nuse reqwest::Client;"),
     ("gateway/src/ownership.rs", "//! x\nuse crate::store::Writer;"),
     ("http-service/src/ingress/slack.rs", "//! x\nuse shared::router::Router;"),
+    ("shared/src/router/forward/links.rs", "//! x\nuse crate::router::routes::Routes;"),
+    ("gateway/src/discord/line.rs", "//! x\nuse crate::http::Door;"),
+    ("gateway/src/discord/after.rs", "//! x\nuse tokio::time;"),
+    ("gateway/src/outbox/call.rs", "//! x\nuse twilight_gateway::Shard;"),
     ("http-service/src/ingress/slack.rs", "//! x\nfn f() { BootClock.wall_ms(); }"),
     ("config-service/src/scale/keeper.rs", "//! x\nuse crate::http::Api;"),
     ("config-service/src/control.rs", "//! x\nuse kube::Client;"),

@@ -102,6 +102,11 @@ fn of_kind(kind: EventKind, now_ms: u64) -> Event {
         K::DiscordEvent => {
             (guild, "discord-events", discord::authorized("1", USER, "2026-01-01T00:00:00+00:00").to_string())
         }
+        K::DiscordDispatch => {
+            let said = json!({"id": "900", "channel_id": "2", "guild_id": "1", "content": "hello",
+                "author": {"id": USER, "username": "mara"}});
+            (guild, "discord-gateway", json!({"t": "MESSAGE_CREATE", "d": said}).to_string())
+        }
         K::TelegramUpdate => return said(-1_001, 1, "/stats@demo_bot", now_ms),
         K::SlackEvent => (
             "slack:guild:T1",

@@ -265,7 +265,7 @@ impl Writer {
         for job in group.jobs {
             match job {
                 JobDone::Claimed(no, mode, claimed, done) => self.let_claim_out(no, mode, claimed, done),
-                JobDone::Settled(done) | JobDone::Told(done) => {
+                JobDone::Settled(done) | JobDone::Told(done) | JobDone::Kept(done) => {
                     // Whoever asked may be gone.
                     let _ = done.send(());
                 }
@@ -394,7 +394,11 @@ impl Writer {
                 JobDone::Duplicate(guard, no, waiter, answer, mode) => {
                     self.acknowledge_duplicate(guard, no, waiter, answer, mode);
                 }
-                JobDone::Claimed(..) | JobDone::Settled(_) | JobDone::Decided(..) | JobDone::Told(_) => {}
+                JobDone::Claimed(..)
+                | JobDone::Settled(_)
+                | JobDone::Decided(..)
+                | JobDone::Told(_)
+                | JobDone::Kept(_) => {}
             }
         }
         for handled in group.handled.into_iter().rev() {

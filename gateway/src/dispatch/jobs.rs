@@ -1,5 +1,5 @@
-//! What is written along with the events of a group: the outbox' claims and outcomes, and the count of duplicates that did
-//! not have to wait for their turn.
+//! What is written along with the events of a group: the outbox' claims and outcomes, the count of duplicates that did not
+//! have to wait for their turn, and what a connection to a platform has to remember.
 
 use super::{
     decisions::{Decision, Undecided},
@@ -25,6 +25,7 @@ pub(super) enum Job {
     Duplicate { guard: Guard, no: SlotNo, waiter: Waiter, answer: Answer, mode: Acknowledge },
     Decide { guard: Guard, no: SlotNo, decision: Box<Decision> },
     Told { guard: Guard, no: SlotNo, told: Box<Told>, done: oneshot::Sender<()> },
+    Keep { guard: Guard, no: SlotNo, key: &'static str, value: String, done: oneshot::Sender<()> },
 }
 
 /// Calls that another pod has made, or may have made.
@@ -44,6 +45,7 @@ pub(super) enum JobDone {
     Duplicate(Guard, SlotNo, Waiter, Answer, Acknowledge),
     Decided(SlotNo, Box<Decided>, Option<Revived>, oneshot::Sender<Result<Decided, Undecided>>),
     Told(oneshot::Sender<()>),
+    Kept(oneshot::Sender<()>),
 }
 
 impl Writer {
@@ -64,7 +66,8 @@ impl Writer {
         | Job::Settle { guard, no, .. }
         | Job::Duplicate { guard, no, .. }
         | Job::Decide { guard, no, .. }
-        | Job::Told { guard, no, .. }) = &job;
+        | Job::Told { guard, no, .. }
+        | Job::Keep { guard, no, .. }) = &job;
         if let Err(denied) = self.ownership.check(guard, Use::Act) {
             let outcome = self.denied(guard, &denied);
             if let Job::Duplicate { waiter, .. } = job {
@@ -92,6 +95,13 @@ impl Writer {
                 group.begin(&self.store)?;
             }
             Job::Decide { guard, no, decision } => self.write_decision(group, &guard, no, *decision)?,
+            // What is being erased, or frozen, is not written to: nobody is told.
+            Job::Keep { .. } if !self.boxes.slot(*no).serving || self.boxes.slot(*no).freezing => {}
+            Job::Keep { key, value, done, .. } => {
+                group.begin(&self.store)?;
+                self.store.kv_set(local, key, &value, None)?;
+                group.jobs.push(JobDone::Kept(done));
+            }
             Job::Told { guard, no, told, done } => self.write_told(group, &guard, no, &told, done)?,
         }
         Ok(())

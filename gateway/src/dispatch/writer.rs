@@ -223,6 +223,11 @@ impl Writer {
                     self.jobs.push(Job::Told { guard, no, told, done });
                 }
             }
+            Command::Keep { guard, key, value, done } => {
+                if let Some(no) = self.boxes.find(guard.target()) {
+                    self.jobs.push(Job::Keep { guard, no, key, value, done });
+                }
+            }
             Command::Erase { target, done } => self.erase(&target, done),
             Command::Returned(returned) => self.returned(*returned),
             Command::Aside(command) => self.aside(command),

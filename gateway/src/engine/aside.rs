@@ -12,11 +12,31 @@ use crate::{
     store::{AsideRow, LocalId, Reconciled, TailEvent, aside::measured},
 };
 use shared::wire::{data::OnBehalf, quarantine::Aside, quarantine::LateCall};
-use shared::{Clock, PodId};
+use shared::{Clock, PodId, TargetId};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 impl Engine {
+    /// Writes a value of Berth's own down beside what the handler keeps of a target; it travels with the target. Returns
+    /// whether it is committed: not while the target is being frozen, nor when the guard does not hold any more.
+    ///
+    /// # Errors
+    /// When the writer has ended.
+    pub(crate) async fn keep(&self, guard: Guard, key: &'static str, value: String) -> Result<bool, EngineError> {
+        let (done, kept) = oneshot::channel();
+        self.0.commands.send(Command::Keep { guard, key, value, done })?;
+        Ok(kept.await.is_ok())
+    }
+
+    /// Returns such a value.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn kept_value(&self, target: &TargetId, key: &'static str) -> Result<Option<String>, EngineError> {
+        let (target, now_ms) = (target.clone(), self.0.ownership.clock().wall_ms());
+        self.read(move |reader| reader.kv_get(&target, key, now_ms)).await
+    }
+
     /// Returns rows that are aside, by number, after `after`, at most `most`.
     ///
     /// # Errors

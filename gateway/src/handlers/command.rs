@@ -53,7 +53,8 @@ pub trait EventExt {
     /// with `/`, a Slack slash command, or JSON like `{"command":"warn","args":"bob rude","user":"alice"}`.
     fn command(&self) -> Option<Command>;
 
-    /// Returns the message, if the event is a plain one: a Telegram text, a Slack message, or JSON like
+    /// Returns the message, if the event is a plain one: a Telegram text, a Slack message, one that Discord's gateway sent
+    /// and no bot wrote, or JSON like
     /// `{"message":"hello","user":"alice"}`.
     fn message(&self) -> Option<Message>;
 }
@@ -74,6 +75,7 @@ impl EventExt for Event {
         let said = match self.kind {
             EventKind::TelegramUpdate => telegram(&self.body),
             EventKind::SlackEvent => slack_message(&self.body),
+            EventKind::DiscordDispatch => discord_message(&self.body),
             EventKind::StandardWebhook => {
                 let sent: Value = serde_json::from_slice(&self.body).ok()?;
                 Some(Message { user: word(sent.get("user")?)?, text: sent.get("message")?.as_str()?.to_owned() })
@@ -122,6 +124,20 @@ struct Choice {
     value: Option<Value>,
     #[serde(default)]
     options: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Dispatched {
+    t: String,
+    d: Value,
+}
+
+fn discord_message(body: &[u8]) -> Option<Message> {
+    let sent: Dispatched = serde_json::from_slice(body).ok().filter(|sent: &Dispatched| sent.t == "MESSAGE_CREATE")?;
+    let (author, text) = (sent.d.get("author")?, sent.d.get("content")?.as_str()?.to_owned());
+    let is_bot = author.get("bot").and_then(Value::as_bool).unwrap_or(false);
+    let user = word(author.get("id")?)?;
+    (!is_bot && !text.is_empty()).then_some(Message { user, text })
 }
 
 fn discord(body: &[u8]) -> Option<Command> {

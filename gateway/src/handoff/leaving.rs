@@ -202,6 +202,7 @@ impl Leaving {
                     (going.stream, going.left, going.held) = (None, None, None);
                     let target = going.of.target.clone();
                     self.turns.stopped(id);
+                    self.hands.shards.go_on(&target);
                     self.hands.tell(MoveCommand::Leave { target });
                 }
                 Output::Unfreeze => {
@@ -290,10 +291,26 @@ impl Leaving {
                         self.turns.copied(id);
                     }
                 }
-                Turn::Freeze(id) => self.handle(id, Input::Turn, waiting),
+                Turn::Freeze(id) => self.let_go(id, waiting),
                 Turn::Carry(to, cargo) => self.carry(to, cargo),
             }
         }
+    }
+
+    /// A target may freeze: first it lets go of what it holds outside, a connection to Discord's gateway.
+    fn let_go(&mut self, id: MoveId, waiting: &mut Waiting) {
+        let held = self.going.get(&id).and_then(|going| self.hands.shards.hold(&going.of.target));
+        let Some(held) = held else { return self.handle(id, Input::Turn, waiting) };
+        let events = self.hands.events.clone();
+        shared::shutdown::spawn(async move {
+            held.await;
+            let _ = events.send(Event::Held(id));
+        });
+    }
+
+    /// A target has let go of what it held outside.
+    pub(super) fn held(&mut self, id: MoveId, waiting: &mut Waiting) {
+        self.handle(id, Input::Turn, waiting);
     }
 
     /// Asks a destination whether it knows these moves, and looks how large their targets are.

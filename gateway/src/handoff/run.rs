@@ -48,8 +48,8 @@ impl Run {
         events: mpsc::UnboundedSender<Event>,
         told: watch::Sender<u64>,
     ) -> Self {
-        let Parts { ownership, engine, client, limits, meters, .. } = parts;
-        let hands = Hands { ownership, engine, peers, limits, meters, events };
+        let Parts { ownership, engine, client, shards, limits, meters, .. } = parts;
+        let hands = Hands { ownership, engine, peers, shards, limits, meters, events };
         let (sent, progress) = mpsc::unbounded_channel();
         let now = Instant::now();
         Self {
@@ -118,6 +118,7 @@ impl Run {
             Event::Looked { to, looks } => self.leaving.looked(&to, looks, waiting),
             Event::Again(to) => self.leaving.again(&to),
             Event::Copied { id, task, input, stream } => self.leaving.copied(id, task, input, stream, waiting),
+            Event::Held(id) => self.leaving.held(id, waiting),
             Event::Froze { id, sender, frozen } => self.leaving.froze(id, sender, frozen, waiting),
             Event::Sent { id, task, input } => self.leaving.sent(id, task, input, waiting),
             Event::Carried { to, task, carried } => self.leaving.carried(&to, task, carried, waiting),

@@ -7,7 +7,7 @@ use super::{
     sending::Stream,
 };
 use crate::store::transfer::Sender;
-use crate::{Engine, dispatch::moving::Frozen, dispatch::moving::MoveCommand, ownership::Ownership};
+use crate::{Engine, discord::Shards, dispatch::moving::Frozen, dispatch::moving::MoveCommand, ownership::Ownership};
 use shared::http::{Client, ClientError};
 use shared::protocol::handoff::destination::{self, Imported, Refusal};
 use shared::protocol::handoff::source;
@@ -51,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     /// What pods show each other.
     pub(crate) token: Secret,
+    /// Connections to Discord's gateway, which are let go of before their shards freeze.
+    pub(crate) shards: Shards,
     /// Bounds.
     pub(crate) limits: Limits,
     /// What is counted.
@@ -93,6 +95,8 @@ pub(super) enum Event {
         input: Option<source::Input>,
         stream: Option<Stream>,
     },
+    /// What the target holds outside is let go of.
+    Held(MoveId),
     Froze {
         id: MoveId,
         sender: Option<Sender>,
@@ -141,6 +145,7 @@ pub(super) struct Hands {
     pub(super) ownership: Ownership,
     pub(super) engine: Engine,
     pub(super) peers: Peers,
+    pub(super) shards: Shards,
     pub(super) limits: Limits,
     pub(super) meters: HandoffMeters,
     pub(super) events: mpsc::UnboundedSender<Event>,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::discord::Shards;
 use crate::handlers::{Event as Heard, Handler, HandlerError, OutboxCall, Reply, Target};
 use crate::ownership::Ownership;
 use crate::{Bot, Options};
@@ -186,8 +187,9 @@ impl Pod {
         let token = Secret::new(TOKEN.to_owned());
         let client = Client::new(config, Some(token.clone()), Duration::from_secs(5)).expect("a URL");
         let limits = Limits { copying: 2, frozen: 8, taking: 8, small, together: 64, reach };
-        let meters = HandoffMeters::register(&metrics);
-        let parts = Parts { ownership: ownership.clone(), engine: engine.clone(), client, token, limits, meters };
+        let (shards, meters) = (Shards::default(), HandoffMeters::register(&metrics));
+        let (owned, rows) = (ownership.clone(), engine.clone());
+        let parts = Parts { ownership: owned, engine: rows, client, token, shards, limits, meters };
         let handoffs = Handoffs::start(parts, stop.clone());
         let router = Router::new()
             .route("/v1/handoff/ask", post(ask))

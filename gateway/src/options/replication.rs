@@ -12,7 +12,7 @@ const UNASKED: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Args)]
 pub struct ReplicationArgs {
     /// When events of a source are acknowledged: committed on this disk (local), or uploaded to the replica too
-    /// (replicated), as SOURCE=local|replicated with commas between them. A source is discord, discord-events, telegram,
+    /// (replicated), as SOURCE=local|replicated with commas between them. A source is discord, discord-events, discord-gateway, telegram,
     /// telegram/BOT, slack, standard, standard/SOURCE, github, timer, or a kind of event such as discord_command; the
     /// nearest word counts. All are replicated that are not named; those for which a person waits only while an upload is
     /// fast enough for that. Without a replica all are local

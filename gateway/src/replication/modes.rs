@@ -10,7 +10,7 @@ pub(crate) type Overrides = BTreeMap<String, Acknowledge>;
 /// What can be wrong with `--acknowledge`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no SOURCE=local or SOURCE=replicated; a source is discord, discord-events, telegram, telegram/BOT, slack, \
+    "'{0}' is no SOURCE=local or SOURCE=replicated; a source is discord, discord-events, discord-gateway, telegram, telegram/BOT, slack, \
      standard, standard/SOURCE, github, timer, or a kind of event such as discord_command"
 )]
 pub struct BadMode(String);
@@ -34,7 +34,8 @@ impl FromStr for AcknowledgeList {
             };
             let source = source.trim();
             let first = source.split('/').next().unwrap_or_default();
-            let known = ["discord", "discord-events", "telegram", "slack", "standard", "github", "timer"];
+            let known =
+                ["discord", "discord-events", "discord-gateway", "telegram", "slack", "standard", "github", "timer"];
             if !known.contains(&first) && EventKind::from_word(source).is_none() {
                 return Err(bad());
             }

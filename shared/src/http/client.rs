@@ -277,11 +277,15 @@ async fn read(body: Incoming, url: &str) -> Result<Bytes, ClientError> {
 
 async fn refused(answer: http::Response<Incoming>, url: &str) -> ClientError {
     let status = answer.status();
+    let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     match read(answer.into_body(), url).await {
-        Ok(body) => ClientError::Problem(serde_json::from_slice(&body).unwrap_or_else(|_| {
-            let code = if status == StatusCode::NOT_FOUND { "not-found" } else { "http-error" };
-            Problem::new(status, code, format!("{url} answered {status}"))
-        })),
+        Ok(body) => {
+            let problem = serde_json::from_slice(&body).unwrap_or_else(|_| {
+                let code = if status == StatusCode::NOT_FOUND { "not-found" } else { "http-error" };
+                Problem::new(status, code, format!("{url} answered {status}"))
+            });
+            ClientError::Problem(Problem { retry_after: after.map(Duration::from_secs), ..problem })
+        }
         Err(why) => why,
     }
 }

@@ -51,6 +51,16 @@ fn messages_are_told_from_commands_and_from_what_bots_say() {
     assert_eq!(read(slack("")).expect("a message").user, "U1");
     assert_eq!(read(slack(r#","bot_id":"B1""#)), None);
     assert_eq!(read(slack(r#","subtype":"message_changed""#)), None);
+    let dispatch = |name: &str, extra: &str| {
+        format!(r#"{{"t":"{name}","d":{{"id":"9","content":"hi","author":{{"id":"5"{extra}}}}}}}"#)
+    };
+    let read = |body: String| event("discord:guild:1", EventKind::DiscordDispatch, &body).message();
+    assert_eq!(
+        read(dispatch("MESSAGE_CREATE", "")).map(|said| (said.user, said.text)),
+        Some(("5".into(), "hi".into()))
+    );
+    assert_eq!(read(dispatch("MESSAGE_CREATE", r#","bot":true"#)), None);
+    assert_eq!(read(dispatch("MESSAGE_UPDATE", "")), None);
 }
 
 #[test]

@@ -36,7 +36,14 @@ fn witnesses(world: &World, version: u64) -> Witnesses {
 
 fn refusal(for_good: bool) -> Failure {
     let (status, text) = (if for_good { 409 } else { 503 }, String::new());
-    Failure::Refused(Problem { status, code: text.clone(), title: text.clone(), detail: text, request: None })
+    Failure::Refused(Problem {
+        status,
+        code: text.clone(),
+        title: text.clone(),
+        detail: text,
+        request: None,
+        retry_after: None,
+    })
 }
 
 impl Tenant {

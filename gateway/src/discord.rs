@@ -1,0 +1,26 @@
+//! Discord's gateway: a pod that owns the target of a shard, `discord:shard:3-16`, holds that shard's connection, and takes what
+//! comes over it to the owners of the guilds (PLATFORMS.md, Discord gateway; docs/adr/0030). Decides which connections there are:
+//! those of the shards that this pod may act for, no others.
+//!
+//! ```text
+//! ownership ─▸ shards ─▸ line, one per shard ─┬─▸ connector ─▸ twilight ─▸ Discord
+//!              ▲   ▲                          ├─▸ event ─▸ lanes, in order per guild ─▸ ways ─▸ this pod's door, or a link
+//!  moves: hold ┘   └ stop                     └─▸ engine: the session in the shard's own rows
+//! ```
+
+mod after;
+mod connector;
+mod event;
+mod lanes;
+mod line;
+mod meters;
+mod permits;
+mod progress;
+mod shards;
+mod start;
+mod status;
+mod twilight;
+mod ways;
+
+pub(crate) use shards::Shards;
+pub(crate) use start::{Around, start};

@@ -1,0 +1,124 @@
+//! Puts the connections to Discord's gateway together: the token, the routing table that is kept while there is one, the links
+//! to the other pods. Without a token there is none of it.
+
+use super::{
+    lanes::Deliver,
+    line::Bounds,
+    meters::Meters,
+    permits,
+    shards::{Means, Shards, shard},
+    twilight::Twilight,
+    ways::{Ways, deliver},
+};
+use crate::{Engine, Options, http::Door, ownership::Ownership};
+use anyhow::Context;
+use futures_util::FutureExt;
+use shared::{
+    http::{Client, Probes},
+    router::{
+        Parking, RouteMeters, Router, Snapshot,
+        forward::{LinkOptions, Links},
+        routes::{Feed, Placer, Routes},
+    },
+    settings::{Secret, value_or_file},
+    shutdown::Shutdown,
+    telemetry::Metrics,
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::task::TaskTracker;
+
+/// How long config-service may take to place a target.
+const CALL: Duration = Duration::from_secs(2);
+
+/// How long a link to a pod may take to open, and be silent before it counts as dead.
+const LINK: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether this pod was given a shard that it has no token for.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What the connections stand on.
+pub(crate) struct Around<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) ownership: &'a Ownership,
+    pub(crate) door: &'a Door,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) token: &'a Secret,
+}
+
+/// Begins to hold the shards of this pod in `shards`, until `stop`.
+///
+/// # Errors
+/// When a setting is none, or this machine has no root certificates.
+pub(crate) fn start(options: &Options, around: &Around<'_>, shards: &Shards, stop: Shutdown) -> anyhow::Result<()> {
+    let args = &options.discord;
+    let name = "BERTH_DISCORD_TOKEN";
+    let Some(bot) = value_or_file(name, args.discord_token.as_deref(), args.discord_token_file.as_deref())? else {
+        shared::shutdown::spawn(without_token(around.ownership.clone(), stop));
+        return Ok(());
+    };
+    let (engine, ownership, metrics) = (around.engine, around.ownership, around.metrics);
+    let client = |patience| Client::new(&options.config_url, Some(around.token.clone()), patience);
+    let bot = Secret::new(bot.trim());
+    let twilight = Twilight::new(&bot, args.discord_intents.0, &args.discord_gateway, client(permits::ANSWER)?)
+        .context("cannot connect to Discord's gateway")?;
+    let (routes, tracker) = (Routes::new(), TaskTracker::new());
+    let link_options = LinkOptions {
+        token: around.token.clone(),
+        name: options.pod.to_string(),
+        timeout: LINK,
+        max_frame: options.max_frame,
+        except: Some(options.pod.clone()),
+    };
+    let links = Links::new(link_options, tracker, stop.clone());
+    Snapshot { routes: routes.clone(), links: links.clone() }.register(metrics);
+    let latch = Probes::new().latch("table", "no whole routing table has arrived yet");
+    let silence = options.watch_silence;
+    let feed = Feed { client: client(CALL)?, routes: routes.clone(), links: links.clone(), latch, silence };
+    let (placer, placing) = Placer::new(client(CALL)?, routes.clone(), args.discord_open);
+    shared::shutdown::spawn(feed.run(stop.clone()));
+    shared::shutdown::spawn(placing.traced(engine.tracer().clone()).run(stop.clone()));
+    let meters = RouteMeters::register(metrics);
+    let router = Arc::new(Router {
+        routes,
+        placer,
+        upstream: Ways { me: options.pod.clone(), door: around.door.clone(), links },
+        parking: Parking::new(args.discord_open, args.discord_open_bytes, meters.parked.clone()),
+        meters,
+        park_telegram: Duration::ZERO,
+        tracer: engine.tracer().clone(),
+    });
+    let deliver: Arc<Deliver> = Arc::new(move |event| deliver(Arc::clone(&router), event).boxed());
+    let bounds = Bounds {
+        at_once: args.discord_at_once.max(1),
+        events: args.discord_open.max(2),
+        bytes: args.discord_open_bytes.max(2),
+        hello: args.discord_hello,
+        retry: args.discord_retry,
+        pause: args.discord_pause,
+        keep: args.discord_keep,
+    };
+    let means = Means {
+        connector: Arc::new(twilight),
+        deliver,
+        bounds,
+        meters: Meters::register(metrics),
+        engine: engine.clone(),
+        ownership: ownership.clone(),
+    };
+    shared::shutdown::spawn(shards.clone().run(means, stop));
+    Ok(())
+}
+
+/// Says so when this pod is given a shard and has no token.
+async fn without_token(ownership: Ownership, stop: Shutdown) {
+    let looking = async {
+        loop {
+            if let Some(target) = ownership.owned_by(|target| shard(target).is_some()).first() {
+                tracing::error!(%target, "this pod was given a shard of a bot on Discord and has no token: set BERTH_DISCORD_TOKEN (or its file) on every gateway");
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(looking).await;
+}
