@@ -83,7 +83,6 @@ pub fn assignment(name: &str, owner: &str, epoch: u64, revision: u64) -> Assignm
 }
 
 /// Returns a request with so many bytes of body.
-///
 pub fn request(id: &str, body: usize) -> Request {
     let event = Event {
         target: target("github:key:repository.1"),
