@@ -12,8 +12,11 @@
 mod args;
 mod base;
 mod config;
+#[cfg(test)]
+mod fixture;
 mod lineage;
 mod litestream;
+mod ltx;
 mod restore;
 mod store;
 
@@ -24,7 +27,7 @@ pub use config::{Service, service_config};
 pub use lineage::{Begun, Lineage, Seal};
 pub use litestream::{Litestream, LitestreamError, VERSION};
 pub(crate) use restore::restore_unchecked;
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{By, RestoreError, Restored, restore};
 pub use store::{Listing, Removed, ReplicaStore};
 pub(crate) use store::{Stock, last_txid};
 

@@ -226,7 +226,7 @@ impl Work<'_> {
         });
         let pod = pod.clone();
         let restored = restored.await.map_err(|source| BootError::Restore { pod, source })?;
-        tracing::info!(lineage = %previous, bytes = restored.bytes, txid = restored.txid, took = ?restored.took, "restored");
+        tracing::info!(lineage = %previous, bytes = restored.bytes, txid = restored.txid, by = %restored.by, took = ?restored.took, "restored");
         if let Err(why) = self.store.drilled(previous, BootClock.wall_ms()).await {
             tracing::warn!(error = %why, "cannot note in the replica's store that it was restored");
         }

@@ -87,10 +87,11 @@ pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Fe
         }
     });
     let done = done.await.inspect_err(|_| hands.meters.restored(None))?;
-    let Restored { bytes, txid, took, .. } = done;
+    let Restored { bytes, txid, by, took, .. } = done;
     hands.meters.progress(bytes);
     hands.meters.restored(Some(took));
-    tracing::info!(pod = %life.pod, %lineage, bytes, took_ms = took.as_millis() as u64, "restored a dead pod's replica");
+    let took_ms = took.as_millis() as u64;
+    tracing::info!(pod = %life.pod, %lineage, bytes, %by, took_ms, "restored a dead pod's replica");
     Ok(Fetched { folder, lineage, txid })
 }
 

@@ -91,7 +91,7 @@ pub struct ReplicaArgs {
     /// How long a restore may take before it is given up
     #[arg(long, env = "BERTH_RESTORE_TIMEOUT", default_value = "30m", value_parser = duration, value_name = "TIME", help_heading = "Replication")]
     pub restore_timeout: Duration,
-    /// Files that a restore fetches at once
+    /// Parts of 2 MiB, or files where Litestream restores, that a restore fetches at once
     #[arg(
         long,
         env = "BERTH_RESTORE_PARALLELISM",

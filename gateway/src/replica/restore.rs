@@ -1,28 +1,25 @@
-//! Restores a lineage into a new file, with Litestream, and checks it. Bounds its time and leaves nothing behind when it fails.
-//! Decides nothing about whether it is time to: who restores for others must have sealed the lineage first.
+//! Restores a lineage into a new file and checks it: out of the LTX files by itself, or with Litestream where those have anything
+//! that is not known here. Bounds its time and leaves nothing behind when it fails. Decides nothing about whether it is time to:
+//! who restores for others must have sealed the lineage first.
 
-use super::litestream::{Litestream, LitestreamError, last_words};
-use super::{Lineage, ReplicaArgs, ReplicaError, restore_config};
+mod by_litestream;
+
+use super::litestream::LitestreamError;
+use super::ltx::{self, LtxError};
+use super::{Lineage, ReplicaArgs, ReplicaError, ReplicaStore};
 use crate::store::{StoreError, Thorough, verify};
-use serde::Deserialize;
 use std::{
-    fs,
+    fmt,
+    fs::{self, File},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{Output, Stdio},
     time::Duration,
 };
 use tokio::time::Instant;
 
 /// How often whoever waits hears how far it is.
-const TELL: Duration = Duration::from_millis(500);
-/// How much garbage Litestream's runtime lets lie before it collects, in percent of what lives. A restore is on one processor and
-/// somebody waits for it: it takes an eighth less time so, and some 20 MB more.
-const GARBAGE: &str = "400";
-/// What Litestream says when there is nothing to restore.
-const NOTHING: &str = "no matching backup files";
-
+pub(super) const TELL: Duration = Duration::from_millis(500);
 /// A database that was restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
@@ -32,8 +29,28 @@ pub struct Restored {
     pub bytes: u64,
     /// The last transaction that is in it, as Litestream counts them, when it says so.
     pub txid: Option<u64>,
+    /// Who has put it together.
+    pub by: By,
     /// How long it took, with the check where that is part of it.
     pub took: Duration,
+}
+
+/// Who has put a database together out of its replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// This process, out of the LTX files.
+    Berth,
+    /// The Litestream program.
+    Litestream,
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Berth => "berth",
+            Self::Litestream => "litestream",
+        })
+    }
 }
 
 /// Why there is no restored database.
@@ -88,11 +105,6 @@ impl From<LitestreamError> for RestoreError {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct Summary {
-    txid: String,
-}
-
 /// Restores a lineage into `to`, which must not exist, and checks the whole file. `progress` hears of the bytes written so far,
 /// about twice a second. When it fails, or is dropped, what it made is gone.
 ///
@@ -109,8 +121,7 @@ pub async fn restore(
     let mut made = Made { to, kept: false };
     let file = to.to_owned();
     let checked = tokio::task::spawn_blocking(move || verify(&file, Thorough::Whole)).await;
-    let checked =
-        checked.map_err(|why| RestoreError::Io { path: to.display().to_string(), source: io::Error::other(why) })?;
+    let checked = checked.map_err(|why| failed(to, io::Error::other(why)))?;
     checked.map_err(|source| RestoreError::Damaged { lineage: lineage.to_string(), source })?;
     made.kept = true;
     Ok(Restored { took: begun.elapsed(), ..restored })
@@ -127,53 +138,55 @@ pub(crate) async fn restore_unchecked(
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Restored, RestoreError> {
     let begun = Instant::now();
-    let base = args.base()?;
-    let litestream = Litestream::new(args);
-    litestream.check().await?;
-    let failed = |source| RestoreError::Io { path: to.display().to_string(), source };
     if to.exists() {
-        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        return Err(failed(to, io::ErrorKind::AlreadyExists.into()));
     }
     let mut made = Made { to, kept: false };
-    let config = beside(to, ".yml");
-    write_private(&config, &restore_config(args, &base, lineage, to)).map_err(failed)?;
-    let mut command = litestream.command();
-    command.env("GOGC", GARBAGE);
-    command.args(["restore", "-no-expand-env", "-json", "-config"]).arg(&config);
-    command.args(["-parallelism", &args.restore_parallelism.to_string()]).arg(to);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = run(command, to, &mut progress);
     let limit = args.restore_timeout;
-    let slow = || RestoreError::Slow { lineage: lineage.to_string(), limit };
-    let output = tokio::time::timeout(limit, run).await.map_err(|_| slow())?.map_err(failed)?;
-    if !output.status.success() {
-        let words = last_words(&output);
-        let lineage = lineage.to_string();
-        return Err(if words.contains(NOTHING) {
-            RestoreError::Empty(lineage)
-        } else {
-            RestoreError::Failed { lineage, words }
-        });
-    }
-    let bytes = fs::metadata(to).map_err(failed)?.len();
-    let summary: Option<Summary> = serde_json::from_slice(&output.stdout).ok();
-    let txid = summary.and_then(|said| u64::from_str_radix(&said.txid, 16).ok());
+    let run = either_way(args, lineage, to, &mut progress);
+    let slow = |_| RestoreError::Slow { lineage: lineage.to_string(), limit };
+    let (bytes, txid, by) = tokio::time::timeout(limit, run).await.map_err(slow)??;
     made.kept = true;
-    Ok(Restored { path: to.to_owned(), bytes, txid, took: begun.elapsed() })
+    Ok(Restored { path: to.to_owned(), bytes, txid, by, took: begun.elapsed() })
 }
 
-async fn run(command: std::process::Command, to: &Path, progress: &mut impl FnMut(u64)) -> io::Result<Output> {
-    let mut output = std::pin::pin!(tokio::process::Command::from(command).kill_on_drop(true).output());
-    let (unfinished, mut tick) = (beside(to, ".tmp"), tokio::time::interval(TELL));
-    loop {
-        tokio::select! {
-            output = &mut output => return output,
-            _ = tick.tick() => {
-                let size = |file: &Path| fs::metadata(file).map(|found| found.len());
-                progress(size(&unfinished).or_else(|_| size(to)).unwrap_or(0));
-            }
+async fn either_way(
+    args: &ReplicaArgs,
+    lineage: &Lineage,
+    to: &Path,
+    progress: &mut (impl FnMut(u64) + Send),
+) -> Result<(u64, Option<u64>, By), RestoreError> {
+    match by_berth(args, lineage, to, progress).await {
+        Ok(read) => return Ok((read.bytes, Some(read.txid), By::Berth)),
+        Err(LtxError::Empty) => {}
+        Err(why) => {
+            tracing::warn!(%lineage, error = %why, "the replica's files cannot be put together; Litestream restores them");
         }
     }
+    let (bytes, txid) = by_litestream::restore(args, lineage, to, progress).await?;
+    Ok((bytes, txid, By::Litestream))
+}
+
+/// Writes beside `to`, and gives it its name once it is flushed.
+async fn by_berth(
+    args: &ReplicaArgs,
+    lineage: &Lineage,
+    to: &Path,
+    progress: &mut (impl FnMut(u64) + Send),
+) -> Result<ltx::Read, LtxError> {
+    let store = ReplicaStore::open(args)?;
+    let unfinished = beside(to, ".tmp");
+    let file = File::create(&unfinished)?;
+    let read = ltx::read(&store, lineage, file, args.restore_parallelism, progress).await?;
+    fs::rename(&unfinished, to)?;
+    if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(read)
+}
+
+fn failed(to: &Path, source: io::Error) -> RestoreError {
+    RestoreError::Io { path: to.display().to_string(), source }
 }
 
 /// What a restore has made; gone again unless it is kept.

@@ -3,11 +3,13 @@
 
 mod list;
 mod open;
+mod read;
 mod remove;
 mod stock;
 
 pub use list::Listing;
 pub(crate) use list::last_txid;
+pub(crate) use read::{LtxFile, SNAPSHOTS};
 pub use remove::Removed;
 pub(crate) use stock::Stock;
 

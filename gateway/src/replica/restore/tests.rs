@@ -1,35 +1,23 @@
 use super::*;
-use crate::replica::{Base, Service, service_config};
+use crate::replica::Litestream;
+use crate::replica::fixture::{Copied, lineage};
 use rusqlite::Connection;
 
-/// The Litestream that `./test` installs.
-fn program() -> PathBuf {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/litestream-0.5.17/bin/litestream");
-    assert!(target.exists(), "{} is missing; ./test installs it", target.display());
-    target
-}
-
-fn lineage() -> Lineage {
-    Lineage::parse("1/gateway-0/0190163d-8694-739b-aea5-966c26f8ad91").expect("a lineage")
-}
-
 /// A database of so many rows, replicated once.
-fn replicated(dir: &Path, rows: u32) -> ReplicaArgs {
-    let base = Base::Folder(dir.join("replica"));
-    let args = ReplicaArgs { replica: Some(base.clone()), ..ReplicaArgs::for_tests(program()) };
-    let (database, socket) = (dir.join("berth.db"), dir.join("s"));
-    let conn = Connection::open(&database).expect("made");
-    conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a INTEGER)").expect("made");
+fn replicated(rows: u32) -> Copied {
+    let copied = Copied::begin(4096);
+    copied.conn.execute_batch("CREATE TABLE t (a INTEGER)").expect("made");
     for row in 0..rows {
-        conn.execute("INSERT INTO t VALUES (?1)", [row]).expect("a row");
+        copied.conn.execute("INSERT INTO t VALUES (?1)", [row]).expect("a row");
     }
-    let service = Service { database: &database, socket: &socket, metrics: None, lineage: &lineage() };
-    let config = dir.join("litestream.yml");
-    write_private(&config, &service_config(&args, &base, service)).expect("written");
-    let mut command = Litestream::new(&args).command();
-    let output = command.args(["replicate", "-once", "-config"]).arg(&config).output().expect("runs");
-    assert!(output.status.success(), "{}", last_words(&output));
-    args
+    copied.copy(false);
+    copied
+}
+
+fn scratch(copied: &Copied) -> PathBuf {
+    let scratch = copied.dir.path().join("scratch");
+    fs::create_dir(&scratch).expect("made");
+    scratch
 }
 
 fn left(dir: &Path) -> Vec<String> {
@@ -37,15 +25,20 @@ fn left(dir: &Path) -> Vec<String> {
     files.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
+/// Whoever restores without Litestream needs none.
+fn without_litestream(copied: &Copied) -> ReplicaArgs {
+    ReplicaArgs { litestream: PathBuf::from("/nowhere/litestream"), ..copied.args.clone() }
+}
+
 #[tokio::test]
 async fn what_was_replicated_is_restored_into_a_new_file_and_nothing_else_is_left() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let args = replicated(dir.path(), 100);
-    let scratch = dir.path().join("scratch");
-    fs::create_dir(&scratch).expect("made");
+    let copied = replicated(100);
+    let args = without_litestream(&copied);
+    let scratch = scratch(&copied);
     let (to, mut told) = (scratch.join("copy.db"), 0);
     let restored = restore(&args, &lineage(), &to, |_| told += 1).await.expect("restored");
     assert!(restored.bytes > 0 && restored.txid > Some(0) && told > 0, "{restored:?}");
+    assert_eq!((restored.by, restored.bytes), (By::Berth, fs::metadata(&to).expect("there").len()));
     let rows: u32 =
         Connection::open(&to).expect("open").query_row("SELECT count(*) FROM t", [], |row| row.get(0)).expect("rows");
     assert_eq!(rows, 100);
@@ -57,32 +50,47 @@ async fn what_was_replicated_is_restored_into_a_new_file_and_nothing_else_is_lef
 }
 
 #[tokio::test]
+async fn what_is_not_known_here_is_litestreams() {
+    let copied = replicated(100);
+    let scratch = scratch(&copied);
+    let ours = restore(&copied.args, &lineage(), &scratch.join("ours.db"), |_| ()).await.expect("restored");
+    // 0.3 would write here. Litestream looks whether there is a copy of that kind, and there is none.
+    let other = copied.ltx().with_file_name("generations").join("0123456789abcdef/snapshots");
+    fs::create_dir_all(&other).expect("made");
+    fs::write(other.join("note"), "").expect("written");
+    let theirs = restore(&copied.args, &lineage(), &scratch.join("theirs.db"), |_| ()).await.expect("restored");
+    assert_eq!((ours.by, theirs.by), (By::Berth, By::Litestream));
+    assert_eq!((ours.bytes, ours.txid), (theirs.bytes, theirs.txid));
+    let read = |name| fs::read(scratch.join(name)).expect("read");
+    assert!(read("ours.db") == read("theirs.db"));
+    let missing = restore(&without_litestream(&copied), &lineage(), &scratch.join("none.db"), |_| ()).await;
+    assert!(matches!(missing, Err(RestoreError::Litestream(_))), "{missing:?}");
+    let mut left = left(&scratch);
+    left.sort();
+    assert_eq!(left, ["ours.db", "theirs.db"]);
+}
+
+#[tokio::test]
 async fn a_restore_that_fails_says_why_and_leaves_nothing() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let mut args = replicated(dir.path(), 100);
-    let scratch = dir.path().join("scratch");
-    fs::create_dir(&scratch).expect("made");
+    let mut copied = replicated(100);
+    let scratch = scratch(&copied);
     let to = scratch.join("copy.db");
     let never = Lineage::parse("1/gateway-1/0190163d-8694-739b-aea5-966c26f8ad91").expect("a lineage");
-    let empty = restore(&args, &never, &to, |_| ()).await.expect_err("nothing there");
+    let empty = restore(&copied.args, &never, &to, |_| ()).await.expect_err("nothing there");
     assert!(matches!(empty, RestoreError::Empty(_)), "{empty}");
 
-    args.restore_timeout = Duration::ZERO;
-    let slow = restore(&args, &lineage(), &to, |_| ()).await.expect_err("no time");
+    copied.args.restore_timeout = Duration::ZERO;
+    let slow = restore(&copied.args, &lineage(), &to, |_| ()).await.expect_err("no time");
     assert!(matches!(slow, RestoreError::Slow { .. }), "{slow}");
 
-    args.restore_timeout = Duration::from_secs(60);
-    let ltx = dir.path().join("replica").join(lineage().path()).join("ltx");
-    for level in fs::read_dir(&ltx).expect("read") {
-        for file in fs::read_dir(level.expect("a level").path()).expect("read") {
-            let file = file.expect("a file").path();
-            let mut bytes = fs::read(&file).expect("read");
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 0xff;
-            fs::write(&file, bytes).expect("damaged");
-        }
+    copied.args.restore_timeout = Duration::from_secs(60);
+    for file in copied.files() {
+        let mut bytes = fs::read(&file).expect("read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(&file, bytes).expect("damaged");
     }
-    let damaged = restore(&args, &lineage(), &to, |_| ()).await.expect_err("damaged");
+    let damaged = restore(&copied.args, &lineage(), &to, |_| ()).await.expect_err("damaged");
     assert!(matches!(damaged, RestoreError::Failed { .. }), "{damaged}");
     assert!(left(&scratch).is_empty(), "{:?}", left(&scratch));
 }
@@ -97,17 +105,16 @@ fn script(dir: &Path, lines: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_copy_that_litestream_takes_for_good_and_sqlite_does_not_is_none() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let mut args = replicated(dir.path(), 100);
-    let scratch = dir.path().join("scratch");
-    fs::create_dir(&scratch).expect("made");
-    // The disk turns bits of the table's first page behind Litestream's back.
-    let turn =
-        "for file; do :; done; printf '\\377\\377\\377\\377' | dd of=\"$file\" bs=1 seek=4096 conv=notrunc 2>/dev/null";
-    let real = program();
-    let lines = format!("'{}' \"$@\" || exit $?\nif [ \"$1\" = restore ]; then {turn}; fi", real.display());
-    args.litestream = script(dir.path(), &lines);
+async fn a_copy_that_is_whole_and_that_sqlite_does_not_take_is_none() {
+    use std::os::unix::fs::FileExt;
+    let copied = replicated(100);
+    // The disk turns bits of the table's first page behind SQLite's back, and then it is copied.
+    copied.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("in the file");
+    let file = fs::OpenOptions::new().write(true).open(copied.dir.path().join("berth.db")).expect("open");
+    file.write_all_at(&[0xff; 4], 4096).expect("turned");
+    copied.copy(true);
+    let scratch = scratch(&copied);
+    let args = without_litestream(&copied);
     let damaged = restore(&args, &lineage(), &scratch.join("copy.db"), |_| ()).await.expect_err("damaged");
     assert!(matches!(damaged, RestoreError::Damaged { .. }), "{damaged}");
     assert!(left(&scratch).is_empty(), "{:?}", left(&scratch));

@@ -29,9 +29,14 @@ impl Listing {
     }
 }
 
-/// Returns the last transaction of a file of Litestream's, by its name: two numbers of 16 hexadecimal digits.
+/// Returns the last transaction of a file of Litestream's, by its name.
 pub(crate) fn last_txid(name: &str) -> Option<u64> {
+    txids(name).map(|(_, last)| last)
+}
+
+/// Returns the first and the last transaction of a file of Litestream's, by its name: two numbers of 16 hexadecimal digits.
+pub(super) fn txids(name: &str) -> Option<(u64, u64)> {
     let (first, last) = name.strip_suffix(".ltx")?.split_once('-')?;
     let number = |text: &str| (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
-    number(first).and(number(last))
+    number(first).zip(number(last))
 }
