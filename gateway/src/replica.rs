@@ -12,13 +12,13 @@
 mod args;
 mod base;
 mod config;
-#[cfg(test)]
-mod fixture;
 mod lineage;
 mod litestream;
 mod ltx;
 mod restore;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use args::{ReplicaArgs, Replication};
 pub use base::Base;

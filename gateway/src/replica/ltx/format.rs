@@ -35,7 +35,7 @@ const LOCKED: u32 = 1 << 30;
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(in crate::replica) enum Fault {
     /// It is not all there.
     #[error("it ends too early")]
     Short,

@@ -1,6 +1,6 @@
 use super::*;
-use crate::replica::fixture::{Copied, lineage};
 use crate::replica::store::LtxFile;
+use crate::replica::testing::{Copied, lineage};
 use crate::replica::{ReplicaArgs, litestream::last_words, restore_config};
 use bytes::Bytes;
 use rusqlite::Connection;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::replica::Litestream;
-use crate::replica::fixture::{Copied, lineage};
+use crate::replica::testing::{Copied, lineage};
 use rusqlite::Connection;
 
 /// A database of so many rows, replicated once.
