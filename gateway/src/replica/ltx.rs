@@ -1,6 +1,6 @@
 //! Makes a database file out of the LTX files that Litestream has written, without Litestream: `litestream restore` encodes
 //! every page anew for a pipe between two of its own parts, which takes more than half of a failover. Knows version 0.5.17's files
-//! and nothing else: whatever they have that is not known here is an error, and then it is Litestream's turn (docs/adr/0030).
+//! and nothing else: whatever they have that is not known here is an error, and then it is Litestream's turn (docs/adr/0031).
 //!
 //! ```text
 //! list ▸ plan: which files make the newest state ▸ read them, newest first, some parts ahead ▸ decode, check ▸ write each page once
