@@ -100,6 +100,11 @@ fn a_pin_counts_as_long_as_it_can() {
 fn too_much_is_a_fault_only_where_another_pod_had_room_for_what_could_go_there() {
     // Everywhere is too much.
     assert_eq!(spoilt(world(), |_, policy, _| policy.events_per_second = 100.0), NOTHING);
+    let crowded = |snapshot: &mut Snapshot, policy: &mut Policy, plan: &mut Plan| {
+        policy.events_per_second = 50.0;
+        push(snapshot, plan, 0, 2, 15);
+    };
+    assert_eq!(spoilt(world(), crowded), ["worse"], "fuller than any was, but nobody has room");
     let bound = |snapshot: &mut Snapshot, _: &mut Policy, plan: &mut Plan| {
         for step in &plan.moves {
             let at = snapshot.target(&step.target).expect("there");

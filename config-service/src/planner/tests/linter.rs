@@ -41,7 +41,7 @@ fn finds(kind: &str, spoil: impl FnOnce(&mut Snapshot, &mut Policy, &mut Plan)) 
 }
 
 /// Sends so many of a pod's targets that stay there to another one, for balance.
-fn push(snapshot: &Snapshot, plan: &mut Plan, from: usize, to: usize, many: usize) {
+pub(super) fn push(snapshot: &Snapshot, plan: &mut Plan, from: usize, to: usize, many: usize) {
     let stays = |view: &&TargetView| plan.moves.iter().all(|step| step.target != view.target);
     let here = snapshot.targets().iter().filter(|view| view.owner() == Some(from)).filter(stays).take(many);
     let like = PlannedMove { reason: Reason::Shed, rank: Rank::Rebalance, ..plan.moves[0].clone() };

@@ -104,3 +104,19 @@ fn a_whole_group_stays_whole_and_a_pin_keeps_the_whole_of_it() {
     }
     assert!(loads(&before, &made)[&pod(1)] >= 280.0, "{:?}", made.skew);
 }
+
+#[test]
+fn what_is_pinned_to_a_pod_that_takes_nothing_does_not_leave_it_for_balance() {
+    let mut fleet = pods(2);
+    fleet[0].cordoned = true;
+    let mut before = snapshot(fleet, (0..60).map(|_| (Some(0), 10.0)));
+    for at in 0..30 {
+        before.rules_mut(at).pin = Some(Pin { pod: pod(0), until_ms: None });
+    }
+    let made = plan(&before, &events_only(), 0);
+    assert!(made.moves.len() >= 28, "{}", made.moves.len());
+    for step in &made.moves {
+        let rules = &before.targets()[before.target(&step.target).expect("there")].rules;
+        assert!(rules.is_none(), "{} is pinned", step.target);
+    }
+}
