@@ -22,10 +22,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The routing table, shared. Locks are held for a lookup or one message, never across an await.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Routes(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     state: RwLock<State>,
     /// Counts changes, for those who wait for one.
@@ -81,7 +81,7 @@ pub struct Summary {
 impl Routes {
     /// Makes an empty table that is not loaded.
     pub fn new() -> Self {
-        Self(Arc::new(Inner { state: RwLock::default(), changes: watch::Sender::new(0) }))
+        Self::default()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

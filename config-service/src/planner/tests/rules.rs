@@ -79,7 +79,7 @@ fn of_two_that_weigh_the_same_the_cheaper_one_moves() {
     let mut before = snapshot(pods(2), (0..40).map(|n| (Some(usize::from(n >= 30)), 10.0)));
     for at in 0..40 {
         let n: usize = before.targets()[at].target.id().parse().expect("a number");
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             before.weigh(at, Weight { events: 10.0, bytes: 5e8, sockets: 0.0 });
         }
     }
