@@ -409,7 +409,7 @@ impl Cluster {
     /// where its handler has to be called again.
     ///
     /// # Panics
-    /// When it has applied more, or after [`ANSWERS`].
+    /// When it has applied more, or after two minutes.
     pub async fn applied(&self, target: &str, events: u64) -> TargetState {
         eventually(&format!("{target} has applied {events} events"), ANSWERS, async || {
             let state = self.state(target).await?;

@@ -97,7 +97,7 @@ pub fn run(arguments: &[&str]) -> Output {
 /// answered with a sentence for whoever waits, which is no error.
 ///
 /// # Panics
-/// When it is not, after [`TAKEN`].
+/// When it is not, after two minutes.
 pub async fn send(line: &[&str]) -> String {
     let line = [&["send"], line].concat();
     eventually(&format!("berth {} is taken", line.join(" ")), TAKEN, async || {

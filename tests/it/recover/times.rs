@@ -32,7 +32,7 @@ const SENDERS: usize = 64;
 /// What an event brings with it: an ordinary message with what its platform says about it.
 const BODY: usize = 4_000;
 /// What such an event takes in the database, with its places in journal and inbox.
-const ROW: usize = 4_720;
+const ROW: usize = 4_500;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Writes the table. Run it alone, on an idle machine, with optimised binaries.
