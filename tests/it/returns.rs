@@ -16,7 +16,7 @@ use berth_tests::{
 use rustix::process::Signal;
 use serde_json::Value;
 use shared::wire::quarantine::{Aside, Progress};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 const DEAD: &str = "gateway-1";
 
@@ -180,6 +180,10 @@ async fn what_only_a_dead_pods_disk_had_reaches_the_heirs_once_and_in_order_when
 async fn a_pod_that_is_back_while_its_heirs_restore_gets_everything_back_and_what_they_restore_counts_for_nothing() {
     let slow = SlowRestores::new();
     let mut story = Story::start(&[("BERTH_LITESTREAM", slow.program().to_str().expect("a plain path"))]).await;
+    // What another version may have written is restored by Litestream, and by nobody else.
+    let lineage = litestream::lineage(&story.copied.cluster.pod_folder(DEAD)).expect("prepared");
+    let strange = story.copied.store().join(lineage.path()).join("of-another-version");
+    fs::write(strange, "").expect("written");
     slow.hold();
     let (targets, left) = story.dies_with_a_tail().await;
     eventually("heirs restore", PATIENCE, async || (slow.began() > 0).then_some(())).await;
