@@ -199,7 +199,11 @@ impl Job {
             if is_open.await.is_ok() { fetched.check().await } else { Ok(()) }
         };
         let (rows, checked) = tokio::join!(rows, checked);
-        checked.and(rows)?;
+        if let Err(ended) = checked.and(rows) {
+            // What the writer has still before it would come after what drops it.
+            with_writer.all(found).await?;
+            return Err(ended);
+        }
         fetched.note_good(&self.hands).await;
         for (id, held, parcel) in ends {
             let done = self.hand_in(id, parcel, &source)?;
