@@ -226,6 +226,10 @@ async fn an_empty_disk_waits_for_the_end_of_the_last_life_and_restores_it(kind: 
     })
     .await;
     story.cluster.gateways[0].ready().await;
+    eventually("it says that nobody else had to put the files together", LONG, async || {
+        story.cluster.gateways[0].logged(r#""by":"berth""#).then_some(())
+    })
+    .await;
     story.litestream = beside(&story.cluster, POD);
     story.applied(5).await;
     story.apply(6..8).await;

@@ -28,6 +28,7 @@ enum Undo {
     Uncertain,
     Litestream(u8),
     Store,
+    LoseDisk(u8, Ns),
     Undrain(u8),
     Uncordon(u8),
 }
@@ -107,6 +108,10 @@ impl World {
                 Undo::Uncertain => self.database.uncertain = 0,
                 Undo::Litestream(n) => self.pods[usize::from(n)].litestream = Litestream::Runs,
                 Undo::Store => self.depot.mend(),
+                Undo::LoseDisk(n, away) => {
+                    let (undo, lasts) = self.loses_disk(n, away);
+                    self.mends_after(undo, lasts);
+                }
                 Undo::Undrain(n) => self.operator_drains(n, false),
                 Undo::Uncordon(n) => self.operator_cordons(n, false),
             }
@@ -138,18 +143,8 @@ impl World {
                 self.kills(node, lasts * 5)
             }
             Kind::PodDiskLost => {
-                let node = faults.pod();
-                let done = self.kills(node, lasts * 3);
-                if let Node::Pod(n) = node {
-                    self.pod_boots(n);
-                    if self.profile.replicas.is_some() {
-                        self.operator_sees_a_lost_disk(n);
-                    } else {
-                        self.operator_accepts_loss(n);
-                    }
-                    self.pods[usize::from(n)].disk.lose();
-                }
-                done
+                let Node::Pod(n) = faults.pod() else { return (Vec::new(), 0) };
+                self.loses_disk(n, lasts * 3)
             }
             Kind::MarksLost => {
                 let node = faults.pod();
@@ -274,7 +269,8 @@ impl World {
             | Kind::StoreAway
             | Kind::StoreSlow
             | Kind::StoreLoses
-            | Kind::StoreCut => self.does_to_replicas(kind, lasts),
+            | Kind::StoreCut
+            | Kind::PausedThenLost => self.does_to_replicas(kind, lasts),
         }
     }
 
@@ -312,6 +308,15 @@ impl World {
                 self.depot.loses = many * 3;
                 (vec![Undo::Store], lasts * 2)
             }
+            Kind::PausedThenLost => {
+                let asleep = faults.draw.between(6_000, 16_000) * MS;
+                let awake = faults.draw.between(20, 2_000) * MS;
+                let done = self.stops(node, true, asleep);
+                if !done.0.is_empty() {
+                    self.mends_after(vec![Undo::LoseDisk(n, lasts * 3)], asleep + awake);
+                }
+                done
+            }
             _ => self.cuts(&[(node, Node::Store), (Node::Store, node)], lasts * 2),
         }
     }
@@ -342,6 +347,19 @@ impl World {
         }
         let away = (0..PLANES).map(Node::Plane).chain(far.into_iter().map(|(_, other)| other));
         away.flat_map(|other| [(pod, other), (other, pod)]).collect()
+    }
+
+    /// A gateway dies with its disk, and is started again after a while.
+    fn loses_disk(&mut self, n: u8, away: Ns) -> (Vec<Undo>, Ns) {
+        let done = self.kills(Node::Pod(n), away);
+        self.pod_boots(n);
+        if self.profile.replicas.is_some() {
+            self.operator_sees_a_lost_disk(n);
+        } else {
+            self.operator_accepts_loss(n);
+        }
+        self.pods[usize::from(n)].disk.lose();
+        done
     }
 
     fn kills(&mut self, node: Node, lasts: Ns) -> (Vec<Undo>, Ns) {

@@ -79,6 +79,9 @@ pub(crate) enum Kind {
     StoreLoses,
     /// The way from a gateway to the object store is cut.
     StoreCut,
+    /// A gateway's virtual machine is paused until its heirs have its replica, goes on as if nothing had been, and is gone
+    /// with its disk before anybody could ask it for what it did meanwhile.
+    PausedThenLost,
 }
 
 const KINDS: &[Kind] = &[
@@ -253,6 +256,7 @@ impl Profile {
         kinds.extend([Kind::PodDiskLost; 2]);
         if wild {
             kinds.extend(WILD);
+            kinds.push(Kind::PausedThenLost);
         }
         let when = draw.one_of(&[RestoreWhen::AtOnce, RestoreWhen::AtOnce, RestoreWhen::After(Duration::from_secs(3))]);
         Self {

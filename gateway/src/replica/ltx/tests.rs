@@ -318,7 +318,7 @@ fn large(bytes: u64) -> Copied {
 }
 
 #[tokio::test]
-#[ignore = "takes a minute and 4 GB of disk; run it when the reader changes"]
+#[ignore = "a minute and 4 GB of disk; ./test --long has it"]
 async fn a_database_beyond_the_page_that_sqlite_locks_is_what_litestream_restores() {
     let copied = large(1_200_000_000);
     let (read, _) = same(&copied, "large").await;
