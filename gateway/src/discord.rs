@@ -7,8 +7,10 @@
 //!              ▲   ▲                          ├─▸ event ─▸ lanes, in order per guild ─▸ ways ─▸ this pod's door, or a link
 //!  moves: hold ┘   └ stop                     └─▸ engine: the session in the shard's own rows
 //! ```
+//! Before a shard moves its next holder is told of its session, and has a connection `ahead`.
 
 mod after;
+mod ahead;
 mod connector;
 mod event;
 mod lanes;
@@ -22,5 +24,6 @@ mod status;
 mod twilight;
 mod ways;
 
+pub(crate) use ahead::Coming;
 pub(crate) use shards::Shards;
 pub(crate) use start::{Around, start};

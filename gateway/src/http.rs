@@ -93,6 +93,7 @@ pub(crate) fn routes(app: App, probes: &Probes, metrics: Metrics, readiness: Rea
     let links = Router::new().route(PATH, get(link::open)).with_state(app.clone());
     let parcels = Router::new()
         .route("/v1/handoff/ask", post(handoff::ask))
+        .route("/v1/handoff/shard", post(handoff::shard))
         .route("/v1/handoff/parcels", post(handoff::bundles))
         .route("/v1/handoff/{move}/parcels", post(handoff::parcels))
         .layer(DefaultBodyLimit::max(handoff::LARGEST))

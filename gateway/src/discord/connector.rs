@@ -76,6 +76,10 @@ pub(crate) enum End {
 pub(crate) trait Connector: Send + Sync + 'static {
     /// Begins a connection. It is opened while it is listened to.
     fn connect(&self, wanted: Wanted) -> Box<dyn Connection>;
+
+    /// Does what can be done before a shard comes that would go on with this session, without a word to Discord. A
+    /// connection that is begun soon after that is open sooner.
+    fn prepare(&self, shard: Shard, session: Session) -> BoxFuture<'_, ()>;
 }
 
 /// A connection. Dropped, it is gone without a word; its session can be resumed.

@@ -2,7 +2,8 @@
 //! go; what it does meanwhile is its own matter.
 
 use super::{
-    connector::Connector,
+    ahead::Coming,
+    connector::{Connector, Session},
     lanes::Deliver,
     line::{Bounds, Home, Line, Order, Parts},
     meters::Meters,
@@ -13,14 +14,17 @@ use crate::{
     ownership::{Guard, Ownership},
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use serde::de::IgnoredAny;
 use shared::{
     TargetId,
+    http::Client,
     lease::Use,
     shutdown::Shutdown,
     wire::discord::{self as wire, Shard, ShardStatus},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,6 +40,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The wait before rows are read again that could not be.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a destination may take to prepare itself. Without that the shard is silent for a second longer.
+const PREPARE: Duration = Duration::from_secs(3);
+
 /// What all lines work with.
 pub(super) struct Means {
     pub(super) connector: Arc<dyn Connector>,
@@ -46,13 +53,29 @@ pub(super) struct Means {
     pub(super) ownership: Ownership,
 }
 
+impl Means {
+    /// Returns the session that is kept of a shard.
+    async fn session(&self, target: &TargetId) -> Option<Session> {
+        let kept = self.engine.kept_value(target, KEY).await.ok().flatten()?;
+        serde_json::from_str::<Kept>(&kept).ok()?.session
+    }
+}
+
 /// The shards of this pod. Cheap to clone; all clones are one.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Shards(Arc<Mutex<Lines>>);
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.lines().lines.keys()).finish()
+    }
+}
+
+#[derive(Default)]
 struct Lines {
     lines: BTreeMap<TargetId, Running>,
+    /// None without a token.
+    means: Option<Arc<Means>>,
     /// No other begins.
     stopping: bool,
 }
@@ -85,6 +108,32 @@ impl Shards {
     /// Returns how the shards of this pod stand, in order.
     pub(crate) fn list(&self) -> wire::Shards {
         wire::Shards { shards: self.lines().lines.values().map(|line| line.status.borrow().clone()).collect() }
+    }
+
+    /// Returns whether a target is a shard with a connection here.
+    pub(crate) fn has(&self, target: &TargetId) -> bool {
+        self.lines().lines.get(target).is_some_and(|line| !line.task.is_finished())
+    }
+
+    fn means(&self) -> Option<Arc<Means>> {
+        self.lines().means.clone()
+    }
+
+    /// Tells the pod that is to get a shard of its session, and waits until it is prepared. The shard is served here meanwhile.
+    pub(crate) async fn announce(&self, target: TargetId, to: Client) {
+        let Some(means) = self.means() else { return };
+        let Some(session) = means.session(&target).await else { return };
+        let coming = Coming { target, session };
+        if let Err(why) = to.within(PREPARE).post::<IgnoredAny>("/v1/handoff/shard", &coming).await {
+            tracing::info!(target = %coming.target, error = %why, "the shard's next holder is not prepared; the shard pauses longer");
+        }
+    }
+
+    /// Prepares for a shard that is to come.
+    pub(crate) async fn prepare(&self, Coming { target, session }: Coming) {
+        if let (Some(means), Some(shard)) = (self.means(), shard(&target)) {
+            means.connector.prepare(shard, session).await;
+        }
     }
 
     /// Has a shard let go of its connection, in a way that another pod can go on with its session. Returns what completes once
@@ -120,6 +169,8 @@ impl Shards {
 
     /// Follows what this pod owns, until `stop`.
     pub(super) async fn run(self, means: Means, stop: Shutdown) {
+        let means = Arc::new(means);
+        self.lines().means = Some(Arc::clone(&means));
         let following = async {
             let mut revisions = means.ownership.revisions();
             let mut look = tokio::time::interval(LOOK);
@@ -140,7 +191,7 @@ impl Shards {
             }
         };
         stop.run_until_cancelled(following).await;
-        self.lines().lines.clear();
+        *self.lines() = Lines { stopping: true, ..Lines::default() };
     }
 
     /// Begins what may begin, and forgets what has ended.

@@ -3,14 +3,15 @@
 //! comes only the frame is read.
 
 use super::{
+    ahead::Ahead,
     connector::{Connection, Connector, Dispatch, End, Heard, Session, Wanted},
     permits::Permits,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared::{http::Client, settings::Secret};
-use std::{borrow::Cow, time::Duration};
+use shared::{http::Client, settings::Secret, wire::discord as wire};
+use std::{borrow::Cow, future::poll_fn, task::Poll, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use twilight_gateway::{CloseFrame, Config, ConfigBuilder, Intents, Message, Shard, ShardId, ShardState};
 
@@ -20,6 +21,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether the socket is still there, for the same reason.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How long the library waits before it opens a socket, from when it is first listened to.
+const BEFORE: Duration = Duration::from_secs(1);
 
 /// This machine's root certificates cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,7 @@ pub(super) struct Twilight {
     config: Config,
     url: String,
     permits: Client,
+    ahead: Ahead<Shard<Permits>>,
 }
 
 impl Twilight {
@@ -45,12 +50,12 @@ impl Twilight {
         let (token, intents) = (token.expose().to_owned(), Intents::from_bits_retain(intents));
         // The library has no other way to say it.
         let config = std::panic::catch_unwind(|| ConfigBuilder::new(token, intents).build()).map_err(|_| NoRoots)?;
-        Ok(Self { config, url: url.trim_end_matches('/').to_owned(), permits })
+        Ok(Self { config, url: url.trim_end_matches('/').to_owned(), permits, ahead: Ahead::default() })
     }
 }
 
-impl Connector for Twilight {
-    fn connect(&self, wanted: Wanted) -> Box<dyn Connection> {
+impl Twilight {
+    fn socket(&self, wanted: Wanted) -> Shard<Permits> {
         let Wanted { shard, resume, by_main_url, refused } = wanted;
         let permits = Permits::new(self.permits.clone(), shard, refused);
         let mut config = ConfigBuilder::from(self.config.clone()).queue(permits).proxy_url(self.url.clone());
@@ -60,8 +65,31 @@ impl Connector for Twilight {
                 config = config.resume_url(url);
             }
         }
-        let socket = Shard::with_config(ShardId::new(shard.id, shard.count), config.build());
+        Shard::with_config(ShardId::new(shard.id, shard.count), config.build())
+    }
+}
+
+impl Connector for Twilight {
+    fn connect(&self, wanted: Wanted) -> Box<dyn Connection> {
+        let session = wanted.resume.as_ref().filter(|_| !wanted.by_main_url);
+        let prepared = session.and_then(|session| self.ahead.take(wanted.shard, session));
+        if prepared.is_some() {
+            tracing::info!(shard = %wanted.shard, "the shard's connection was prepared before it came");
+        }
+        let socket = prepared.unwrap_or_else(|| self.socket(wanted));
         Box::new(Socket { socket, greeted: false, ending: None })
+    }
+
+    fn prepare(&self, shard: wire::Shard, session: Session) -> BoxFuture<'_, ()> {
+        async move {
+            let wanted = Wanted { shard, resume: Some(session.clone()), by_main_url: false, refused: None };
+            let mut socket = self.socket(wanted);
+            // The wait begins with the first look at it. Nobody looks again before it is over and the shard is here.
+            poll_fn(|cx| Poll::Ready(drop(socket.poll_next_unpin(cx)))).await;
+            tokio::time::sleep(BEFORE).await;
+            self.ahead.keep(shard, session, socket);
+        }
+        .boxed()
     }
 }
 

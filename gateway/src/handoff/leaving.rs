@@ -55,6 +55,8 @@ struct Going {
     unsaid: bool,
     /// What is to be sent once it is known where to.
     held: Option<(Rest, u64)>,
+    /// Its destination is being told of what the target holds outside.
+    announced: bool,
 }
 
 impl Going {
@@ -71,6 +73,7 @@ impl Going {
             travelled: (0, 0),
             unsaid: false,
             held: None,
+            announced: false,
         }
     }
 
@@ -199,7 +202,7 @@ impl Leaving {
                 Output::Report(said) => waiting.add(id, said),
                 Output::Stop => {
                     going.break_off();
-                    (going.stream, going.left, going.held) = (None, None, None);
+                    (going.stream, going.left, going.held, going.announced) = (None, None, None, false);
                     let target = going.of.target.clone();
                     self.turns.stopped(id);
                     self.hands.shards.go_on(&target);
@@ -297,10 +300,29 @@ impl Leaving {
         }
     }
 
-    /// A target may freeze: first it lets go of what it holds outside, a connection to Discord's gateway.
+    /// A target may freeze: first it lets go of what it holds outside, a connection to Discord's gateway. Whoever takes that
+    /// over prepares itself before.
     fn let_go(&mut self, id: MoveId, waiting: &mut Waiting) {
-        let held = self.going.get(&id).and_then(|going| self.hands.shards.hold(&going.of.target));
-        let Some(held) = held else { return self.handle(id, Input::Turn, waiting) };
+        let shard = self.going.get_mut(&id).filter(|going| self.hands.shards.has(&going.of.target));
+        let Some(going) = shard else { return self.handle(id, Input::Turn, waiting) };
+        going.announced = true;
+        let (target, to) = (going.of.target.clone(), self.hands.peers.client(&going.of.to));
+        let (shards, events) = (self.hands.shards.clone(), self.hands.events.clone());
+        shared::shutdown::spawn(async move {
+            if let Some(to) = to {
+                shards.announce(target, to).await;
+            }
+            let _ = events.send(Event::Announced(id));
+        });
+    }
+
+    /// The destination is prepared, or will not be.
+    pub(super) fn announced(&mut self, id: MoveId, waiting: &mut Waiting) {
+        let Some(going) = self.going.get_mut(&id).filter(|going| going.announced) else { return };
+        going.announced = false;
+        let Some(held) = self.hands.shards.hold(&going.of.target) else {
+            return self.handle(id, Input::Turn, waiting);
+        };
         let events = self.hands.events.clone();
         shared::shutdown::spawn(async move {
             held.await;

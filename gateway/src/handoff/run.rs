@@ -118,6 +118,7 @@ impl Run {
             Event::Looked { to, looks } => self.leaving.looked(&to, looks, waiting),
             Event::Again(to) => self.leaving.again(&to),
             Event::Copied { id, task, input, stream } => self.leaving.copied(id, task, input, stream, waiting),
+            Event::Announced(id) => self.leaving.announced(id, waiting),
             Event::Held(id) => self.leaving.held(id, waiting),
             Event::Froze { id, sender, frozen } => self.leaving.froze(id, sender, frozen, waiting),
             Event::Sent { id, task, input } => self.leaving.sent(id, task, input, waiting),

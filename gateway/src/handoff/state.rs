@@ -95,6 +95,8 @@ pub(super) enum Event {
         input: Option<source::Input>,
         stream: Option<Stream>,
     },
+    /// The destination knows of what the target holds outside, or will not.
+    Announced(MoveId),
     /// What the target holds outside is let go of.
     Held(MoveId),
     Froze {

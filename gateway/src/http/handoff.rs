@@ -1,8 +1,9 @@
 //! `POST /v1/handoff/{move}/parcels` and `/v1/handoff/parcels`: rows that one move, or several, bring from another pod, and
-//! `/v1/handoff/ask`, what that pod wants to know before. Decides who may bring them and what their sender is told; what
+//! `/v1/handoff/ask`, what that pod wants to know before, and `/v1/handoff/shard`, what it says before. Decides who may bring them and what their sender is told; what
 //! becomes of them is the moves' matter.
 
 use super::{App, Service};
+use crate::discord::Coming;
 use crate::handoff::{Fates, Handoffs, Known, Received, Refused};
 use crate::store::transfer::{Bundle, Parcel};
 use axum::{
@@ -34,6 +35,16 @@ pub(super) async fn ask(
 ) -> Result<Json<Known>, Problem> {
     let Json(asked) = asked.map_err(|why| Problem::bad_request(why.body_text()))?;
     Ok(Json(app.handoffs.ready_for(asked).await))
+}
+
+pub(super) async fn shard(
+    _service: Service,
+    State(app): State<App>,
+    coming: Result<Json<Coming>, JsonRejection>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let Json(coming) = coming.map_err(|why| Problem::bad_request(why.body_text()))?;
+    app.shards.prepare(coming).await;
+    Ok(Json(serde_json::json!({})))
 }
 
 pub(super) async fn bundles(

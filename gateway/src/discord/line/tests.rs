@@ -53,6 +53,10 @@ impl Connector for Discord {
         self.opened.send(Opened { wanted, say }).expect("the story goes on");
         Box::new(Wire { heard, log: Arc::clone(&self.log) })
     }
+
+    fn prepare(&self, _: Shard, _: Session) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 struct Wire {
