@@ -1,6 +1,8 @@
 //! Shards of a bot on Discord as targets: their connections are held by real pods, against a Discord that remembers everything.
 //! What is said reaches the owner of its guild once and in order, whoever holds the shard, moves it, or dies with it.
 
+mod numbers;
+
 use berth_tests::{
     Cluster, Role, Setup,
     cluster::SERVICE_TOKEN,
