@@ -52,6 +52,8 @@ pub(crate) struct Submitted {
     pub(crate) event: Event,
     pub(crate) key: EventKey,
     pub(crate) payload_hash: [u8; 16],
+    /// The event that has to be committed before it.
+    pub(crate) behind: Option<EventKey>,
     /// When it is accepted instead of waited for.
     pub(crate) defer_at: Mono,
     /// When the router gives up.

@@ -434,7 +434,7 @@ impl Engine {
 
     /// Puts an event into its target's mailbox and waits for what becomes of it, at most until `answer_by`. It belongs to
     /// the span that is current here.
-    pub async fn submit(&self, guard: Guard, event: Event, answer_by: Mono) -> Outcome {
+    pub async fn submit(&self, guard: Guard, mut event: Event, answer_by: Mono) -> Outcome {
         let (now, platform) = (self.0.ownership.clock().now(), event.platform);
         if let Some(detail) = self.0.replication.refuses(&event) {
             self.0.meters.event(platform, Verdict::NotServing);
@@ -448,6 +448,7 @@ impl Engine {
         let submitted = Submitted {
             key: event.key(),
             payload_hash: event.payload_hash(),
+            behind: event.take_behind(),
             defer_at: defer_at(event.kind, now, answer_by),
             answer_by,
             guard,

@@ -122,7 +122,25 @@ pub struct Event {
 /// none of their headers by this name.
 const LATE: &str = "berth-late";
 
+/// The header that names the event of the same source and target that comes right before; its value is that one's id. Senders
+/// cannot set it, as with [`LATE`].
+const BEHIND: &str = "berth-behind";
+
 impl Event {
+    /// Says that the event is only to be committed behind another one of its source and target, whose id this is: its sender
+    /// does not wait for that one's answer. `None` takes that back.
+    pub fn comes_behind(&mut self, id: Option<&str>) {
+        self.headers.retain(|(name, _)| name != BEHIND);
+        self.headers.extend(id.map(|id| (BEHIND.to_owned(), id.to_owned())));
+    }
+
+    /// Takes out which event this one is only to be committed behind.
+    pub fn take_behind(&mut self) -> Option<EventKey> {
+        let at = self.headers.iter().position(|(name, _)| name == BEHIND)?;
+        let (_, id) = self.headers.remove(at);
+        Some(EventKey::new(&self.source, &id))
+    }
+
     /// Marks the event as late: another pod had acknowledged it and was failed over before this one had it (OWNERSHIP.md, Data 5).
     pub fn mark_late(&mut self, from: &PodId) {
         self.headers.retain(|(name, _)| name != LATE);

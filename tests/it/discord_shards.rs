@@ -249,6 +249,18 @@ async fn a_shard_whose_pod_is_killed_resumes_at_an_heir_with_nothing_lost_and_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guilds_in_which_much_is_said_keep_up_while_each_event_waits_for_the_replica() {
+    let mut guilds = Guilds::new().await;
+    let copied = Copied::start(guilds.setup().with("BERTH_DRILL_EVERY", "0s")).await;
+    for id in 0..2 {
+        stands(&copied.cluster, id, ShardState::Ready).await;
+    }
+    // The replica gets two uploads a second: one event after the other would take longer than anybody waits here.
+    guilds.say(500);
+    guilds.all_is_there(&copied.cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_discord_refuses_is_said_and_not_tried_on_and_on() {
     let guilds = Guilds::new().await;
     let mut cluster = Setup { gateways: 0, ..guilds.setup() }.with("BERTH_DISCORD_SHARDS", "2").prepare();

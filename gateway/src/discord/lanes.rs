@@ -1,9 +1,15 @@
-//! The order of events on their way to the owners: one after the other for each target, targets beside each other, so many at
-//! once. Decides nothing about what an event is or whether it arrives.
+//! The order of events on their way to the owners. Several of a target are under way at once, each behind the one before: its
+//! owner commits none before that one (docs/adr/0034). Decides nothing about what an event is or whether it arrives.
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use shared::{TargetId, event::Event};
-use std::collections::{HashMap, VecDeque, hash_map::Entry};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Which event of which session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +29,51 @@ pub(super) enum Delivered {
     TooLarge,
 }
 
+/// What an event comes behind: one of its target that is still under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Behind(Option<(String, Settled)>);
+
+/// Whether an event is done with.
+type Settled = Arc<AtomicBool>;
+
+impl Behind {
+    /// Says in the event what it comes behind, as long as that is not done with.
+    pub(super) fn mark(&self, event: &mut Event) {
+        let before = self.0.as_ref().filter(|(_, settled)| !settled.load(Ordering::Acquire));
+        event.comes_behind(before.map(|(id, _)| id.as_str()));
+    }
+}
+
 /// Takes an event to its owner, and goes on until that is done.
-pub(super) type Deliver = dyn Fn(Event) -> BoxFuture<'static, Delivered> + Send + Sync;
+pub(super) type Deliver = dyn Fn(Event, Behind) -> BoxFuture<'static, Delivered> + Send + Sync;
+
+/// How many may be under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// In all.
+    pub(super) at_once: usize,
+    /// Of one target.
+    pub(super) in_a_row: usize,
+}
+
+/// The events of one target.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<(Place, Event)>,
+    under_way: usize,
+    /// What the next one comes behind.
+    last: Behind,
+    /// Whether it stands in `turns`.
+    in_turn: bool,
+}
 
 /// The events on their way.
 pub(super) struct Lanes {
-    /// What waits behind the one of its target that is under way; a target is here as long as one is.
-    behind: HashMap<TargetId, VecDeque<(Place, Event)>>,
-    /// What waits for one of the places.
-    ready: VecDeque<(Place, Event)>,
-    under_way: FuturesUnordered<BoxFuture<'static, (TargetId, Place, Delivered)>>,
-    at_once: usize,
+    lanes: HashMap<TargetId, Lane>,
+    /// Targets of which another event may begin.
+    turns: VecDeque<TargetId>,
+    under_way: FuturesUnordered<BoxFuture<'static, (TargetId, Settled, Place, Delivered)>>,
+    room: Room,
     events: usize,
     bytes: usize,
 }
@@ -43,33 +83,45 @@ fn weight(event: &Event) -> usize {
 }
 
 impl Lanes {
-    /// Makes room for `at_once` events under way.
-    pub(super) fn new(at_once: usize) -> Self {
+    /// Makes lanes with room for so many under way.
+    pub(super) fn new(room: Room) -> Self {
         let under_way = FuturesUnordered::new();
-        Self { behind: HashMap::new(), ready: VecDeque::new(), under_way, at_once, events: 0, bytes: 0 }
+        Self { lanes: HashMap::new(), turns: VecDeque::new(), under_way, room, events: 0, bytes: 0 }
     }
 
     /// Takes an event in.
     pub(super) fn push(&mut self, place: Place, event: Event, deliver: &Deliver) {
         self.events += 1;
         self.bytes += weight(&event);
-        match self.behind.entry(event.target.clone()) {
-            Entry::Occupied(mut lane) => lane.get_mut().push_back((place, event)),
-            Entry::Vacant(lane) => {
-                lane.insert(VecDeque::new());
-                self.ready.push_back((place, event));
-            }
-        }
+        let target = event.target.clone();
+        self.lanes.entry(target.clone()).or_default().waiting.push_back((place, event));
+        self.turn(target);
         self.start(deliver);
     }
 
+    /// Lets a target have its turn, if another event of it may begin.
+    fn turn(&mut self, target: TargetId) {
+        let Some(lane) = self.lanes.get_mut(&target) else { return };
+        let may = !lane.waiting.is_empty() && lane.under_way < self.room.in_a_row;
+        if may && !std::mem::replace(&mut lane.in_turn, true) {
+            self.turns.push_back(target);
+        }
+    }
+
     fn start(&mut self, deliver: &Deliver) {
-        while self.under_way.len() < self.at_once
-            && let Some((place, event)) = self.ready.pop_front()
+        while self.under_way.len() < self.room.at_once
+            && let Some(target) = self.turns.pop_front()
         {
+            let Some(lane) = self.lanes.get_mut(&target) else { continue };
+            lane.in_turn = false;
+            let Some((place, event)) = lane.waiting.pop_front() else { continue };
+            lane.under_way += 1;
+            let settled = Settled::default();
+            let behind = std::mem::replace(&mut lane.last, Behind(Some((event.id.clone(), Arc::clone(&settled)))));
             self.bytes -= weight(&event);
-            let (target, delivering) = (event.target.clone(), deliver(event));
-            self.under_way.push(Box::pin(async move { (target, place, delivering.await) }));
+            let (of, delivering) = (target.clone(), deliver(event, behind));
+            self.under_way.push(Box::pin(async move { (of, settled, place, delivering.await) }));
+            self.turn(target);
         }
     }
 
@@ -78,11 +130,18 @@ impl Lanes {
         if self.under_way.is_empty() {
             std::future::pending::<()>().await;
         }
-        let Some((target, place, delivered)) = self.under_way.next().await else { std::future::pending().await };
+        let Some((target, settled, place, delivered)) = self.under_way.next().await else {
+            std::future::pending().await
+        };
+        settled.store(true, Ordering::Release);
         self.events -= 1;
-        match self.behind.get_mut(&target).map(VecDeque::pop_front) {
-            Some(Some(next)) => self.ready.push_back(next),
-            _ => drop(self.behind.remove(&target)),
+        if let Some(lane) = self.lanes.get_mut(&target) {
+            lane.under_way -= 1;
+            if lane.under_way == 0 && lane.waiting.is_empty() {
+                self.lanes.remove(&target);
+            } else {
+                self.turn(target);
+            }
         }
         self.start(deliver);
         (place, delivered)
@@ -90,11 +149,13 @@ impl Lanes {
 
     /// Forgets what is not under way yet.
     pub(super) fn forget_waiting(&mut self) {
-        let waiting = self.ready.len() + self.behind.values().map(VecDeque::len).sum::<usize>();
-        self.ready.clear();
-        self.behind.values_mut().for_each(VecDeque::clear);
-        self.events -= waiting;
+        self.events = self.under_way.len();
         self.bytes = 0;
+        self.turns.clear();
+        self.lanes.retain(|_, lane| {
+            (lane.waiting, lane.in_turn) = (VecDeque::new(), false);
+            lane.under_way > 0
+        });
     }
 
     /// Returns how many events are here.

@@ -12,7 +12,7 @@ use super::{
     after::{After, after},
     connector::{Connection, Connector, Dispatch, End, Heard, Session, Wanted},
     event::event,
-    lanes::{Deliver, Delivered, Lanes, Place},
+    lanes::{Deliver, Delivered, Lanes, Place, Room},
     meters::Meters,
     progress::Progress,
     status::{Kept, Refusal},
@@ -46,7 +46,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// Events on their way to their owners at once.
-    pub(super) at_once: usize,
+    pub(super) room: Room,
     /// Events that may be open before the connection is closed until they are fewer.
     pub(super) events: usize,
     /// The same in bytes.
@@ -131,7 +131,7 @@ impl Drop for Line {
 
 impl Line {
     pub(super) fn new(parts: Parts) -> Self {
-        let lanes = Lanes::new(parts.bounds.at_once);
+        let lanes = Lanes::new(parts.bounds.room);
         parts.meters.stands(None, Some(ShardState::Connecting));
         Self {
             parts,

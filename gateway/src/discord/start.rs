@@ -2,7 +2,7 @@
 //! to the other pods. Without a token there is none of it.
 
 use super::{
-    lanes::Deliver,
+    lanes::{Deliver, Room},
     line::Bounds,
     meters::Meters,
     permits,
@@ -87,9 +87,9 @@ pub(crate) fn start(options: &Options, around: &Around<'_>, shards: &Shards, sto
         park_telegram: Duration::ZERO,
         tracer: engine.tracer().clone(),
     });
-    let deliver: Arc<Deliver> = Arc::new(move |event| deliver(Arc::clone(&router), event).boxed());
+    let deliver: Arc<Deliver> = Arc::new(move |event, behind| deliver(Arc::clone(&router), event, behind).boxed());
     let bounds = Bounds {
-        at_once: args.discord_at_once.max(1),
+        room: Room { at_once: args.discord_at_once.max(1), in_a_row: args.discord_in_a_row.max(1) },
         events: args.discord_open.max(2),
         bytes: args.discord_open_bytes.max(2),
         hello: args.discord_hello,

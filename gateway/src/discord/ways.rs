@@ -1,7 +1,7 @@
 //! The way of an event to its owner: through this pod's own door when that is the owner, over a link to it otherwise, by the
 //! same router as the HTTP tier's (`shared::router`). Decides only when there is no use in trying on.
 
-use super::lanes::Delivered;
+use super::lanes::{Behind, Delivered};
 use crate::http::{Answerer, Door};
 use shared::{
     PodId,
@@ -59,9 +59,10 @@ impl Upstream for Ways {
     }
 }
 
-/// Takes an event to its owner, and goes on until it is committed there.
-pub(super) async fn deliver(router: Arc<Router<Ways>>, event: Event) -> Delivered {
+/// Takes an event to its owner, and goes on until it is committed there, in its place.
+pub(super) async fn deliver(router: Arc<Router<Ways>>, mut event: Event, behind: Behind) -> Delivered {
     loop {
+        behind.mark(&mut event);
         let routed = router.route(event.clone(), Instant::now()).await;
         match routed.verdict {
             "committed" => return Delivered::Committed,

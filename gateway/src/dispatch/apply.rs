@@ -32,6 +32,8 @@ use std::{
 const FAILED_TEXT: &str = "This did not work. Nothing was changed.";
 /// How long what nobody waits for stays put when this pod may not act.
 const PAUSE: Duration = Duration::from_millis(200);
+/// When an event comes back that arrived before the one it has to stand behind, in milliseconds.
+const BEHIND_MS: u32 = 5;
 /// The longest wait between two attempts, in first waits.
 const LONGEST_RETRY: u32 = 60;
 
@@ -57,6 +59,11 @@ pub(super) enum Tried {
     Asked,
 }
 
+/// Returns the outcome of an event that arrived before the one it has to stand behind.
+pub(super) const fn come_back() -> Outcome {
+    Outcome::Busy { retry_after_ms: BEHIND_MS }
+}
+
 impl Writer {
     /// Tries an event. What it writes belongs to the group.
     pub(super) fn apply(&mut self, group: &mut Group, no: SlotNo, waiting: &mut Waiting) -> Result<Tried, Abort> {
@@ -65,6 +72,9 @@ impl Writer {
             Ok(guard) => guard,
             Err(tried) => return Ok(tried),
         };
+        if !self.is_next(no, waiting)? {
+            return Ok(Tried::Refused(come_back()));
+        }
         if self.asking.is_some()
             && let Some(tried) = self.ask_first(group, no, waiting, &guard)?
         {
@@ -147,6 +157,12 @@ impl Writer {
             return Err(Tried::Refused(Outcome::Late));
         }
         Ok(guard.clone())
+    }
+
+    /// Returns whether what an event has to stand behind is committed, or will be by the same transaction.
+    pub(super) fn is_next(&self, no: SlotNo, waiting: &Waiting) -> Result<bool, Abort> {
+        let before = waiting.behind.filter(|_| waiting.stage == Stage::Fresh);
+        before.map_or(Ok(true), |before| Ok(self.store.seen(self.boxes.slot(no).local, before)?.is_some()))
     }
 
     /// Returns the outcome for an event that the pod may not act on.

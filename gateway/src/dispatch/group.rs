@@ -195,6 +195,9 @@ impl Writer {
             Ok(guard) => guard,
             Err(tried) => return Ok(tried),
         };
+        if !self.is_next(no, waiting)? {
+            return Ok(Tried::Refused(super::apply::come_back()));
+        }
         group.begin(&self.store)?;
         if let Some(answer) = self.known(group, no, waiting)? {
             return Ok(Tried::Written { guard, answer, duplicate: true });

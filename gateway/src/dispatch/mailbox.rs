@@ -46,6 +46,8 @@ pub(crate) struct Waiting {
     pub(crate) event: Event,
     pub(crate) key: EventKey,
     pub(crate) payload_hash: [u8; 16],
+    /// The event that has to be committed before it; what is acknowledged has its place already.
+    pub(crate) behind: Option<EventKey>,
     /// Its trace.
     pub(crate) trace: Traced,
     /// The right it came with; what comes from the database gets one when it runs.
@@ -224,6 +226,7 @@ impl Mailboxes {
                 event: sent.event,
                 key: sent.key,
                 payload_hash: sent.payload_hash,
+                behind: sent.behind,
                 trace: sent.trace,
                 guard: Some(sent.guard),
                 waiters: vec![waiter],
@@ -246,6 +249,7 @@ impl Mailboxes {
             event,
             key,
             payload_hash,
+            behind: None,
             trace,
             guard: None,
             waiters: Vec::new(),

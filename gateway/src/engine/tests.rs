@@ -1,6 +1,7 @@
 //! Stories of the whole engine: a real database, real threads, clocks moved by hand.
 
 mod asked;
+mod behind;
 mod data;
 mod disk;
 mod gated;

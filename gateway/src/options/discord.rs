@@ -76,8 +76,12 @@ pub struct DiscordArgs {
     #[arg(long, env = "BERTH_DISCORD_GATEWAY", default_value = "wss://gateway.discord.gg", value_name = "URL")]
     pub discord_gateway: String,
     /// Most events of a shard on their way to their owners at once
-    #[arg(long, env = "BERTH_DISCORD_AT_ONCE", default_value_t = 256, value_name = "N")]
+    #[arg(long, env = "BERTH_DISCORD_AT_ONCE", default_value_t = 1_024, value_name = "N")]
     pub discord_at_once: usize,
+    /// Most events of one guild on their way at once, each behind the one before. With 2 uploads a second to the replica a
+    /// guild gets twice as many a second at most
+    #[arg(long, env = "BERTH_DISCORD_IN_A_ROW", default_value_t = 256, value_name = "N")]
+    pub discord_in_a_row: usize,
     /// Most events of a shard that are not committed yet; with more the connection is closed until half of them are, and
     /// Discord keeps the rest
     #[arg(long, env = "BERTH_DISCORD_OPEN", default_value_t = 20_000, value_name = "N")]

@@ -10,7 +10,7 @@ use berth_tests::{
     pod_data,
     process::{berth, cpu},
 };
-use discord_double::User;
+use discord_double::{DiscordDouble, Settings, User};
 use serde_json::json;
 use shared::{
     clock::{BootClock, Clock},
@@ -31,6 +31,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const RATE: u32 = 200;
 const MOVES: usize = 100;
 const KILLS: usize = 5;
+const SHARDS: u32 = 16;
+const GUILDS_PER_SHARD: u32 = 5_000;
 const PODS: [&str; 2] = ["gateway-0", "gateway-1"];
 
 /// Writes the table. Run it alone, on an idle machine, with optimised binaries.
@@ -41,6 +43,7 @@ async fn of_shards() {
     table += &from_discord_to_the_owner().await;
     table += &moved().await;
     table += &killed().await;
+    table += &come_up().await;
     println!("{table}");
     let typed = "cargo test --release -p berth-tests --test it -- --ignored discord_shards::numbers --nocapture";
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/discord.md");
@@ -110,9 +113,8 @@ fn at(mut all: Vec<u64>, part: f64) -> u64 {
 }
 
 async fn all_on(guilds: &Guilds, setup: Setup) -> Cluster {
-    let cluster = setup.start().await;
-    let paused = cluster.admin_post("/v1/rebalance/pause", &json!({"reason": "numbers"})).await.expect("answers");
-    assert!((200..300).contains(&paused.status), "{}", paused.text());
+    // Nothing moves for an even share.
+    let cluster = setup.with("BERTH_REBALANCE_INTERVAL", "1h").start().await;
     for id in 0..2 {
         stands(&cluster, id, ShardState::Ready).await;
     }
@@ -179,7 +181,7 @@ async fn moved() -> String {
     let setup = Setup { gateways: 2, bot: berth_tests::role::Program::Berth, ..guilds.setup() };
     let cluster = all_on(&guilds, setup).await;
     let (mut said, mut begun) = (Said::default(), Vec::new());
-    let (writing, moving) = (said.write(&guilds, Duration::from_secs(4 * MOVES as u64)), async {
+    let (writing, moving) = (said.write(&guilds, 20 * SECOND * MOVES as u32), async {
         for n in 0..MOVES {
             begun.push(BootClock.wall_ms());
             moves(&cluster, &shard(0), PODS[(n + 1) % 2]).await;
@@ -238,5 +240,47 @@ async fn killed() -> String {
         "| Longest wait of an event whose shard's holder was killed for good, {KILLS} times, with its session from the replica | median {:.1} s, worst {:.1} s; 0 lost, 0 doubled | the lease (6 s) and 3 s |\n",
         at(silent.clone(), 0.5) as f64 / 1e3,
         at(silent, 1.0) as f64 / 1e3,
+    )
+}
+
+/// Many guilds on many shards, from nothing.
+async fn come_up() -> String {
+    // One IDENTIFY every five seconds, as a bot has it that is not very large.
+    let settings = Settings { shards: SHARDS, guilds_per_shard: 2 * GUILDS_PER_SHARD as usize, ..Settings::default() };
+    let discord = DiscordDouble::start(settings).await.expect("a free port");
+    let guilds = Guilds { discord, channels: BTreeMap::new(), said: BTreeMap::new() };
+    let all = SHARDS * GUILDS_PER_SHARD;
+    for n in 1..=all {
+        guilds.discord.add_guild(u64::from(n) << 22, "a guild");
+    }
+    let setup = Setup { bot: berth_tests::role::Program::Berth, ..guilds.setup() };
+    let mut cluster = setup.with("BERTH_IDENTIFY_EVERY", "5s").start().await;
+    let began = Instant::now();
+    let peaks = |cluster: &mut Cluster| cluster.gateways.iter_mut().map(|pod| pod.process().memory_peak()).sum::<u64>();
+    let before = peaks(&mut cluster);
+    eventually("all shards are ready", 2 * MOST, async || {
+        let mut ready = 0.0;
+        for pod in &cluster.gateways {
+            ready += pod.metric("berth_discord_shards", &[("state", "ready")]).await;
+        }
+        (ready >= f64::from(SHARDS)).then_some(())
+    })
+    .await;
+    let ready = began.elapsed();
+    eventually("every guild has told what it is, at its own pod", 2 * MOST, async || {
+        let mut committed = 0.0;
+        for pod in &cluster.gateways {
+            committed += pod.metric("berth_discord_dispatches_total", &[("outcome", "committed")]).await;
+        }
+        (committed >= f64::from(all)).then_some(())
+    })
+    .await;
+    let (told, after) = (began.elapsed(), peaks(&mut cluster));
+    format!(
+        "| {SHARDS} shards with {GUILDS_PER_SHARD} guilds each on three pods, one IDENTIFY every 5 s, from nothing | {SHARDS} shards ready after {:.0} s, all guilds placed and told of after {:.0} s; {:.1} KB of the pods' memory for each guild, at most | {} s by Discord's rules |\n",
+        ready.as_secs_f64(),
+        told.as_secs_f64(),
+        (after - before) as f64 / 1e3 / f64::from(all),
+        (SHARDS - 1) * 5,
     )
 }

@@ -132,7 +132,7 @@ impl Story {
         let shard = "1-2".parse().expect("a shard");
         let (status, shown) = watch::channel(super::super::status::begun(shard));
         let pod = Arc::new(Pod { may: AtomicBool::new(true), kept: Mutex::new(kept), log: Arc::clone(&log) });
-        let deliver = move |event: Event| {
+        let deliver = move |event: Event, _| {
             let (done, delivered) = oneshot::channel();
             let _ = own.send((event, done));
             async move {
@@ -146,7 +146,7 @@ impl Story {
         };
         let seconds = Duration::from_secs;
         let bounds = Bounds {
-            at_once: 8,
+            room: Room { at_once: 8, in_a_row: 1 },
             events,
             bytes: 1 << 20,
             hello: seconds(20),

@@ -60,6 +60,7 @@ impl Boxes {
             guard: self.ownership.guard(&event.target).expect("owned"),
             key: event.key(),
             payload_hash: event.payload_hash(),
+            behind: None,
             defer_at: T0.after(Duration::from_secs(2)),
             answer_by: T0.after(Duration::from_secs(3)),
             permit: self.admission.admit(1).expect("room"),

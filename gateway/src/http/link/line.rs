@@ -10,10 +10,11 @@
 
 use super::conversation::{Conversation, Cut, Step};
 use bytes::{Buf, BytesMut};
+use futures_util::poll;
 use shared::shutdown::Shutdown;
 use shared::wire::Hello;
 use shared::wire::link::{Frame, HEAD, Outcome, Request, Window, decode, encode};
-use std::{io, time::Duration};
+use std::{io, task::Poll, time::Duration};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::TaskTracker;
@@ -155,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
                         return Err(End::Closed);
                     }
                     heard = Instant::now();
-                    self.take_in()?;
+                    self.take_in().await?;
                 }
                 () = tokio::time::sleep_until(heard.min(taken) + self.bounds.silence) => {
                     return Err(End::Silent(self.bounds.silence));
@@ -164,8 +165,9 @@ impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
         }
     }
 
-    /// Takes every whole frame out of what was read.
-    fn take_in(&mut self) -> Result<(), Cut> {
+    /// Takes every whole frame out of what was read. Each request gets to its mailbox before the next one is looked at, unless it
+    /// has to wait for something: what comes over a link in an order arrives in it, as a rule.
+    async fn take_in(&mut self) -> Result<(), Cut> {
         loop {
             let before = self.input.len();
             let Some(frame) = decode(&mut self.input, self.bounds.max_frame)? else { return Ok(()) };
@@ -174,12 +176,14 @@ impl<S: AsyncRead + AsyncWrite + Send, A: Answerer> Line<S, A> {
                 Step::Nothing => {}
                 Step::Send(frame) => encode(&frame, &mut self.out),
                 Step::Work(stream, request) => {
-                    let (answer, done) = (self.door.answer(*request), self.done.clone());
+                    let (mut answer, done) = (Box::pin(self.door.answer(*request)), self.done.clone());
                     self.at_work += 1;
-                    self.requests.spawn(async move {
-                        // The link may be gone by then; nobody waits any more.
-                        let _ = done.send((stream, answer.await));
-                    });
+                    // The link may be gone by then; nobody waits any more.
+                    let told = move |outcome| drop(done.send((stream, outcome)));
+                    match poll!(&mut answer) {
+                        Poll::Ready(outcome) => told(outcome),
+                        Poll::Pending => drop(self.requests.spawn(async move { told(answer.await) })),
+                    }
                 }
             }
         }
