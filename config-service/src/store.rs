@@ -77,7 +77,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Reads what targets weigh, as far as it was written.
     fn weights(&self) -> Answer<'_, Vec<(TargetId, Weight)>>;
 
-    /// Writes what targets weigh now; of one that weighs nothing, nothing is kept. No revision comes of it.
+    /// Writes what targets weigh now: of one that weighs nothing, nothing is kept; of one that is named twice, what is said last.
+    /// No revision comes of it.
     fn weigh(&self, term: Term, weights: Vec<(TargetId, Weight)>) -> Answer<'_, ()>;
 
     /// Reads what is kept of a bot's IDENTIFY budget; none when nothing was ever told of it.

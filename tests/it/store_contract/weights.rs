@@ -8,6 +8,7 @@ use shared::{TargetId, Term};
 on_both![
     what_targets_weigh_is_read_back_as_it_was_written_last,
     what_weighs_nothing_is_not_kept,
+    of_a_target_that_is_named_twice_the_last_word_counts,
     only_who_leads_writes_what_targets_weigh,
     many_are_written_at_once_beside_those_that_are_kept,
 ];
@@ -50,6 +51,18 @@ async fn what_weighs_nothing_is_not_kept(world: World) {
     weigh(&*store, term, &[weighs(1, 1.0, 2.0, 3.0), weighs(2, 4.0, 5.0, 6.0)]).await;
     weigh(&*store, term, &[weighs(2, 0.0, 0.0, 0.0), weighs(9, 0.0, 0.0, 0.0), weighs(3, 0.0, 1.0, 0.0)]).await;
     assert_eq!(kept(&*store).await, [weighs(1, 1.0, 2.0, 3.0), weighs(3, 0.0, 1.0, 0.0)]);
+}
+
+async fn of_a_target_that_is_named_twice_the_last_word_counts(world: World) {
+    let (store, term) = world.leading().await;
+    let twice =
+        [weighs(1, 1.0, 1.0, 1.0), weighs(2, 2.0, 2.0, 2.0), weighs(1, 3.0, 3.0, 3.0), weighs(3, 4.0, 4.0, 4.0)];
+    weigh(&*store, term, &twice).await;
+    assert_eq!(kept(&*store).await, [weighs(1, 3.0, 3.0, 3.0), weighs(2, 2.0, 2.0, 2.0), weighs(3, 4.0, 4.0, 4.0)]);
+    // Also where one of the two removes it.
+    let gone = [weighs(1, 5.0, 5.0, 5.0), weighs(1, 0.0, 0.0, 0.0), weighs(2, 0.0, 0.0, 0.0), weighs(2, 6.0, 6.0, 6.0)];
+    weigh(&*store, term, &gone).await;
+    assert_eq!(kept(&*store).await, [weighs(2, 6.0, 6.0, 6.0), weighs(3, 4.0, 4.0, 4.0)]);
 }
 
 async fn only_who_leads_writes_what_targets_weigh(world: World) {

@@ -18,7 +18,7 @@ pub(super) fn read(db: &Transaction<'_>) -> Result<Vec<(TargetId, Weight)>, Stor
     rows.map_err(rejected)?.map(|found| row(found).and_then(|(target, weight)| Ok((name(&target)?, weight)))).collect()
 }
 
-/// Writes what targets weigh; what weighs nothing is removed.
+/// Writes what targets weigh, of one that is named twice what is said last; what weighs nothing is removed.
 pub(super) fn write(db: &Transaction<'_>, weights: &[(TargetId, Weight)]) -> Result<(), StoreError> {
     let statement = |sql: &str| db.prepare_cached(sql).map_err(rejected);
     let mut remove = statement("DELETE FROM weight WHERE target = ?1")?;
