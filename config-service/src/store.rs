@@ -47,6 +47,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The same for who followed before: what is as it is `known` shares its room with that, and nothing else follows from it.
     fn load_again(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot>;
 
+    /// Reads what a new leader lacks that has followed up to `after`: everything but the assignments, and the changes behind that
+    /// position. None when the log does not have them all, or has more than `limit`. It waits for commits as [`Store::load`] does.
+    fn catch_up(&self, term: Term, after: Revision, limit: usize) -> Answer<'_, Option<Missed>>;
+
     /// Writes a batch in one transaction of `term`: all of it or nothing.
     fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed>;
 
@@ -108,6 +112,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Returns when something may have been committed, or the leadership may have changed hands; maybe never. Only makes
     /// followers quicker: what is true is what they read.
     fn wake(&self) -> Answer<'_, ()>;
+}
+
+/// What somebody lacks that has followed and leads from now on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Missed {
+    /// Everything but the assignments, of which it has none.
+    pub rest: Snapshot,
+    /// What was changed since, in order.
+    pub changes: Vec<Change>,
 }
 
 /// Everything at one moment.

@@ -17,5 +17,6 @@ mod rounds;
 mod scaling;
 mod stage;
 mod stores;
+mod takeover;
 mod walls;
 mod watching;

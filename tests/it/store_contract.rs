@@ -2,7 +2,7 @@
 
 use berth_tests::{eventually, postgres::Postgres};
 use config_service::domain::{
-    Base, Batch, Change, Edit, Kept, Members, Model, SettingRecord, Snapshot, TokenRecord, Write,
+    Assignments, Base, Batch, Change, Edit, Kept, Members, Model, SettingRecord, Snapshot, TokenRecord, Write,
 };
 use config_service::store::{self, Bid, EventFilter, Keep, Log, Store, StoreError};
 use shared::backoff::Rng;
@@ -27,6 +27,7 @@ on_both![
     nothing_of_an_old_term_is_committed_after_a_takeover,
     revisions_appear_in_the_order_of_commits,
     what_is_read_back_is_what_was_committed,
+    whoever_followed_is_told_what_it_has_missed_or_that_it_has_to_read_everything,
     a_batch_whose_expectation_fails_changes_nothing,
     two_first_contacts_of_one_target_give_one_owner,
     epochs_grow_above_every_floor,
@@ -177,7 +178,7 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
     let mut rng = Rng::seeded(11);
     let mut known = Vec::new();
     for round in 0..12_u64 {
-        known.push(model.all().clone());
+        known.push(model.clone());
         let mut writes: Vec<_> = (0..40).map(|n| first(round * 100 + n, rng.next_u64() % 3)).collect();
         let moved = model.assignments(None).filter(|_| rng.next_u64().is_multiple_of(3));
         writes.extend(moved.map(|assignment| Write::Assign {
@@ -220,10 +221,56 @@ async fn what_is_read_back_is_what_was_committed(world: World) {
     };
     assert_eq!(read, kept);
     // Whatever a copy knew that followed up to some time: what the database has counts.
-    known.push(model.all().clone());
-    for known in known {
-        assert_eq!(store.load_again(term, known).await.expect("read"), kept);
+    known.push(model.clone());
+    for copy in known {
+        assert_eq!(store.load_again(term, copy.all().clone()).await.expect("read"), kept);
+        let missed = store.catch_up(term, copy.revision(), 10_000).await.expect("read").expect("the log has it");
+        assert_eq!(missed.rest, Snapshot { assignments: Assignments::default(), ..kept.clone() });
+        assert_eq!(missed.changes.len() as u64, kept.revision.0 - copy.revision().0);
+        let caught = Model::caught_up(copy, missed.rest, missed.changes);
+        assert_eq!((caught.revision(), caught.epoch(), caught.all()), (kept.revision, kept.epoch, model.all()));
+        assert!(
+            caught.pods().eq(&kept.pods) && caught.fencing().eq(&kept.fencing) && caught.members() == &kept.members
+        );
+        let counts = |of: &Model| (of.len(), of.guilds(), of.targets_by_platform().collect::<Vec<_>>());
+        assert_eq!(counts(&caught), counts(&model));
+        for pod in (0..3).map(name) {
+            assert!(caught.assignments_of(&pod, None).eq(model.assignments_of(&pod, None)), "{pod}");
+            assert_eq!(caught.quarantined_at(&pod), model.quarantined_at(&pod), "{pod}");
+        }
+        assert!(caught.quarantined(None).eq(model.quarantined(None)));
     }
+}
+
+async fn whoever_followed_is_told_what_it_has_missed_or_that_it_has_to_read_everything(world: World) {
+    let (store, term) = world.leading().await;
+    let begun = store.load(term).await.expect("read").revision;
+    store.commit(term, batch((0..40).map(|n| first(n, n % 3)).collect())).await.expect("committed");
+    let seen = store.load(term).await.expect("read").revision;
+    store.commit(term, batch((40..50).map(|n| first(n, n % 3)).collect())).await.expect("committed");
+    let missed = async |after, limit| store.catch_up(term, after, limit).await.expect("read");
+    let ten = missed(seen, 10).await.expect("the log has it");
+    assert_eq!(
+        ten.changes.iter().map(|change| change.revision().0).collect::<Vec<_>>(),
+        (seen.0 + 1..=seen.0 + 10).collect::<Vec<_>>()
+    );
+    assert!(missed(seen, 9).await.is_none(), "more than is wanted");
+    assert!(missed(Revision(seen.0 + 10), 0).await.is_some_and(|none| none.changes.is_empty()), "nothing to tell");
+    assert!(missed(Revision(seen.0 + 11), 10).await.is_none(), "what nobody has committed");
+    store.trim(term, Revision(begun.0 + 1)).await.expect("trimmed");
+    assert!(missed(begun, 100).await.is_none(), "the log has not all of it any more");
+    assert!(missed(Revision(begun.0 + 1), 100).await.is_some());
+
+    let after = world.store().await;
+    let next = take_over(&*after).await;
+    assert!(matches!(store.catch_up(term, seen, 100).await, Err(StoreError::Fenced)), "the term is over");
+    assert_eq!(after.catch_up(next, seen, 100).await.expect("read"), Some(ten));
+    // A new generation's log begins anew, and so does whoever followed.
+    let last = after.load(next).await.expect("read").epoch;
+    let batch = Batch { generation: Some(last.generation() + 1), ..Batch::default() };
+    after.commit(next, batch).await.expect("committed");
+    let next = take_over(&*after).await;
+    assert_eq!(after.catch_up(next, seen, 100).await.expect("read"), None);
 }
 
 async fn a_batch_whose_expectation_fails_changes_nothing(world: World) {

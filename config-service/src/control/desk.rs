@@ -29,6 +29,7 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use shared::protocol::leader::Input;
+use shared::wire::admin::Plan;
 use shared::wire::control::{HoldingsKept, PodState};
 use shared::{Clock, Mono, TargetId, Term, shutdown::Shutdown};
 use std::{
@@ -135,7 +136,7 @@ async fn after(time: Option<Duration>) {
 }
 
 impl Desk {
-    /// Makes the desk of a leader that has just taken over and read `snapshot`.
+    /// Makes the desk of a leader that has just taken over, with all there is in `model` and the `plans` whose moves are being made.
     pub(super) fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -143,12 +144,10 @@ impl Desk {
         metrics: Metrics,
         hub: Hub,
         term: Term,
-        mut snapshot: Snapshot,
+        (model, plans): (Model, Vec<Plan>),
     ) -> Self {
         let confirmed = clock.now();
-        let plans = std::mem::take(&mut snapshot.plans);
         let mut places = Queue::new(settings.place_queue);
-        let model = Model::new(snapshot);
         settings.policy.canary = model.canary().share();
         let fleet = Fleet::taken_over(term, settings.terms, settings.lease_patience, &model, confirmed);
         let fencer = Fencer::new(settings.token.clone(), settings.fence_timeout, settings.fence_calls);

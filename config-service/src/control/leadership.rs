@@ -9,10 +9,11 @@ use super::{
     mirror::{Ask, Following, Mirror},
 };
 use crate::{
-    domain::{Assignments, Snapshot},
+    domain::{Assignments, Model},
     metrics::Metrics,
-    store::{Bid, Store, StoreError},
+    store::{Answer, Bid, Missed, Store, StoreError},
 };
+use shared::wire::admin::Plan;
 use shared::{Clock, Term, backoff::Backoff, http::Latch, shutdown::Shutdown};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
@@ -23,6 +24,9 @@ use tokio::{
 /// Commands that may wait for the leader's task; more wait in their own requests.
 const COMMANDS: usize = 4_096;
 
+/// Most changes that a leader takes from the log to go on with what it knows from following: beyond that, the table is read sooner.
+const MISSED: usize = 20_000;
+
 /// What leading takes.
 #[derive(Debug, Clone)]
 struct Campaign {
@@ -32,6 +36,8 @@ struct Campaign {
     metrics: Metrics,
     /// The way to what this process knows while another leads.
     following: watch::Receiver<Option<Following>>,
+    /// Whether this process is reading everything, to follow.
+    reading: watch::Receiver<bool>,
     /// Told when nobody leads.
     vacant: Arc<Notify>,
     gate: Gate,
@@ -50,6 +56,7 @@ pub(crate) fn lead(
 ) -> (Control, impl Future<Output = Result<(), StoreError>> + Send) {
     let (role, seen) = watch::channel(Role::Idle);
     let (shown, following) = watch::channel(None);
+    let (begins, reading) = watch::channel(false);
     let bookmark = settings.watch_bookmark;
     let control = Control { role: seen.clone(), following: following.clone(), store: Arc::clone(&store), bookmark };
     let (gate, vacant) = (Gate::new(latch), Arc::new(Notify::new()));
@@ -59,11 +66,12 @@ pub(crate) fn lead(
         metrics: metrics.clone(),
         role: seen,
         shown,
+        reading: begins,
         vacant: Arc::clone(&vacant),
         gate: gate.clone(),
         shutdown: shutdown.clone(),
     };
-    let campaign = Campaign { store, clock, settings, metrics, following, vacant, gate, shutdown };
+    let campaign = Campaign { store, clock, settings, metrics, following, reading, vacant, gate, shutdown };
     let both = async move {
         // The mirror ends with the campaign: it sees nobody's role any more.
         let (led, ()) = tokio::join!(campaign.run(role), mirror.run());
@@ -177,10 +185,10 @@ impl Campaign {
     }
 
     async fn serve(&self, term: Term, role: &watch::Sender<Role>) -> Result<Ended, StoreError> {
-        let known = self.known(role).await;
-        let Some(snapshot) = self.load(term, known).await? else { return Ok(Ended::Stopping) };
-        let weights = self.store.weights().await?;
-        let (pods, targets, revision) = (snapshot.pods.len(), snapshot.assignments.len(), snapshot.revision);
+        let began = Instant::now();
+        let Some((model, plans)) = self.read(term, role).await? else { return Ok(Ended::Stopping) };
+        let Some(weights) = self.renewing(term, self.store.weights()).await? else { return Ok(Ended::Stopping) };
+        let (pods, targets, revision) = (model.pods().len(), model.len(), model.revision());
         let closed = self.shutdown.child_token();
         let _end_watches = closed.clone().drop_guard();
         let hub = Hub::new(revision, self.settings.watch_backlog, self.settings.max_watchers, closed);
@@ -192,7 +200,7 @@ impl Campaign {
             self.metrics.clone(),
             hub.clone(),
             term,
-            snapshot,
+            (model, plans),
         );
         desk.remember(weights);
         let standing = desk.standing();
@@ -200,32 +208,65 @@ impl Campaign {
         role.send_replace(Role::Leader(Leading { commands, hub, standing, term, leave: leave.clone() }));
         self.metrics.leader(Some(term));
         self.gate.leads();
-        tracing::info!(%term, %revision, pods, targets, "leading");
+        let took_ms = began.elapsed().as_millis();
+        tracing::info!(%term, %revision, pods, targets, took_ms, "leading");
         Ok(desk.run(waiting, &leave).await)
     }
 
-    /// Returns the assignments that this process knows from following: a million of them are not kept twice. One that has not
-    /// read them all yet need not go on.
-    async fn known(&self, role: &watch::Sender<Role>) -> Assignments {
+    /// Returns all there is, and the plans whose moves are being made. Whoever has followed reads little of it: the assignments it
+    /// has, and what they have become since is in the log (docs/adr/0016). None when the service stops.
+    async fn read(&self, term: Term, role: &watch::Sender<Role>) -> Result<Option<(Model, Vec<Plan>)>, StoreError> {
+        let known = self.known(term, role).await?;
+        let (known, room) = match known {
+            Some(copy) => {
+                let missed = self.store.catch_up(term, copy.revision(), MISSED);
+                let Some(missed) = self.renewing(term, missed).await? else { return Ok(None) };
+                let room = copy.all().clone();
+                (missed.map(|missed| (copy, missed)), room)
+            }
+            None => (None, Assignments::default()),
+        };
+        if let Some((copy, Missed { mut rest, changes })) = known {
+            let plans = std::mem::take(&mut rest.plans);
+            return Ok(Some((Model::caught_up(copy, rest, changes), plans)));
+        }
+        let Some(mut snapshot) = self.renewing(term, self.store.load_again(term, room)).await? else { return Ok(None) };
+        let plans: Vec<Plan> = std::mem::take(&mut snapshot.plans);
+        Ok(Some((Model::new(snapshot), plans)))
+    }
+
+    /// Returns a copy of what this process knows from following. One that is just reading it all is waited for: reading it twice
+    /// takes longer, and room.
+    async fn known(&self, term: Term, role: &watch::Sender<Role>) -> Result<Option<Model>, StoreError> {
+        let mut reading = self.reading.clone();
+        let read: Answer<'_, ()> = Box::pin(async move {
+            // The mirror runs as long as this does.
+            let _ = reading.wait_for(|reading| !reading).await;
+            Ok(())
+        });
+        self.renewing(term, read).await?;
         let following = self.following.borrow().clone();
         let Some(following) = following else {
             role.send_replace(Role::Idle);
-            return Assignments::default();
+            return Ok(None);
         };
-        let look = |reply: Reply<Assignments>| {
+        let look = |reply: Reply<Model>| {
             // This process may have stopped to wait for it.
-            Ask::Look(Box::new(move |model| drop(reply.send(Ok(model.all().clone())))))
+            Ask::Look(Box::new(move |model| drop(reply.send(Ok(model.clone())))))
         };
-        following.ask(look).await.unwrap_or_default()
+        let known = following.ask(look).await.ok();
+        if known.is_none() {
+            role.send_replace(Role::Idle);
+        }
+        Ok(known)
     }
 
-    /// Reads everything, renewing the term meanwhile: a large database takes longer than a term lasts.
-    async fn load(&self, term: Term, known: Assignments) -> Result<Option<Snapshot>, StoreError> {
-        let load = self.store.load_again(term, known);
-        tokio::pin!(load);
+    /// Waits for something that takes longer than a term lasts with a large database, and renews the term meanwhile. None when
+    /// the service stops.
+    async fn renewing<T>(&self, term: Term, mut work: Answer<'_, T>) -> Result<Option<T>, StoreError> {
         loop {
             tokio::select! {
-                snapshot = &mut load => return snapshot.map(Some),
+                done = &mut work => return done.map(Some),
                 () = self.shutdown.cancelled() => return Ok(None),
                 () = tokio::time::sleep(self.settings.leader_lease / 3) => {
                     self.store.renew(term, self.settings.leader_lease).await?;

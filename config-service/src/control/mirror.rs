@@ -68,6 +68,8 @@ pub(super) struct Mirror {
     pub(super) role: watch::Receiver<Role>,
     /// Where the way to what is known is shown.
     pub(super) shown: watch::Sender<Option<Following>>,
+    /// Whether everything is being read: soon it is known.
+    pub(super) reading: watch::Sender<bool>,
     /// Told when nobody leads.
     pub(super) vacant: Arc<Notify>,
     pub(super) gate: Gate,
@@ -88,9 +90,11 @@ impl Mirror {
     /// Runs until the service stops.
     pub(super) async fn run(mut self) {
         while self.another_leads().await {
+            self.reading.send_replace(true);
             let over = self.follow().await;
             self.gate.follows(false);
             self.shown.send_replace(None);
+            self.reading.send_replace(false);
             match over {
                 Ok(Over::Not) => continue,
                 Ok(Over::Gap) => {
@@ -116,12 +120,11 @@ impl Mirror {
     }
 
     async fn follow(&mut self) -> Result<Over, StoreError> {
-        let began = Instant::now();
         let store = Arc::clone(&self.store);
         let View { snapshot, edits } = tokio::select! {
             view = store.view() => view?,
             () = self.shutdown.cancelled() => return Ok(Over::Not),
-            // This process leads now, and reads for itself.
+            // This process leads now, and has not waited for it.
             _ = self.role.wait_for(|role| !matches!(role, Role::Follower { .. })) => return Ok(Over::Not),
         };
         let closed = self.shutdown.child_token();
@@ -138,7 +141,8 @@ impl Mirror {
             hub,
             standing,
             reign,
-            heard: began,
+            // It is served once a look was answered.
+            heard: Instant::now(),
             snapshot: Weak::new(),
             behind: Vec::new(),
             catching: Vec::new(),
@@ -188,6 +192,7 @@ impl Mirror {
                     // Shown once it is known that the log goes on and who leads.
                     if let Some(following) = shown.take_if(|_| copy.heard == began) {
                         self.shown.send_replace(Some(following));
+                        self.reading.send_replace(false);
                         self.gate.follows(true);
                     }
                 }

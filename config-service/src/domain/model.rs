@@ -93,8 +93,8 @@ pub struct Snapshot {
     pub holds: Vec<(TargetId, Hold)>,
 }
 
-/// The same, to be asked.
-#[derive(Debug, Default)]
+/// The same, to be asked. A copy shares what is large.
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     revision: Revision,
     epoch: Epoch,
@@ -127,6 +127,21 @@ impl Model {
         model.fencing = snapshot.fencing.into_iter().map(|fencing| (fencing.pod.clone(), fencing)).collect();
         (model.members, model.settled) = (snapshot.members, snapshot.settled);
         snapshot.holds.into_iter().for_each(|(target, hold)| model.holds.set(target, hold));
+        model
+    }
+
+    /// Makes a model of what was loaded but for the assignments, and of those that a copy has that followed: what they have become
+    /// since is among the `changes`. Nothing else of the copy counts.
+    pub fn caught_up(copy: Self, rest: Snapshot, changes: Vec<Change>) -> Self {
+        let mut model = Self::new(Snapshot { assignments: Assignments::default(), ..rest });
+        let Self { assignments, per_pod, per_platform, guilds, quarantined, .. } = copy;
+        (model.assignments, model.per_pod, model.per_platform) = (assignments, per_pod, per_platform);
+        (model.guilds, model.quarantined) = (guilds, quarantined);
+        for change in changes {
+            if let Change::Assignment { assignment, .. } = change {
+                model.assign(assignment);
+            }
+        }
         model
     }
 

@@ -34,7 +34,7 @@ impl Marks {
 }
 
 /// Moves that are not over.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Running {
     by_id: BTreeMap<MoveId, Move>,
     /// The newest move of each target.

@@ -6,7 +6,7 @@ use shared::{Platform, PodId, TargetId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The targets whose owner does not have their data.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Quarantined {
     /// All of them.
     pub(super) targets: BTreeSet<TargetId>,

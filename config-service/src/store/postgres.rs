@@ -12,8 +12,9 @@ mod wake;
 mod weights;
 
 use super::{
-    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position,
-    Store, StoreError, TRIM_ROWS, View, check_size, edits_for_followers, generation, millis, schema, signed, unsigned,
+    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, Missed, MoveFilter, PlanFilter,
+    Position, Store, StoreError, TRIM_ROWS, View, check_size, edits_for_followers, generation, millis, schema, signed,
+    unsigned,
 };
 use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight};
 use session::{Failure, session};
@@ -226,12 +227,22 @@ impl Store for Postgres {
         // A large database takes its time; the bound of ordinary calls would keep anyone from ever leading it.
         Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| {
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *db).await?;
-            let leader = sqlx::query("SELECT revision, epoch, settled FROM leader WHERE term = $1 FOR UPDATE")
-                .bind(signed(term.0)?)
-                .fetch_optional(&mut *db)
-                .await?
-                .ok_or(StoreError::Fenced)?;
-            everything(db, &leader, known).await
+            let leader = held(db, term).await?;
+            let assignments = rows::assignments(db, known).await?;
+            Ok(Snapshot { assignments, ..rest(db, &leader).await? })
+        }))
+    }
+
+    fn catch_up(&self, term: Term, after: Revision, limit: usize) -> Answer<'_, Option<Missed>> {
+        Box::pin(session(&self.pool, self.timeout * LOAD_PATIENCE, async move |db| {
+            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *db).await?;
+            let leader = held(db, term).await?;
+            match rows::changes(db, after, limit.saturating_add(1)).await? {
+                Log::Changes(changes) if changes.len() <= limit => {
+                    Ok(Some(Missed { rest: rest(db, &leader).await?, changes }))
+                }
+                _ => Ok(None),
+            }
         }))
     }
 
@@ -339,7 +350,8 @@ impl Store for Postgres {
             writable(db).await?;
             let leader = sqlx::query("SELECT revision, epoch, settled, edits FROM leader").fetch_one(&mut *db).await?;
             let edits = unsigned(leader.try_get(3)?)?;
-            Ok(View { snapshot: everything(db, &leader, Assignments::default()).await?, edits })
+            let assignments = rows::assignments(db, Assignments::default()).await?;
+            Ok(View { snapshot: Snapshot { assignments, ..rest(db, &leader).await? }, edits })
         }))
     }
 
@@ -360,14 +372,24 @@ impl Store for Postgres {
     }
 }
 
-/// Reads all tables. `leader` begins with revision, epoch and settled generation, read in the same transaction; what is as it
-/// is `known` shares its room.
-async fn everything(db: &mut PgConnection, leader: &PgRow, known: Assignments) -> Result<Snapshot, Failure> {
+/// Keeps the counters of whoever leads for `term` as they are until the transaction ends, and returns them: revision, epoch and
+/// settled generation.
+async fn held(db: &mut PgConnection, term: Term) -> Result<PgRow, Failure> {
+    let leader = sqlx::query("SELECT revision, epoch, settled FROM leader WHERE term = $1 FOR UPDATE")
+        .bind(signed(term.0)?)
+        .fetch_optional(db)
+        .await?;
+    Ok(leader.ok_or(StoreError::Fenced)?)
+}
+
+/// Reads all tables but the assignments. `leader` begins with revision, epoch and settled generation, read in the same
+/// transaction.
+async fn rest(db: &mut PgConnection, leader: &PgRow) -> Result<Snapshot, Failure> {
     Ok(Snapshot {
         revision: Revision(unsigned(leader.try_get(0)?)?),
         epoch: Epoch(unsigned(leader.try_get(1)?)?),
         pods: rows::pods(db).await?,
-        assignments: rows::assignments(db, known).await?,
+        assignments: Assignments::default(),
         moves: moves::running(db).await?,
         tokens: ledger::tokens(db).await?,
         settings: ledger::settings(db).await?,

@@ -11,9 +11,9 @@ mod thread;
 mod weights;
 
 use super::{
-    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position,
-    Reign, Store, StoreError, TRIM_ROWS, View, bound, check_size, covers, decode, edits_for_followers, generation,
-    millis, schema, signed, unsigned,
+    Answer, Bid, Committed, Edited, EventFilter, Followed, Keep, KeptAnswer, Log, Missed, MoveFilter, PlanFilter,
+    Position, Reign, Store, StoreError, TRIM_ROWS, View, bound, check_size, covers, decode, edits_for_followers,
+    generation, millis, schema, signed, unsigned,
 };
 use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -192,13 +192,20 @@ impl Store for Sqlite {
 
     fn load_again(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
         self.transaction(move |db| {
-            let sql = "SELECT revision, epoch, settled FROM leader WHERE term = ?1";
-            let (revision, epoch, settled): (i64, i64, i64) = db
-                .query_row(sql, [signed(term.0)?], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-                .optional()
-                .map_err(rejected)?
-                .ok_or(StoreError::Fenced)?;
-            everything(db, (revision, epoch, settled), known)
+            let counters = held(db, term)?;
+            Ok(Snapshot { assignments: rows::assignments(db, known)?, ..rest(db, counters)? })
+        })
+    }
+
+    fn catch_up(&self, term: Term, after: Revision, limit: usize) -> Answer<'_, Option<Missed>> {
+        self.transaction(move |db| {
+            let counters = held(db, term)?;
+            match log(db, after, limit.saturating_add(1))? {
+                Log::Changes(changes) if changes.len() <= limit => {
+                    Ok(Some(Missed { rest: rest(db, counters)?, changes }))
+                }
+                _ => Ok(None),
+            }
         })
     }
 
@@ -319,7 +326,8 @@ impl Store for Sqlite {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
                 })
                 .map_err(rejected)?;
-            let snapshot = everything(db, (revision, epoch, settled), Assignments::default())?;
+            let assignments = rows::assignments(db, Assignments::default())?;
+            let snapshot = Snapshot { assignments, ..rest(db, (revision, epoch, settled))? };
             Ok(View { snapshot, edits: unsigned(edits)? })
         })
     }
@@ -349,18 +357,22 @@ impl Store for Sqlite {
     }
 }
 
-/// Reads all tables. Begins with revision, epoch and settled generation, read in the same transaction; what is as it is `known`
-/// shares its room.
-fn everything(
-    db: &Transaction<'_>,
-    (revision, epoch, settled): (i64, i64, i64),
-    known: Assignments,
-) -> Result<Snapshot, StoreError> {
+/// The counters of whoever leads for `term`: revision, epoch and settled generation.
+fn held(db: &Transaction<'_>, term: Term) -> Result<(i64, i64, i64), StoreError> {
+    let sql = "SELECT revision, epoch, settled FROM leader WHERE term = ?1";
+    db.query_row(sql, [signed(term.0)?], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+        .map_err(rejected)?
+        .ok_or(StoreError::Fenced)
+}
+
+/// Reads all tables but the assignments. Begins with revision, epoch and settled generation, read in the same transaction.
+fn rest(db: &Transaction<'_>, (revision, epoch, settled): (i64, i64, i64)) -> Result<Snapshot, StoreError> {
     Ok(Snapshot {
         revision: Revision(unsigned(revision)?),
         epoch: Epoch(unsigned(epoch)?),
         pods: rows::pods(db)?,
-        assignments: rows::assignments(db, known)?,
+        assignments: Assignments::default(),
         moves: moves::running(db)?,
         tokens: ledger::tokens(db)?,
         settings: ledger::settings(db)?,

@@ -3,8 +3,8 @@
 use crate::{
     domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight},
     store::{
-        Answer, Bid, Committed, EventFilter, Followed, Keep, KeptAnswer, Log, MoveFilter, PlanFilter, Position, Sqlite,
-        Store, StoreError, View,
+        Answer, Bid, Committed, EventFilter, Followed, Keep, KeptAnswer, Log, Missed, MoveFilter, PlanFilter, Position,
+        Sqlite, Store, StoreError, View,
     },
 };
 use shared::wire::admin::{Event, Ownership, Plan, PlanHead};
@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The store.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ pub(super) struct Flaky {
     refused: AtomicI64,
     /// Whether what is spent of a budget cannot be written: 1, or can: 0.
     broke: AtomicU64,
+    /// How often everything was read by who leads.
+    loads: AtomicU64,
+    /// Reads everything for who follows while it has a permit.
+    views: Semaphore,
 }
 
 impl Flaky {
@@ -40,7 +45,8 @@ impl Flaky {
         let inner = Sqlite::open(&folder.path().join("config.db"), 64).expect("opens");
         let (commits, applied) = (AtomicU64::new(0), AtomicU64::new(0));
         let (left, refused, broke) = (AtomicI64::new(-1), AtomicI64::new(0), AtomicU64::new(0));
-        Arc::new(Self { inner, commits, left, applied, refused, broke })
+        let (loads, views) = (AtomicU64::new(0), Semaphore::new(1));
+        Arc::new(Self { inner, commits, left, applied, refused, broke, loads, views })
     }
 
     /// Leaves the outcome of a commit unknown: so many commits of rows from now, and applied or not.
@@ -69,6 +75,16 @@ impl Flaky {
         self.left.load(Ordering::SeqCst) < 0
     }
 
+    /// How often everything was read by who leads.
+    pub(super) fn loads(&self) -> u64 {
+        self.loads.load(Ordering::SeqCst)
+    }
+
+    /// Has whoever follows wait for everything until it is dropped.
+    pub(super) async fn hold_views(&self) -> SemaphorePermit<'_> {
+        self.views.acquire().await.expect("is never closed")
+    }
+
     /// How many transactions were asked for.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::SeqCst)
@@ -93,7 +109,12 @@ impl Store for Flaky {
     }
 
     fn load_again(&self, term: Term, known: Assignments) -> Answer<'_, Snapshot> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
         self.inner.load_again(term, known)
+    }
+
+    fn catch_up(&self, term: Term, after: Revision, limit: usize) -> Answer<'_, Option<Missed>> {
+        self.inner.catch_up(term, after, limit)
     }
 
     fn commit(&self, term: Term, batch: Batch) -> Answer<'_, Committed> {
@@ -180,7 +201,10 @@ impl Store for Flaky {
     }
 
     fn view(&self) -> Answer<'_, View> {
-        self.inner.view()
+        Box::pin(async {
+            let _turn = self.hold_views().await;
+            self.inner.view().await
+        })
     }
 
     fn follow(&self, position: Position, limit: usize) -> Answer<'_, Followed> {
