@@ -167,7 +167,11 @@ impl Settings {
                 per_source: options.plan_moves_per_source,
                 per_destination: options.plan_moves_per_destination,
             },
-            budget: Budget { aborted: options.plan_abort_budget, pause: options.plan_pause_budget },
+            budget: Budget {
+                aborted: options.plan_abort_budget,
+                pause: options.plan_pause_budget,
+                longest: options.plan_longest_pause,
+            },
             rebalance: options.rebalance_interval,
         }
     }

@@ -125,6 +125,10 @@ pub struct Options {
     /// What 99 of 100 pauses of a plan's moves may be before it stops; a drain goes on
     #[arg(long, env = "BERTH_PLAN_PAUSE_BUDGET", default_value = "2s", value_parser = duration, value_name = "TIME", help_heading = "Moves")]
     pub plan_pause_budget: Duration,
+    /// While fewer than a hundred of a plan's moves have ended, what the longest of their pauses may be before it stops; a drain
+    /// goes on
+    #[arg(long, env = "BERTH_PLAN_LONGEST_PAUSE", default_value = "30s", value_parser = duration, value_name = "TIME", help_heading = "Moves")]
+    pub plan_longest_pause: Duration,
     /// Targets an ordinary pod (capacity 1) is meant to carry; makes the dimensions of load comparable
     #[arg(long, env = "BERTH_POD_TARGETS", default_value_t = 20_000.0, value_name = "N", help_heading = "Placement")]
     pub pod_targets: f64,

@@ -246,6 +246,10 @@ pub struct Options {
     /// own patience before SIGKILL has to be longer by a stop and a last upload
     #[arg(long, env = "BERTH_DRAIN_DEADLINE", default_value = "4m", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     pub drain_deadline: Duration,
+    /// How much of that the pod may use up to hear at all whether it leaves for good, while config-service is stalled or has no
+    /// leader; after that, it stops as one that comes back
+    #[arg(long, env = "BERTH_LEAVING_PATIENCE", default_value = "15s", value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    pub leaving_patience: Duration,
     /// How much memory the pod may occupy, in bytes, for the autoscaler; the container's limit when it is not set
     #[arg(long, env = "BERTH_MEMORY_LIMIT", value_name = "BYTES", help_heading = "Limits")]
     pub memory_limit: Option<u64>,

@@ -29,7 +29,10 @@ fn setup(interval: &str) -> Setup {
     // Targets count, not their events: those are told of every ten seconds, and a round is much shorter here.
     let setup = setup.with("BERTH_POD_EVENTS", "1000000000");
     // A machine that stalls makes moves wait, and some are made again: what a plan stops for is not these stories' subject.
-    let setup = setup.with("BERTH_PLAN_PAUSE_BUDGET", "5m").with("BERTH_PLAN_ABORT_BUDGET", "1");
+    let setup = setup
+        .with("BERTH_PLAN_PAUSE_BUDGET", "5m")
+        .with("BERTH_PLAN_LONGEST_PAUSE", "5m")
+        .with("BERTH_PLAN_ABORT_BUDGET", "1");
     setup.with("BERTH_HANDLER_TIMEOUT", "20s").with("BERTH_REBALANCE_INTERVAL", interval)
 }
 

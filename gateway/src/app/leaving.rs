@@ -21,6 +21,17 @@ pub(super) struct Leaving {
     client: Client,
     pod: PodId,
     deadline: Duration,
+    /// For how long it is asked again whether it leaves, when nobody says.
+    patience: Duration,
+}
+
+/// What becomes of a pod that could not hear how it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unheard {
+    /// It stops.
+    Stop,
+    /// It asks again.
+    Again,
 }
 
 impl Leaving {
@@ -30,7 +41,8 @@ impl Leaving {
     /// When config-service's URL is none.
     pub(super) fn new(options: &Options, token: Secret) -> Result<Self, ClientError> {
         let client = Client::new(&options.config_url, Some(token), ANSWER)?;
-        Ok(Self { client, pod: options.pod.clone(), deadline: options.drain_deadline })
+        let (deadline, patience) = (options.drain_deadline, options.leaving_patience.min(options.drain_deadline));
+        Ok(Self { client, pod: options.pod.clone(), deadline, patience })
     }
 
     /// Returns when the pod may stop: at once when it comes back, or nobody says that it does not.
@@ -56,12 +68,12 @@ impl Leaving {
                     }
                     leaving = true;
                 }
-                // Nobody there to take the targets; and one that never said so is not leaving.
-                Err(why) if !leaving || is_final(&why) => {
-                    tracing::debug!(error = %why, "nobody says whether this pod leaves, it stops as one that comes back");
+                Err(why) if unheard(&why, leaving, begun.elapsed() < self.patience) == Unheard::Stop => {
+                    tracing::info!(error = %why, "nobody says whether this pod leaves, it stops as one that comes back");
                     return;
                 }
-                Err(why) => tracing::debug!(error = %why, "cannot ask how far the drain is"),
+                Err(why) if leaving => tracing::debug!(error = %why, "cannot ask how far the drain is"),
+                Err(why) => tracing::debug!(error = %why, "it is not known yet whether this pod leaves, it asks again"),
             }
             if begun.elapsed() >= self.deadline {
                 tracing::warn!(
@@ -75,7 +87,19 @@ impl Leaving {
     }
 }
 
-/// An answer that another question would not change.
-fn is_final(why: &ClientError) -> bool {
-    matches!(why, ClientError::Problem(Problem { status: 400..500, .. }))
+/// Decides what a pod does that is not told how it stands. One that `leaves` waits for its targets; of another nobody knows, and it
+/// asks as long as there `is_time`, unless another question would change nothing.
+fn unheard(why: &ClientError, leaves: bool, is_time: bool) -> Unheard {
+    match why {
+        ClientError::Problem(Problem { status: 400..500, .. }) => Unheard::Stop,
+        _ if leaves => Unheard::Again,
+        // Nobody listens there: nobody would take the targets either.
+        ClientError::Unreachable { sent: false, .. } => Unheard::Stop,
+        // It stalls, was cut, or has no leader just now.
+        _ if is_time => Unheard::Again,
+        _ => Unheard::Stop,
+    }
 }
+
+#[cfg(test)]
+mod tests;

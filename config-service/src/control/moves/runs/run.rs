@@ -34,7 +34,7 @@ const TRIES: u32 = 6;
 /// The planner's word for what moves to the pods of its track.
 const TRACK: &str = "track";
 
-/// Of how many moves at least it is said that too many of them failed, or paused for too long.
+/// Of how many moves at least it is said that too many of them failed.
 const ENOUGH: u64 = 20;
 
 /// When a plan stops by itself (PLACEMENT.md, Execution limits).
@@ -44,11 +44,13 @@ pub(crate) struct Budget {
     pub(crate) aborted: f64,
     /// What 99 of 100 pauses may be.
     pub(crate) pause: Duration,
+    /// What the longest may be while there were fewer than a hundred.
+    pub(crate) longest: Duration,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { aborted: 0.1, pause: Duration::from_secs(2) }
+        Self { aborted: 0.1, pause: Duration::from_secs(2), longest: Duration::from_secs(30) }
     }
 }
 
@@ -267,9 +269,8 @@ impl Run {
             let why = format!("{} of {ended} moves were aborted", self.aborted);
             return (PlanState::Cancelling, Some(why));
         }
-        let p99 = self.pauses.percentile(99);
-        if self.pauses.len() as u64 >= ENOUGH && u128::from(p99) > budget.pause.as_millis() {
-            return (PlanState::Cancelling, Some(format!("1 of 100 moves paused its target for {p99} ms or more")));
+        if let Some(why) = self.pauses.too_long(budget) {
+            return (PlanState::Cancelling, Some(why));
         }
         (if self.waiting.is_empty() && !under_way { PlanState::Done } else { state }, None)
     }
