@@ -355,7 +355,8 @@ impl Desk {
         let fleet = || heirs::Fleet { candidates: candidates.clone(), policy: &self.settings.policy };
         let terms = heirs::Terms { when: self.standing.borrow().values.restore, now, wall_ms: self.clock.wall_ms() };
         self.heirs.board(&self.model, &self.census, terms, fleet, room, &mut batch);
-        let world = moves::World { model: &self.model, fleet: &candidates, policy: &self.settings.policy, now, now_ms };
+        let (fleet, awaited) = (&candidates, self.plans.awaited());
+        let world = moves::World { model: &self.model, fleet, policy: &self.settings.policy, now, now_ms, awaited };
         self.moves.board(&world, &mut batch);
         let left = Batch::MAX_WRITES.saturating_sub(batch.writes.len());
         let room = self.settings.place_batch.clamp(2, Batch::MAX_WRITES).min(left);

@@ -36,7 +36,7 @@ use shared::wire::control::{Assignment, AssignmentState};
 use shared::wire::handoff::{Move, MoveState};
 use shared::{Mono, MoveId, PodId, TargetId};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -60,6 +60,8 @@ pub(super) struct World<'a> {
     pub(super) now: Mono,
     /// The wall time, in milliseconds since the Unix epoch.
     pub(super) now_ms: u64,
+    /// The pods whose drains wait until it is planned where their targets go.
+    pub(super) awaited: &'a BTreeSet<PodId>,
 }
 
 impl World<'_> {

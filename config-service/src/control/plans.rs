@@ -4,6 +4,7 @@
 mod ask;
 mod canary;
 mod draft;
+mod emptying;
 mod job;
 mod rounds;
 mod shape;
@@ -21,11 +22,12 @@ use crate::{
     domain::{Batch, By, Change, Edit, Hold, Marks, Model, Write},
     store::PlanFilter,
 };
+use emptying::Emptying;
 use job::{Came, Job, Made, Purpose};
 use shared::wire::admin::{Pin, Plan, PlanHead, PlanKind, PlanState, PlanSubject, PlannedMove};
-use shared::{Mono, PlanId, Revision, TargetId};
+use shared::{Mono, PlanId, PodId, Revision, TargetId};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -45,6 +47,8 @@ pub(super) struct Plans {
     states: BTreeMap<PlanId, PlanState>,
     /// When the leader looks by itself.
     pub(super) rounds: Rounds,
+    /// Drains without a plan.
+    emptying: Emptying,
 }
 
 /// A change of a plan that is to be written.
@@ -117,6 +121,9 @@ impl Plans {
         let Some(Job { purpose, .. }) = self.job.take() else { return };
         let Some(came) = came else {
             tracing::error!("the planner has failed; its plan is dropped");
+            if let Purpose::Empty { pods, .. } = &purpose {
+                self.emptying.in_vain(pods);
+            }
             return purpose.refuse(ControlError::Store);
         };
         match (purpose, came) {
@@ -144,12 +151,40 @@ impl Plans {
                     self.due.push(Due::new(head, moves, by, "apply-plan", Answer::Nobody));
                 }
             }
+            (Purpose::Empty { by, pods }, Came::Made(mut made)) => {
+                // What else is to move has plans of its own.
+                made.moves.retain(|step| step.from.as_ref().is_some_and(|from| pods.contains(from)));
+                made.cost.targets = made.moves.len() as u64;
+                let Made { mut head, moves } = job::wire(*made, PlanKind::Drain, &by);
+                if moves.is_empty() {
+                    return self.emptying.in_vain(&pods);
+                }
+                let pod = pods.first().filter(|_| pods.len() == 1).cloned();
+                (head.state, head.subject) = (PlanState::Applying, PlanSubject { pod, ..PlanSubject::default() });
+                head.drains = pods;
+                self.due.push(Due::new(head, moves, by, "apply-plan", Answer::Nobody));
+            }
             (purpose, _) => purpose.refuse(ControlError::Store),
         }
     }
 
+    /// Returns the pods whose drains wait until it is planned where their targets go.
+    pub(super) fn awaited(&self) -> &BTreeSet<PodId> {
+        self.emptying.waiting()
+    }
+
     /// Does what is wished, as far as the planner is free for it.
     pub(super) fn go_on(&mut self, shape: &Shape<'_>, moves: &Moves) {
+        self.emptying.look(shape, moves);
+        if self.job.is_none() && self.due.is_empty() {
+            let pods = self.emptying.due(shape.now);
+            if !pods.is_empty() {
+                let subject = PlanSubject::default();
+                let policy = shape.policy(PlanKind::Drain, &subject);
+                let (draft, by) = (shape.with(PlanKind::Drain, &subject, &pods), emptying::by(&pods));
+                self.job = Some(Job::start(Purpose::Empty { by, pods }, draft, policy, shape.now_ms));
+            }
+        }
         // What is due is written first: whether a plan may be applied is told by what is written.
         while self.job.is_none() && self.due.is_empty() {
             let Some(wish) = self.waiting.pop_front() else { break };
@@ -309,7 +344,11 @@ impl Plans {
                     let _ = reply.send(Ok(Plan { head: PlanHead::clone(head), moves }));
                 }
                 Answer::Head(reply) => drop(reply.send(Ok(PlanHead::clone(head)))),
-                Answer::Nobody => self.rounds.began(head),
+                Answer::Nobody if head.drains.is_empty() => self.rounds.began(head),
+                Answer::Nobody => {
+                    let (id, targets) = (head.id, head.cost.targets);
+                    tracing::info!(plan = %id, targets, reason = head.reason, "where drained targets go is planned");
+                }
             }
             if head.state == PlanState::Applying {
                 begun.extend(moves.map(|moves| (PlanHead::clone(head), moves)));

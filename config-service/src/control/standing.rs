@@ -19,10 +19,9 @@ impl Standing {
         Self { values: Values::new(model.settings()), tokens }
     }
 
-    /// Returns the hashes of all tokens that have not ended.
-    pub(crate) fn hashes(&self, now_ms: u64) -> impl Iterator<Item = &str> {
-        let lasting = self.tokens.values().filter(move |token| token.expires_ms.is_none_or(|end| now_ms < end));
-        lasting.map(|token| token.hash.as_str())
+    /// Returns all tokens that have not ended.
+    pub(crate) fn lasting(&self, now_ms: u64) -> impl Iterator<Item = &TokenRecord> {
+        self.tokens.values().filter(move |token| token.expires_ms.is_none_or(|end| now_ms < end))
     }
 
     /// Returns the token whose secret has this hash, unless it has ended.

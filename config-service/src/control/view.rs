@@ -122,7 +122,7 @@ impl View<'_> {
 
     fn world<'b>(&'b self, fleet: &'b [planner::Candidate]) -> World<'b> {
         let Settings { policy, .. } = self.settings;
-        World { model: self.model, fleet, policy, now: self.now, now_ms: self.now_ms }
+        World { model: self.model, fleet, policy, now: self.now, now_ms: self.now_ms, awaited: self.plans.awaited() }
     }
 
     fn shape(&self) -> Shape<'_> {

@@ -1,9 +1,9 @@
-//! Drains: every target of a draining pod moves away, as many at once as the bounds allow, each to where the planner says,
-//! a channel to where its guild goes. What is to be drained is in the database; only rate and retries are remembered here.
+//! Drains: every target of a draining pod moves away, as many at once as the bounds allow, each to where the plan says that is
+//! made for it; what is in none goes where a first contact would, a channel to where its guild goes. What is to be drained is in the database; only rate and retries are remembered here.
 
 use super::{
     World,
-    limits::Destinations,
+    limits::{Destinations, may_take},
     runs::Runs,
     wishes::{Begun, movable, new},
 };
@@ -93,6 +93,9 @@ impl Drains {
         if world.alive(pod).is_none() {
             return Err("the pod itself is not ready: its targets move when it is back, or are failed over");
         }
+        if world.awaited.contains(pod) {
+            return Err("it is being planned where its targets go");
+        }
         let destinations = Destinations::of(world, pod, limits, &begun.traffic);
         if destinations.is_empty() {
             return Err("no other pod is ready and takes targets");
@@ -100,8 +103,10 @@ impl Drains {
         empty_handed(world, pod, room, &destinations, begun);
         let (alone, with_parent) = self.pick(world, pod, room, begun);
         let mut chosen: HashMap<TargetId, PodId> = HashMap::new();
-        // Where a plan sends a target counts, as long as that pod takes it.
-        let planned = |target: &TargetId| runs.destination(target).filter(|(_, to)| destinations.has(to));
+        // Where a plan sends a target counts, as long as that pod takes targets. When it has no room just now, they wait.
+        let fleet = world.fleet.iter().map(|candidate| &candidate.pod);
+        let open: HashSet<_> = fleet.filter(|to| may_take(world, pod, to).is_ok()).collect();
+        let planned = |target: &TargetId| runs.destination(target).filter(|(_, to)| open.contains(to));
         let (sent, alone): (Vec<_>, Vec<_>) = alone.into_iter().partition(|target| planned(target).is_some());
         let mut going = destinations.choose(world, &alone);
         going

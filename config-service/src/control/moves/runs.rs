@@ -47,9 +47,9 @@ impl Runs {
         self.runs.values().map(|run| &run.head)
     }
 
-    /// Returns where a plan sends a target of a pod that is emptied.
+    /// Returns where a plan sends a target of a pod that is emptied: the newest that says so.
     pub(super) fn destination(&self, target: &TargetId) -> Option<(PlanId, &PodId)> {
-        self.runs.values().find_map(|run| Some((run.head.id, run.destination(target)?)))
+        self.runs.values().rev().find_map(|run| Some((run.head.id, run.destination(target)?)))
     }
 
     /// Returns whether a move's plan wants it no more.

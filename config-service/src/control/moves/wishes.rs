@@ -16,7 +16,7 @@ use shared::wire::admin::PodMarked;
 use shared::wire::control::{Assignment, AssignmentState};
 use shared::wire::handoff::{Move, MoveState};
 use shared::{MoveId, PodId, Revision, TargetId};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Why a target moves because somebody said so.
 pub(in crate::control) const MANUAL: &str = "manual";
@@ -162,13 +162,13 @@ impl Wishes {
         begun: &mut Begun,
     ) {
         let (limits, patience) = terms;
-        let mut marked = HashSet::new();
+        let (mut marked, mut children) = (HashSet::new(), Children::default());
         for wish in std::mem::take(&mut self.waiting) {
             let decided = match &wish {
                 Wish::Move { target, .. } if begun.targets.contains(target) => None,
                 Wish::Mark { pod, .. } if !marked.insert(pod.clone()) => None,
                 Wish::Move { target, to, by, .. } => {
-                    Some(begin(world, (target, to.as_ref(), by), limits, batch, begun))
+                    Some(begin(world, (target, to.as_ref(), by), limits, &mut children, batch, begun))
                 }
                 Wish::Cancel { id, by, .. } => Some(cancel(world, live.get_mut(id), (*id, by), patience, batch)),
                 Wish::Mark { pod, marking, by, .. } => Some(mark(world.model, pod, *marking, by, batch)),
@@ -228,6 +228,7 @@ fn begin(
     world: &World<'_>,
     (target, to, by): (&TargetId, Option<&PodId>, &By),
     limits: &Limits,
+    children: &mut Children,
     batch: &mut Batch,
     begun: &mut Begun,
 ) -> Result<(), ControlError> {
@@ -236,14 +237,35 @@ fn begin(
     // Asked again under the same key, the move is answered as it stands then: only now does it get its number.
     batch.kept.extend(by.keep(&json!({ "move_of": target })));
     // A channel that is not split off stays with its guild.
-    let children = world.model.held_by(&entry.from, None).filter(|child| child.parent() == Some(target));
-    for child in children.map(|child| child.told()) {
+    for child in children.of(world.model, &entry.from, target).iter().filter_map(|child| world.model.assignment(child))
+    {
         if movable(world, &child).is_ok() && !begun.targets.contains(&child.target) {
             begun.add(new(&child, &entry.to, WITH_PARENT, &by.actor));
         }
     }
     begun.add(entry);
     Ok(())
+}
+
+/// Who belongs to whom on the pods that somebody has asked about: each pod's targets are gone through once for all moves of a
+/// transaction.
+#[derive(Debug, Default)]
+struct Children(HashMap<PodId, HashMap<TargetId, Vec<TargetId>>>);
+
+impl Children {
+    /// Returns the targets of a pod that belong to `parent`.
+    fn of(&mut self, model: &Model, pod: &PodId, parent: &TargetId) -> &[TargetId] {
+        let families = self.0.entry(pod.clone()).or_insert_with(|| {
+            let mut families = HashMap::<TargetId, Vec<TargetId>>::new();
+            for held in model.held_by(pod, None) {
+                if let Some(parent) = held.parent() {
+                    families.entry(parent.clone()).or_default().push(held.target());
+                }
+            }
+            families
+        });
+        families.get(parent).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Decides what an operator's move would be.

@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     Apply { plan: Arc<Plan>, by: By, dry_run: bool, reply: Reply<PlanHead> },
     /// The leader looks by itself.
     Round { by: By },
+    /// Pods are drained, and nobody has planned where their targets go.
+    Empty { by: By, pods: Vec<PodId> },
 }
 
 impl Purpose {
@@ -31,7 +33,7 @@ impl Purpose {
         match self {
             Self::Make { reply, .. } => drop(reply.send(Err(why))),
             Self::Apply { reply, .. } => drop(reply.send(Err(why))),
-            Self::Round { .. } => {}
+            Self::Round { .. } | Self::Empty { .. } => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use shared::wire::admin::{CanaryState, MakePlan, PlanHead, PlanKind, PlanSubject};
 use shared::wire::control::PodState;
-use shared::wire::handoff::MoveState;
+use shared::wire::handoff::{Move, MoveState};
 use shared::{Mono, PodId};
 use std::{collections::HashMap, time::Duration};
 
@@ -86,7 +86,8 @@ impl Shape<'_> {
         Ok(self.with(head.kind, &head.subject, &head.drains))
     }
 
-    fn with(&self, kind: PlanKind, subject: &PlanSubject, drains: &[PodId]) -> Draft {
+    /// Returns what a plan of that kind is made from, by which those pods are drained.
+    pub(super) fn with(&self, kind: PlanKind, subject: &PlanSubject, drains: &[PodId]) -> Draft {
         // A canary that begins is tried on the pods that announce it, whatever became of the one before.
         let promoted = self.model.canary().state == CanaryState::Promoted && kind != PlanKind::Canary;
         let mut draft = self.build(promoted, |mut pods| {
@@ -130,7 +131,12 @@ impl Shape<'_> {
             in_range: self.fleet.in_range(&record.info.pod),
             ..view(record, phases[&record.info.pod], track(record))
         };
-        let running = model.moves().filter(|entry| entry.state != MoveState::Committed);
+        // One that is about to be called off, since its destination is drained, is at its source.
+        let off = |entry: &&Move| {
+            let drained = model.pod(&entry.to).is_some_and(|record| record.marks.draining);
+            entry.state == MoveState::Copying && drained
+        };
+        let running = model.moves().filter(|entry| entry.state != MoveState::Committed && !off(entry));
         Draft {
             revision: model.revision(),
             pods: change(model.pods().map(view).collect()),

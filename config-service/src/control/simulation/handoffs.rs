@@ -10,7 +10,7 @@ use crate::planner::{Candidate, Limits, Policy};
 use shared::protocol::handoff::Patience;
 use shared::wire::handoff::{Move, Reports};
 use shared::{Mono, MoveId, PodId, TargetId};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::oneshot;
 
 /// As many moves as production lets be under way.
@@ -66,7 +66,7 @@ impl<A> Handoffs<A> {
     /// Adds what is due to a transaction.
     pub fn board(&mut self, model: &Model, fleet: &[Candidate], now: Mono, batch: &mut Batch) {
         let policy = Policy::default();
-        self.moves.board(&World { model, fleet, policy: &policy, now, now_ms: 0 }, batch);
+        self.moves.board(&World { model, fleet, policy: &policy, now, now_ms: 0, awaited: &BTreeSet::new() }, batch);
     }
 
     /// The transaction is committed, `model` has it.

@@ -66,6 +66,23 @@ proptest! {
     }
 
     #[test]
+    fn drained_pods_give_what_they_have_evenly_and_nothing_else_moves(seed: u64, count in 4_usize..12, leave in 1_usize..3) {
+        let (mut pods, targets) = fleet(seed, count, 200);
+        pods[count - leave..].iter_mut().for_each(|view| view.phase = Phase::Draining);
+        let before = snapshot(pods, targets.clone());
+        // As the leader plans a drain: nothing moves for an even share.
+        let mut policy = Policy { band: 1e9, ..events_only() };
+        policy.polish.evaluations = 0;
+        let made = plan(&before, &policy, 0);
+        let leaves = |owner: Option<usize>| owner.is_some_and(|at| at >= count - leave);
+        prop_assert_eq!(made.moves.len(), targets.iter().filter(|(owner, _)| leaves(*owner)).count());
+        let goes = |pod: Option<&PodId>| pod.and_then(PodId::ordinal).is_some_and(|n| n as usize >= count - leave);
+        prop_assert!(made.moves.iter().all(|step| goes(step.from.as_ref()) && !goes(Some(&step.to))));
+        prop_assert!(made.skew.after <= 1.05, "{:?}", made.skew);
+        prop_assert_eq!(lint(&before, &policy, 0, &made), []);
+    }
+
+    #[test]
     fn a_crash_moves_what_the_dead_pod_had(seed: u64, count in 3_usize..12, dead in 0_usize..3) {
         let (mut pods, targets) = fleet(seed, count, 200);
         pods[dead].phase = Phase::Dead;
