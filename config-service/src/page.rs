@@ -6,6 +6,7 @@
 mod actions;
 mod bar;
 mod changes;
+mod deed;
 mod facts;
 mod find;
 mod health;
@@ -19,6 +20,7 @@ mod sign_in;
 mod target;
 mod words;
 
+pub(crate) use deed::{DeedFacts, deed};
 pub(crate) use facts::{
     Actions, Changes, Facts, Listing, Moves, OwnerSays, Ownerships, PodFacts, Standing, TargetFacts,
 };

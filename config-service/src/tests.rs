@@ -2,6 +2,7 @@
 
 mod administration;
 mod canary;
+mod deeds;
 mod dying;
 mod harness;
 mod history;

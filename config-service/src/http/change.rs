@@ -171,7 +171,11 @@ async fn begin(
     Ok((by, Some(turn)))
 }
 
-fn writable(standing: &Standing) -> Result<(), Problem> {
+/// Says whether changes are allowed.
+///
+/// # Errors
+/// 409 `read-only` when somebody has ended that for now.
+pub(super) fn writable(standing: &Standing) -> Result<(), Problem> {
     let Some((who, why)) = &standing.values.read_only else { return Ok(()) };
     let text = format!("{who} has made the cluster read-only: {why}; DELETE {SWITCH} ends that");
     Err(conflict("read-only", &text))

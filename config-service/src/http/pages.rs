@@ -1,6 +1,7 @@
 //! The page's routes: reads what the leader knows, asks a target's owner, and sends what `crate::page` renders. Nothing is
 //! kept or computed while nobody looks.
 
+mod deeds;
 mod door;
 mod pass;
 
@@ -9,7 +10,7 @@ pub(crate) use pass::LASTS as PASS_LASTS;
 
 use super::{
     Api,
-    pass_on::{PassOn, as_the_leader_shows_it},
+    pass_on::{PassOn, as_the_leader_does_it, as_the_leader_shows_it},
     targets::ask_owner,
 };
 use crate::{
@@ -52,6 +53,9 @@ const PLANS: usize = 30;
 /// Targets on a page of a list.
 const LISTED: usize = 50;
 
+/// Where something is asked about, and done.
+const DEED: &str = "/do/{what}/{which}/{verb}";
+
 /// What the pages need beside the API. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
@@ -65,13 +69,19 @@ pub(crate) struct Pages {
 /// Returns the routes of the page.
 pub(crate) fn routes(pages: Pages) -> Router {
     let way = PassOn::new(pages.api.clone(), &[], pages.api.pass_on);
+    let done = Router::new()
+        .route(DEED, post(deeds::done))
+        .route_layer(middleware::from_fn_with_state(way.clone(), as_the_leader_does_it))
+        .route_layer(middleware::from_fn_with_state(pages.clone(), door::only_from_here));
     Router::new()
         .route("/targets", get(all_targets))
         .route("/targets/{target}", get(one_target))
         .route("/pods/{pod}", get(one_pod))
         .route("/plans", get(all_plans))
         .route("/plans/{plan}", get(one_plan))
+        .route(DEED, get(deeds::ask))
         .route_layer(middleware::from_fn_with_state(way, as_the_leader_shows_it))
+        .merge(done)
         .route("/", get(first))
         .route("/sign-in", get(door::ask).post(door::sign_in))
         .route("/sign-out", post(door::sign_out))
@@ -172,14 +182,17 @@ async fn one_pod(
 }
 
 async fn all_plans(State(pages): State<Pages>, visitor: Visitor) -> Response {
-    let read = pages.read(|view| (view.canary(), view.rebalance()));
-    let (canary, rebalance) = match read.await {
+    let read = pages.read(|view| {
+        let paused = crate::domain::Values::new(view.model.settings()).rebalance_paused.is_some();
+        (view.canary(), view.rebalance(), paused)
+    });
+    let (canary, rebalance, paused) = match read.await {
         Ok(read) => read,
         Err(why) => return cannot(&visitor.frame, &why),
     };
     let plans_of = pages.api.control.plans(PlanFilter::default(), PLANS).await.map_err(|why| why.to_string());
     let autoscaler = pages.api.scaling.status().await.ok().map(|status| (*status).clone());
-    let facts = PlansFacts { canary, rebalance, autoscaler, plans: plans_of };
+    let facts = PlansFacts { canary, rebalance, paused, autoscaler, plans: plans_of };
     show(StatusCode::OK, &plans(&visitor.frame, &facts))
 }
 

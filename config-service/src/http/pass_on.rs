@@ -199,6 +199,19 @@ pub(super) async fn as_the_leader_shows_it(State(way): State<PassOn>, request: R
     }
 }
 
+/// A page's form that only the leader can do: it goes there whole, once.
+pub(super) async fn as_the_leader_does_it(State(way): State<PassOn>, request: Request, next: Next) -> Response {
+    if way.0.api.control.leads() || is_passed_on(request.headers()) {
+        return next.run(request).await;
+    }
+    way.pass(request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Returns whether another config-service has passed a request on. No form of another site's can say so.
+pub(super) fn is_passed_on(headers: &HeaderMap) -> bool {
+    headers.contains_key(PASSED_ON)
+}
+
 /// The headers that go along: the caller's but for those of the connection, and which request it is.
 fn passed(headers: &HeaderMap, id: Option<String>) -> Vec<(String, String)> {
     let own = [header::HOST, header::CONTENT_LENGTH, HeaderName::from_static("x-request-id")];

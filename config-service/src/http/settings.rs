@@ -112,7 +112,11 @@ fn may_change(setting: &Setting, actor: &Actor) -> Result<(), Problem> {
     Err(Problem::new(http::StatusCode::FORBIDDEN, "forbidden", text))
 }
 
-async fn apply(
+/// Writes a change of a setting, on somebody's word.
+///
+/// # Errors
+/// As every change.
+pub(super) async fn apply(
     api: &Api,
     setting: Setting,
     value: Value,

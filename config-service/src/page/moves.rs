@@ -2,12 +2,13 @@
 
 use super::{
     Moves,
+    deed::ways,
     target::{link, pod_link},
     words::{Foreign, ago, count, moment, span},
 };
 use maud::{Markup, html};
 use shared::wire::admin::Drain;
-use shared::wire::handoff::Move;
+use shared::wire::handoff::{Move, MoveState};
 
 /// Returns the section with moves under a heading; nothing when there are none.
 pub(super) fn moves(now_ms: u64, moves: &Moves, heading: &str) -> Markup {
@@ -39,6 +40,7 @@ fn table(now_ms: u64, moves: &[Move]) -> Markup {
                         td role="cell" data-label="Way" { (pod_link(&entry.from)) " to " (pod_link(&entry.to)) ", " (Foreign(&entry.reason)) }
                         td role="cell" data-label="State" {
                             (entry.state.as_str()) @if let Some(why) = &entry.detail { ": " (Foreign(why)) }
+                            @if matches!(entry.state, MoveState::Copying | MoveState::Frozen) { (ways("move", &entry.id, &[("cancel", "Call it off")])) }
                         }
                         td role="cell" data-label="Pause" { @match entry.pause_ms { Some(ms) => (span(ms)), None => span.aside { "none yet" } } }
                         td role="cell" data-label="Began" { (moment(entry.started_ms)) " " span.aside { (ago(now_ms, entry.started_ms)) } }

@@ -1,8 +1,9 @@
-//! What moves and why, before it does: plans, the canary, the look for an even share, and the autoscaler, as they stand. It changes
-//! nothing: how to have something done stands as a line of `berth`.
+//! What moves and why, before it does: plans, the canary, the look for an even share, and the autoscaler, as they stand. It
+//! changes nothing: what can be done is a link to a page that asks, and a line of `berth`.
 
 use super::{
     Frame,
+    deed::ways,
     target::{facts, link, pod_link},
     words::{Foreign, ago, count, moment, span, things},
 };
@@ -21,6 +22,8 @@ pub(crate) struct PlansFacts {
     pub(crate) canary: CanaryStatus,
     /// The look for an even share.
     pub(crate) rebalance: RebalanceStatus,
+    /// Whether somebody has paused it.
+    pub(crate) paused: bool,
     /// The autoscaler; none while it does not say.
     pub(crate) autoscaler: Option<AutoscalerStatus>,
     /// Plans, the newest first; or why they cannot be shown.
@@ -32,6 +35,7 @@ pub(crate) fn plans(frame: &Frame, known: &PlansFacts) -> Markup {
     let main = html! {
         h1 { "What moves, and why" }
         (even(&known.rebalance))
+        (ways("rebalance", &"all", &[if known.paused { ("resume", "Resume it") } else { ("pause", "Pause it") }]))
         section aria-labelledby="plans" {
             h2 #plans { "Plans" }
             @match &known.plans {
@@ -136,10 +140,14 @@ pub(crate) fn plan(frame: &Frame, plan: &Plan) -> Markup {
         @match head.state {
             PlanState::Proposed => {
                 p { "Nothing has moved. To have it done, or to throw it away:" }
+                (ways("plan", &id, &[("apply", "Apply"), ("discard", "Discard")]))
                 p { code { "berth plan apply " (id) " --revision " (head.revision) " --reason … --wait" } }
                 p { code { "berth plan discard " (id) " --reason …" } }
             },
-            PlanState::Applying => p { "To call it off: " code { "berth plan cancel " (id) " --reason …" } },
+            PlanState::Applying => {
+                (ways("plan", &id, &[("cancel", "Call it off")]))
+                p { "From a shell: " code { "berth plan cancel " (id) " --reason …" } }
+            },
             _ => {},
         }
         section aria-labelledby="facts" { h2 #facts { "What is known" } (facts(&rows)) }

@@ -3,6 +3,7 @@
 use super::{
     Frame, PodFacts,
     bar::meter,
+    deed::ways,
     health::Tone,
     target,
     words::{Foreign, count, share, size, span, things},
@@ -116,6 +117,13 @@ fn replica(pod: &PodStatus) -> Markup {
     }
 }
 
+/// What can be done with a pod, as it stands.
+fn deeds(status: &PodStatus) -> Vec<(&'static str, &'static str)> {
+    let cordon = if status.cordoned { ("uncordon", "Uncordon") } else { ("cordon", "Cordon") };
+    let drain = if status.drain.is_some() { ("undrain", "End its drain") } else { ("drain", "Drain") };
+    vec![drain, cordon]
+}
+
 /// Returns the page of a pod.
 pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
     let status = &facts.status;
@@ -158,6 +166,7 @@ pub(crate) fn pod(frame: &Frame, facts: &PodFacts) -> Markup {
         @else if let Some(how_far) = &status.drain { (super::moves::drain(how_far)) }
         @else if status.cordoned { p { "It is cordoned: it gets no new targets." } }
         @if let Some(why) = &status.not_ready { p { "It says: " (Foreign(why)) "." } }
+        (ways("pod", &status.info.pod, &deeds(status)))
         section aria-labelledby="facts" { h2 #facts { "What is known" } (target::facts(&rows)) }
         section aria-labelledby="targets" {
             h2 #targets { "Its targets" }

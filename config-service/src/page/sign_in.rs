@@ -39,7 +39,7 @@ pub(crate) fn sign_in(frame: &Frame, last: SignIn, next: &str) -> Markup {
                 button type="submit" { "Sign in" }
             }
         }
-        p.aside { "The browser keeps a pass for the page that ends with the browser, or after twelve hours. It opens nothing but these pages; the token itself is not kept." }
+        p.aside { "The browser keeps a pass for the page that ends with the browser, or after twelve hours. It opens nothing but these pages, and what they do as far as the token may; the token itself is not kept." }
     };
     let title = if wrong.is_some() { "Not signed in" } else { "Sign in" };
     frame.document(title, "Asked at", &main)

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 /// Sends a request as a browser would, and returns what came back as text.
-async fn send(node: &Node, head: &str, headers: &[(&str, &str)], body: &str) -> String {
+pub(super) async fn send(node: &Node, head: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut request = format!("{head} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", node.address);
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
@@ -24,22 +24,22 @@ async fn send(node: &Node, head: &str, headers: &[(&str, &str)], body: &str) -> 
     answer
 }
 
-async fn get(node: &Node, path: &str) -> String {
+pub(super) async fn get(node: &Node, path: &str) -> String {
     send(node, &format!("GET {path}"), &[], "").await
 }
 
-async fn sign_in(node: &Node, token: &str) -> String {
+pub(super) async fn sign_in(node: &Node, token: &str) -> String {
     let origin = format!("http://{}", node.address);
     send(node, "POST /sign-in", &[("Origin", &origin)], &format!("token={token}&next=%2Ftargets")).await
 }
 
-fn header<'a>(answer: &'a str, name: &str) -> &'a str {
+pub(super) fn header<'a>(answer: &'a str, name: &str) -> &'a str {
     let head = answer.split("\r\n\r\n").next().expect("a head");
     let mut lines = head.lines().filter_map(|line| line.split_once(": "));
     lines.find(|(own, _)| *own == name).map(|(_, value)| value).unwrap_or_default()
 }
 
-fn status(answer: &str) -> &str {
+pub(super) fn status(answer: &str) -> &str {
     &answer[9..12]
 }
 

@@ -2,15 +2,18 @@
 //! that no script and no other site can use. Where reads are open, so are the pages.
 
 use super::{Loose, Pages, pass, show};
-use crate::http::auth::{known, may_read};
+use crate::http::auth::{ADMIN, Actor, Known, known, may_read};
+use crate::http::pass_on::is_passed_on;
 use crate::page::{Frame, Session, SignIn, sign_in as form};
 use axum::{
     Form,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State},
+    middleware,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, Uri, header, request::Parts};
 use serde::Deserialize;
+use shared::wire::admin::Role;
 
 /// The largest form: a token and a path.
 pub(super) const FORM_LIMIT: DefaultBodyLimit = DefaultBodyLimit::max(16 * 1_024);
@@ -21,6 +24,18 @@ const COOKIE: &str = "berth_page";
 pub(super) struct Visitor {
     /// What goes around the page.
     pub(super) frame: Frame,
+    /// Whose pass it is.
+    known: Option<Known>,
+}
+
+impl Visitor {
+    /// Returns who it is; none for the services of the cluster, and for who has not signed in.
+    pub(super) fn actor(&self) -> Option<&Actor> {
+        match &self.known {
+            Some(Known::Actor(actor)) => Some(actor),
+            Some(Known::Service) | None => None,
+        }
+    }
 }
 
 impl FromRequestParts<Pages> for Visitor {
@@ -28,13 +43,11 @@ impl FromRequestParts<Pages> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, pages: &Pages) -> Result<Self, Response> {
         let now_ms = pages.api.clock.wall_ms();
-        let session = match cookie(&parts.headers) {
-            Some(pass) if pages.admits(pass, now_ms) => Session::SignedIn,
-            _ => Session::None,
-        };
+        let known = cookie(&parts.headers).and_then(|pass| pages.owner(pass, now_ms));
+        let session = if known.is_some() { Session::SignedIn } else { Session::None };
         let here = parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned();
         if session == Session::SignedIn || may_read(&parts.headers, &pages.api).is_ok() {
-            return Ok(Self { frame: Frame { now_ms, here, session } });
+            return Ok(Self { frame: Frame { now_ms, here, session }, known });
         }
         let next: String = url_encode(&here);
         Err(see_other(&format!("/sign-in?next={next}")))
@@ -42,12 +55,17 @@ impl FromRequestParts<Pages> for Visitor {
 }
 
 impl Pages {
-    /// Returns whether a pass was made with a token that may read now.
-    fn admits(&self, pass: &str, now_ms: u64) -> bool {
+    /// Returns whom the token belongs to that a pass was made with; none when it may not read now.
+    fn owner(&self, pass: &str, now_ms: u64) -> Option<Known> {
         let standing = self.api.control.standing();
-        let kept = standing.iter().flat_map(|standing| standing.hashes(now_ms)).filter_map(pass::kept);
-        let tokens = self.api.admin.iter().chain(self.api.service.iter());
-        pass::admits(pass, tokens.map(|token| pass::key(token.expose())).chain(kept), now_ms)
+        let kept = standing.iter().flat_map(|standing| standing.lasting(now_ms)).filter_map(|token| {
+            let actor = Actor { name: token.name.clone(), role: token.role };
+            Some((pass::kept(&token.hash)?, Known::Actor(actor)))
+        });
+        let admin = || Known::Actor(Actor { name: ADMIN.to_owned(), role: Role::Admin });
+        let admins = self.api.admin.iter().map(|token| (pass::key(token.expose()), admin()));
+        let services = self.api.service.iter().map(|token| (pass::key(token.expose()), Known::Service));
+        pass::owner(pass, admins.chain(services).chain(kept), now_ms)
     }
 
     fn frame(&self, here: &str) -> Frame {
@@ -98,6 +116,14 @@ pub(super) async fn sign_in(State(pages): State<Pages>, headers: HeaderMap, requ
     answer
 }
 
+/// Lets only forms through that were sent from these pages; what another config-service has passed on was looked at there.
+pub(super) async fn only_from_here(State(pages): State<Pages>, request: Request, next: middleware::Next) -> Response {
+    if is_passed_on(request.headers()) || from_here(request.headers()) {
+        return next.run(request).await;
+    }
+    super::deeds::from_elsewhere(&pages.frame(request.uri().path()))
+}
+
 /// `POST /sign-out`.
 pub(super) async fn sign_out(headers: HeaderMap) -> Response {
     let mut answer = see_other("/sign-in");
@@ -144,7 +170,7 @@ fn inside(next: &str) -> &str {
     if plain && next.starts_with('/') && !next.starts_with("//") { next } else { "/" }
 }
 
-fn see_other(path: &str) -> Response {
+pub(super) fn see_other(path: &str) -> Response {
     let head = [(header::LOCATION, path), (header::CACHE_CONTROL, "no-store")];
     (StatusCode::SEE_OTHER, head).into_response()
 }

@@ -1,5 +1,5 @@
-//! The pass a browser keeps after signing in. It is made from a token and opens the pages only: whoever gets hold of it
-//! cannot call the API. The service keeps nothing; a token that is not accepted any more ends the passes made from it.
+//! The pass a browser keeps after signing in. It is made from a token and opens the pages only, and what they do as far as that
+//! token may: whoever gets hold of it cannot call the API. The service keeps nothing; a token that is not accepted any more ends the passes made from it.
 //! Pure: the time comes in.
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,15 +28,15 @@ pub(super) fn issue(key: &Key, now_ms: u64) -> String {
     format!("{ends}.{}", hex::encode(proof(key, ends).finalize().into_bytes()))
 }
 
-/// Returns whether a pass was made with one of `keys` and has not ended.
-pub(super) fn admits(pass: &str, keys: impl Iterator<Item = Key>, now_ms: u64) -> bool {
-    let Some((ends, given)) = pass.split_once('.') else { return false };
-    let (Ok(ends), Ok(given)) = (ends.parse::<u64>(), hex::decode(given)) else { return false };
+/// Returns whose of `keys` a pass was made with that has not ended.
+pub(super) fn owner<T>(pass: &str, keys: impl Iterator<Item = (Key, T)>, now_ms: u64) -> Option<T> {
+    let (ends, given) = pass.split_once('.')?;
+    let (ends, given) = (ends.parse::<u64>().ok()?, hex::decode(given).ok()?);
     let latest = now_ms / 1_000 + LASTS.as_secs();
     let in_time = ends > now_ms / 1_000 && ends <= latest;
     // Every key is tried: how long this takes says nothing about which one fits.
-    let fitting = keys.filter(|key| proof(key, ends).verify_slice(&given).is_ok()).count();
-    in_time && fitting > 0
+    let fitting = keys.filter(|(key, _)| proof(key, ends).verify_slice(&given).is_ok());
+    fitting.last().map(|(_, owner)| owner).filter(|_| in_time)
 }
 
 fn proof(key: &Key, ends: u64) -> Hmac<Sha256> {
