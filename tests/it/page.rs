@@ -157,6 +157,42 @@ async fn somebody_without_a_token_is_asked_for_one_in_the_browser_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_is_drained_in_the_browser_after_it_was_said_what_that_means() {
+    let mut browser = Browser::start();
+    let mut cluster = Setup { gateways: 2, ..Setup::default() }.prepare();
+    cluster.config.ready().await;
+    cluster.launch_rest();
+    cluster.all_ready().await;
+    let hello = telegram::message(-1001, 1, "hello").to_string();
+    cluster.post_until_taken(&telegram::signed(&cluster.keys, hello.as_bytes()), 60 * SECOND).await;
+    let owner = cluster.owner("telegram:channel:-1001").await;
+    let pod = cluster.config.url(&format!("/pods/{owner}"));
+    let seen = browser.visit(Visit::new("asks-for-sign-in", pod).click(".deeds a")).await;
+    assert!(seen.text.contains("You cannot do this here: sign in with a token of role operator"), "{}", seen.text);
+    let door = cluster.config.url(&format!("/sign-in?next=/do/pod/{owner}/drain"));
+    let signed_in = |name: &str| {
+        let visit = Visit::new(name, door.clone()).fill("#token", berth_tests::cluster::ADMIN_TOKEN);
+        visit.click(".sign-in button")
+    };
+    let seen = browser.visit(signed_in("drain-asked")).await;
+    assert!(seen.title.starts_with(&format!("Drain {owner}")), "{}", seen.title);
+    assert!(seen.text.contains(&format!("Everything moves away from {owner}: 1 target.")), "{}", seen.text);
+    assert!(seen.text.contains("Where 1 target would go"), "{}", seen.text);
+    // Seen more than once, it is done more than once: a drain that stands is a drain.
+    let drain = signed_in("drain-done").fill("#reason", "a story").click(".deed button").one_theme();
+    let seen = browser.visit(drain).await;
+    assert!(seen.title.starts_with(&owner), "{}", seen.title);
+    eventually("it is drained", 180 * SECOND, async || {
+        let status = cluster.admin(&format!("/v1/pods/{owner}")).await.ok()?.json();
+        (status["state"] == "drained").then_some(())
+    })
+    .await;
+    assert_ne!(cluster.owner("telegram:channel:-1001").await, owner);
+    let audit = cluster.admin("/v1/events?kind=drain").await.expect("answers").json();
+    assert_eq!((&audit["events"][0]["actor"], &audit["events"][0]["reason"]), (&json!("admin"), &json!("a story")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_and_a_silent_database_have_their_own_words() {
     let mut browser = Browser::start();
     let mut postgres = Postgres::start().await;

@@ -33,7 +33,7 @@ impl<'a> Person<'a> {
 }
 
 async fn audit(stage: &Stage, action: &str) -> Vec<String> {
-    let list: EventList = stage.get(&format!("/v1/events?action={action}")).await;
+    let list: EventList = stage.get(&format!("/v1/events?kind={action}")).await;
     list.events.iter().map(|event| format!("{} {}: {}", event.actor, event.subject, event.reason)).collect()
 }
 

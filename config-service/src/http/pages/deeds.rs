@@ -286,16 +286,17 @@ impl Pages {
             })
             .await?;
         let targets = targets.ok_or_else(|| ControlError::UnknownPod(pod.clone()))?;
+        let what = if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") };
         let means = match marking {
             Marking::Cordon => {
-                format!("{pod} gets no new targets. It keeps the {targets} that it has, and serves them.")
+                format!("{pod} gets no new targets. It keeps what it has ({what}), and serves it.")
             }
             Marking::Uncordon => format!("{pod} gets new targets again."),
             Marking::Drain => format!(
-                "Everything moves away from {pod}: {targets} targets. Each is served all the time but for a short pause. This stands until it is taken back, also when the pod restarts."
+                "Everything moves away from {pod}: {what}. Each is served all the time but for a short pause. This stands until it is taken back, also when the pod restarts."
             ),
             Marking::Undrain => format!(
-                "{pod} keeps the {targets} targets that it still has, and gets new ones. What has moved stays where it is."
+                "{pod} keeps what it still has ({what}), and gets new targets. What has moved stays where it is."
             ),
         };
         let verb = marking.as_str();
