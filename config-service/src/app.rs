@@ -7,6 +7,7 @@ use crate::{
     metrics::Metrics,
     options::Options,
     planner::autoscale::Rules,
+    rest::Rest,
     scale::{self, Kubernetes, Rhythm, Scaler, Scaling},
     store::{Postgres, Sqlite, Store},
 };
@@ -79,6 +80,7 @@ pub(crate) async fn start(
     let (control, leading) =
         control::lead(Arc::clone(&store), Arc::clone(&clock), settings, metrics.clone(), latch, shutdown.clone());
     let kept = (control.clone(), store, Arc::clone(&clock));
+    let rest = Rest::new(&options.discord, kept.clone(), &registry);
     let identify = Identify::start(&options.discord, secrets.discord, kept, &registry, shutdown.clone())?;
     let kubernetes = Kubernetes::start(&options, shutdown.clone()).await?;
     let parts = scale::Parts {
@@ -94,6 +96,7 @@ pub(crate) async fn start(
         control,
         scaling,
         identify,
+        rest,
         service: Arc::new(secrets.service),
         admin: Arc::new(secrets.admin),
         clock: Arc::clone(&clock),

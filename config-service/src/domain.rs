@@ -14,6 +14,7 @@ mod moves;
 mod paged;
 mod plans;
 mod quarantined;
+mod rest;
 mod settings;
 mod weight;
 
@@ -29,6 +30,7 @@ pub use model::{FIRST_CONTACT, Model, PodRecord, Snapshot};
 pub use moves::Marks;
 pub(crate) use paged::{Name, Paged};
 pub use plans::Hold;
+pub use rest::SliceRecord;
 pub use settings::{AutoscalerValues, RestoreWhen, SETTINGS, Setting, Values};
 pub use shared::protocol::members::Members;
 pub use weight::Weight;

@@ -39,6 +39,7 @@ pub(crate) use pages::{Pages, routes as page_routes};
 
 use crate::control::{Control, ControlError, Errand};
 use crate::identify::Identify;
+use crate::rest::Rest;
 use crate::scale::Scaling;
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware};
 use docs::{Doc, Routes};
@@ -57,6 +58,8 @@ pub(crate) struct Api {
     pub(crate) scaling: Scaling,
     /// How often the bot may identify on Discord.
     pub(crate) identify: Identify,
+    /// How many requests pods may make to Discord.
+    pub(crate) rest: Rest,
     /// Tokens of the services.
     pub(crate) service: Arc<Tokens>,
     /// Tokens of the operators.

@@ -12,6 +12,7 @@ mod metrics;
 mod options;
 mod page;
 pub mod planner;
+mod rest;
 mod scale;
 pub mod store;
 

@@ -9,7 +9,8 @@ pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
 use crate::domain::{
-    Assignments, Batch, BudgetChange, BudgetKept, Change, Edit, SettingRecord, Snapshot, TokenRecord, Weight,
+    Assignments, Batch, BudgetChange, BudgetKept, Change, Edit, SettingRecord, SliceRecord, Snapshot, TokenRecord,
+    Weight,
 };
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
@@ -90,6 +91,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Writes what has changed of a bot's IDENTIFY budget: all of it or nothing. No revision comes of it.
     fn spend(&self, term: Term, bot: String, change: BudgetChange) -> Answer<'_, ()>;
+
+    /// Reads who has which part of the bots' REST requests on Discord, by bot.
+    fn slices(&self) -> Answer<'_, Vec<(String, Vec<SliceRecord>)>>;
+
+    /// Writes who has which part of a bot's REST requests, in place of what was there; of a bot with no slices nothing is kept. No
+    /// revision comes of it.
+    fn keep_slices(&self, term: Term, bot: String, slices: Vec<SliceRecord>) -> Answer<'_, ()>;
 
     /// Reads the sessions kept for Discord's shard `id`, of `count` or of any number, the one that was kept last first.
     fn sessions(&self, id: u32, count: Option<u32>) -> Answer<'_, Vec<Session>>;

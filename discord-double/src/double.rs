@@ -289,6 +289,16 @@ impl DiscordDouble {
         self.with(|world, _| world.rest.failing.extend(statuses));
     }
 
+    /// Does what the next REST requests ask, so many of them, and loses the answers with their connections.
+    pub fn lose_next(&self, many: usize) {
+        self.with(|world, _| world.rest.losing += many);
+    }
+
+    /// Lets the bot use its limit up elsewhere for so long: 429 with the scope `global`.
+    pub fn use_up_bot(&self, period: Duration) {
+        self.with(|world, now| world.rest.limits.use_up(now.mono.after(period)));
+    }
+
     /// Forbids the bot a channel: 403.
     pub fn forbid(&self, channel: u64) {
         self.with(|world, _| world.rest.forbidden.insert(channel));
@@ -342,7 +352,7 @@ impl DiscordDouble {
         self.with(|world, _| world.rest.calls.clone())
     }
 
-    /// Returns how many of them were invalid: answered 401, 403, 404, or 429 for a limit that is not shared.
+    /// Returns how many of them were invalid: answered 401, 403, or 429 for a limit that is not shared.
     pub fn invalid_requests(&self) -> usize {
         self.with(|world, _| world.rest.limits.invalid_requests)
     }

@@ -35,20 +35,22 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Value,
+    /// Whether it is lost on its way, with its connection.
+    pub(crate) lost: bool,
 }
 
 impl Reply {
     fn ok(body: Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body }
+        Self { status: 200, headers: Vec::new(), body, lost: false }
     }
 
     fn nothing() -> Self {
-        Self { status: 204, headers: Vec::new(), body: Value::Null }
+        Self { status: 204, headers: Vec::new(), body: Value::Null, lost: false }
     }
 
     /// An error as the API words it: status, its own code, and what is wrong.
     fn error(status: u16, code: u32, message: &str) -> Self {
-        Self { status, headers: Vec::new(), body: json!({"message": message, "code": code}) }
+        Self { status, headers: Vec::new(), body: json!({"message": message, "code": code}), lost: false }
     }
 }
 
@@ -65,6 +67,8 @@ pub(crate) struct Rest {
     pub(crate) forbidden: BTreeSet<u64>,
     /// What the next requests are answered with, whatever they are.
     pub(crate) failing: VecDeque<u16>,
+    /// How many of the next answers are lost after what was asked is done.
+    pub(crate) losing: usize,
     pub(crate) limits: Limits,
     pub(crate) calls: Vec<Call>,
 }
@@ -73,7 +77,9 @@ impl World {
     /// Answers a request.
     pub(crate) fn rest(&mut self, request: &Request, now: Now) -> Reply {
         let path = route::versionless(&request.path).to_owned();
-        let reply = self.answered(request, &path, now);
+        let mut reply = self.answered(request, &path, now);
+        reply.lost = self.rest.losing > 0;
+        self.rest.losing = self.rest.losing.saturating_sub(1);
         let body = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         let (method, status) = (request.method.clone(), reply.status);
         self.rest.calls.push(Call { at: now.mono, method, path, body, status });

@@ -10,6 +10,7 @@ use crate::{
     rest::{Interaction, Rest},
     settings::Settings,
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 /// All of it.
@@ -166,7 +167,8 @@ impl World {
         let place = self.guilds.place(channel)?;
         let shown = self.guilds.channel(channel)?;
         let id = self.next_id(now);
-        let token = format!("interaction-{id}");
+        // Discord's own look like this, too.
+        let token = URL_SAFE_NO_PAD.encode(format!("interaction:{id}:of-no-value"));
         let application = self.settings.application;
         let (kind, data) = what.said();
         let message_of = message.as_ref().map(|(_, message)| message);

@@ -16,6 +16,7 @@ use crate::boot::{self, MustPrepare, Over};
 use crate::discord::{self, Shards};
 use crate::handoff::{self, Handoffs};
 use crate::http::{App, Bounds, Door, Links, Peers, routes};
+use crate::outbox::Asker;
 use crate::reconcile::{self, Reconciler};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
@@ -146,6 +147,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         engine_stop.clone(),
     );
     shared::shutdown::spawn(reconciler.run());
+    share_requests(&options, &engine, &token, &metrics, engine_stop.clone())?;
     let agent = Agent::start(&options, token.clone(), card, parts)?;
 
     let door = Door::new(ownership.clone(), engine.clone(), own_metrics);
@@ -178,6 +180,30 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     tracing.stop().await;
     drop(folder);
     ended
+}
+
+/// Has the pod's calls to Discord wait for its part of the bot's budget.
+fn share_requests(
+    options: &Options,
+    engine: &Engine,
+    token: &Secret,
+    metrics: &Metrics,
+    stop: Shutdown,
+) -> anyhow::Result<()> {
+    let args = &options.discord;
+    let bot = value_or_file("BERTH_DISCORD_TOKEN", args.discord_token.as_deref(), args.discord_token_file.as_deref())?;
+    let of = engine.clone();
+    let asker = Asker {
+        client: Client::new(&options.config_url, Some(token.clone()), HANDOFF_CALL)?,
+        pod: options.pod.clone(),
+        incarnation: Box::new(move || of.incarnation()),
+        bot: bot.map(|bot| bot.trim().to_owned()),
+        call: options.outbox_timeout,
+    };
+    if let Some(discord) = engine.discord() {
+        discord.share(asker, metrics, stop);
+    }
+    Ok(())
 }
 
 fn tokens(options: &Options) -> Result<(Tokens, Secret), SettingError> {

@@ -6,6 +6,7 @@ mod busy;
 mod data;
 mod load;
 mod moving;
+mod rest;
 
 pub(crate) use crate::dispatch::erasure::Erasure;
 pub(crate) use busy::Busy;

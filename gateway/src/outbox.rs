@@ -1,6 +1,7 @@
 //! Calls to the outside: after the commit, at least once, one sender per target, in order per host. The rows are the
 //! truth; this task only knows which of them wait. It decides nothing about targets and holds no payloads.
 
+mod discord;
 mod lanes;
 mod policy;
 mod resolve;
@@ -8,6 +9,7 @@ mod send;
 mod span;
 mod verdict;
 
+pub(crate) use discord::{Discord, share::Asker};
 pub(crate) use policy::Allowed;
 
 use crate::{
@@ -58,6 +60,7 @@ pub(crate) enum Note {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     notes: UnboundedSender<Note>,
+    discord: Discord,
     stop: Shutdown,
     task: JoinHandle<()>,
 }
@@ -76,22 +79,29 @@ impl Outbox {
         let clock = Arc::clone(ownership.clock());
         let sender = Arc::new(Sender::new(allowed, ownership, commands, options, meters.clone(), tracer)?);
         let (notes, inbox) = unbounded_channel();
+        let discord = Discord::new(&options.discord_api, Arc::clone(&clock));
         let run = Run {
             lanes: Lanes::default(),
             out: HashMap::new(),
             tasks: JoinSet::new(),
             sender,
+            discord: discord.clone(),
             clock,
             most: options.outbox_concurrency.max(1),
             meters,
         };
         let task = shared::shutdown::spawn(run.run(inbox, stop.clone()));
-        Ok(Self { notes, stop, task })
+        Ok(Self { notes, discord, stop, task })
     }
 
     /// Returns where to leave notes.
     pub(crate) fn notes(&self) -> UnboundedSender<Note> {
         self.notes.clone()
+    }
+
+    /// Returns the limits of its calls to Discord.
+    pub(crate) fn discord(&self) -> Discord {
+        self.discord.clone()
     }
 
     /// Starts no more calls, and ends when those that are out have ended, or the grace is over.
@@ -114,6 +124,7 @@ struct Run {
     out: HashMap<TargetId, (u64, AbortHandle)>,
     tasks: JoinSet<Next>,
     sender: Arc<Sender>,
+    discord: Discord,
     clock: Arc<dyn Clock>,
     most: usize,
     meters: Meters,
@@ -146,7 +157,11 @@ impl Run {
         match note {
             Note::Open { target, mode, calls } => {
                 let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
-                self.lanes.push(&target, calls.into_iter().map(|call| Queued::new(call, mode, now, wall_ms)));
+                let queued = |call: OpenCall| {
+                    let route = self.discord.route(&call);
+                    Queued::new(call, route, mode, now, wall_ms)
+                };
+                self.lanes.push(&target, calls.into_iter().map(queued));
             }
             Note::Held { target } => self.lanes.drop_target(&target),
             Note::Closed { target } => {
@@ -162,10 +177,19 @@ impl Run {
 
     fn start_calls(&mut self) {
         while self.tasks.len() < self.most
-            && let Some((target, queued)) = self.lanes.next(self.clock.now())
+            && let now = self.clock.now()
+            && let Some((target, queued)) = self.lanes.next(now)
         {
+            let admitted = queued.discord.as_ref().map(|route| self.discord.admit(route, queued.kept, now));
+            let ticket = match admitted.transpose() {
+                Ok(ticket) => ticket,
+                Err(turn) => {
+                    self.lanes.waits_for(&target, queued.seq, turn);
+                    continue;
+                }
+            };
             let (sender, name, seq) = (Arc::clone(&self.sender), target.clone(), queued.seq);
-            let task = self.tasks.spawn(async move { sender.deliver(name, queued).await });
+            let task = self.tasks.spawn(async move { sender.deliver(name, queued, ticket).await });
             self.out.insert(target, (seq, task));
         }
     }

@@ -14,6 +14,7 @@ pub mod peers;
 pub mod provenance;
 pub mod quarantine;
 pub mod replication;
+pub mod rest;
 mod served;
 pub mod sse;
 mod track;

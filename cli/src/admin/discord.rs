@@ -1,17 +1,21 @@
-//! `berth discord`: how often the bot may still identify on Discord, and who uses that up.
+//! `berth discord`: how often the bot may still identify on Discord and who uses that up, and which pod may make how many requests.
 
 use super::Common;
 use crate::{
     exit::Failure,
     output::{self, Format, ago},
 };
-use shared::wire::discord::{BrakedShard, Budget, BudgetStatus};
+use serde::Serialize;
+use shared::wire::{
+    discord::{BrakedShard, Budget, BudgetStatus},
+    rest::{RestBot, RestPod, RestStatus},
+};
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 #[command(before_help = "Example:\n  berth discord budget")]
 pub(crate) enum Verb {
-    /// Say how many IDENTIFYs the bot has left, and which shards use them up
+    /// Say how many IDENTIFYs the bot has left and which shards use them up, and which pod may make how many requests
     Budget(Show),
 }
 
@@ -29,11 +33,49 @@ pub(crate) struct Show {
 /// Asks and prints.
 pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
     let Verb::Budget(Show { common }) = verb;
-    let status: BudgetStatus = common.api()?.get("/v1/discord/budget").await?;
+    let api = common.api()?;
+    let identify: BudgetStatus = api.get("/v1/discord/budget").await?;
+    let rest: RestStatus = api.get("/v1/discord/rest").await?;
     match common.output {
-        Format::Table => output::print(&sheet(&status, super::now_ms())),
-        format => output::rows(format, &status, std::slice::from_ref(&status), &["REMAINING"], name),
+        Format::Table => output::print(&format!("{}{}", sheet(&identify, super::now_ms()), requests(&rest))),
+        format => {
+            let all = All { identify: &identify, rest: &rest };
+            output::rows(format, &all, std::slice::from_ref(&identify), &["REMAINING"], name)
+        }
     }
+}
+
+/// Both budgets, the first as it has always been.
+#[derive(Debug, Serialize)]
+struct All<'a> {
+    #[serde(flatten)]
+    identify: &'a BudgetStatus,
+    rest: &'a RestStatus,
+}
+
+/// Who may make how many requests, as text.
+fn requests(rest: &RestStatus) -> String {
+    let bot = |bot: &RestBot| {
+        let pause = match bot.paused_ms {
+            0 => String::new(),
+            ms => format!(", pauses for {}", ago(ms)),
+        };
+        let mut pods = output::Table::new(&["POD", "SLOTS", "KEEPS", "COULD USE", "INVALID", "STATE"]);
+        bot.pods.iter().for_each(|pod| pods.row(pod_cells(pod)));
+        format!("\nrequests of {}: {} a second{pause}\n{}", bot.bot, rest.limit, pods.render())
+    };
+    rest.bots.iter().map(bot).collect()
+}
+
+fn pod_cells(pod: &RestPod) -> Vec<String> {
+    let state = match pod {
+        RestPod { refused: true, .. } => "Discord refuses its token",
+        RestPod { braked: true, .. } => "braked: too many invalid requests",
+        RestPod { asked_ms: None, .. } => "not heard of yet",
+        _ => "ok",
+    };
+    let counts = [pod.slots, pod.floor, pod.wants, pod.invalid].map(|count| count.to_string());
+    std::iter::once(pod.pod.to_string()).chain(counts).chain([state.to_owned()]).collect()
 }
 
 fn name(status: &BudgetStatus) -> Vec<String> {
@@ -112,6 +154,30 @@ mod tests {
             "at once      2 every five seconds\n",
             "waiting      2\n",
             "3 of 16       5 times in a row  4m",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn who_may_make_requests_is_told_by_pod_and_why_one_makes_none() {
+        let pod = |n: u32, slots, braked| RestPod {
+            pod: format!("gateway-{n}").parse().expect("a name"),
+            slots,
+            floor: 12,
+            wants: 30,
+            invalid: 2,
+            braked,
+            refused: false,
+            asked_ms: Some(5),
+        };
+        let bot =
+            RestBot { bot: "813847".to_owned(), paused_ms: 3_000, pods: vec![pod(0, 30, false), pod(1, 19, true)] };
+        let text = requests(&RestStatus { limit: 50, invalid_limit: 5_000, bots: vec![bot] });
+        for part in [
+            "requests of 813847: 50 a second, pauses for 3s\n",
+            "gateway-0  30     12     30         2        ok",
+            "gateway-1  19     12     30         2        braked: too many invalid requests",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }

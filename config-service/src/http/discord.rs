@@ -1,9 +1,9 @@
-//! The bot on Discord: permits to identify, the budget they come from, and sessions of programs that hold their connections
-//! themselves. Says what a refusal's `Retry-After` is; when a shard may identify is `identify`'s to say.
+//! The bot on Discord: permits to identify, the budget they come from, sessions of programs that hold their connections
+//! themselves, and the pods' slices of its REST requests. Says what a refusal's `Retry-After` is; when a shard may identify is `identify`'s to say.
 
 use super::{
     Api,
-    auth::{Reader, Worker},
+    auth::{Reader, Service, Worker},
     body::{Body, Name, Params},
     docs::{Doc, Routes},
     problems::unprocessable,
@@ -20,9 +20,12 @@ use serde::Deserialize;
 use serde_json::json;
 use shared::{
     Problem,
-    wire::discord::{
-        BudgetStatus, KeepSessions, MAX_SESSIONS, MAX_SHARDS, Permit, PermitAsk, Session, SessionsDropped,
-        SessionsKept, Shard,
+    wire::{
+        discord::{
+            BudgetStatus, KeepSessions, MAX_SESSIONS, MAX_SHARDS, Permit, PermitAsk, Session, SessionsDropped,
+            SessionsKept, Shard,
+        },
+        rest::{RestAsk, RestSlice, RestStatus},
     },
 };
 use std::time::Duration;
@@ -70,7 +73,19 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let drop_doc = Doc::new("Forget the session kept for a shard")
         .text("Of `shards` shards, or else all of this number: it has ended, and is not to be resumed.")
         .answers::<SessionsDropped>();
+    let slice_doc = Doc::new("Get a pod's slice of a bot's REST requests")
+        .text(
+            "A gateway says how many slots it keeps and how many it could use, and is told how many it has for a term. What it \
+             keeps counts only when it has heard the last answer.",
+        )
+        .answers::<RestSlice>()
+        .fails(&["invalid"]);
+    let rest_doc = Doc::new("Show who has which part of the bots' REST requests")
+        .text("How many requests a second there are, how they are shared out among the pods, and which pods send nothing.")
+        .answers::<RestStatus>();
     routes
+        .post("/v1/discord/rest", slice, slice_doc.asks_leader())
+        .get("/v1/discord/rest", rest, rest_doc.asks_leader())
         .post(PERMITS, permit, permit_doc.asks_leader())
         .get("/v1/discord/budget", budget, budget_doc.asks_leader())
         .post("/v1/discord/sessions", keep, keep_doc.asks_leader())
@@ -145,6 +160,15 @@ async fn permit(State(api): State<Api>, _: Worker, Body(ask): Body<PermitAsk>) -
 
 async fn budget(State(api): State<Api>, _: Reader) -> Result<Json<BudgetStatus>, Instead> {
     Ok(Json(api.identify.budget().await?))
+}
+
+async fn slice(State(api): State<Api>, _: Service, Body(ask): Body<RestAsk>) -> Result<Json<RestSlice>, Problem> {
+    check("bot", Some(&ask.bot), 64)?;
+    Ok(Json(api.rest.slice(ask).await?))
+}
+
+async fn rest(State(api): State<Api>, _: Reader) -> Result<Json<RestStatus>, Problem> {
+    Ok(Json(api.rest.status().await?))
 }
 
 async fn keep(

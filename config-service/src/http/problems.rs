@@ -2,7 +2,7 @@
 //! list of all codes there are.
 
 use crate::control::ControlError;
-use crate::identify::IdentifyError;
+use crate::{identify::IdentifyError, rest::RestError};
 use http::StatusCode;
 use shared::Problem;
 
@@ -258,6 +258,18 @@ impl From<IdentifyError> for Problem {
             ),
             E::Full(_) => Self::unavailable("too-many-waiting", format!("{text}; raise --identify-waiting")),
             E::Control(why) => why.into(),
+        }
+    }
+}
+
+impl From<RestError> for Problem {
+    fn from(why: RestError) -> Self {
+        match why {
+            RestError::TooManyBots => unprocessable(
+                "invalid",
+                &format!("{why}; calls with so many bots' tokens are more than one cluster keeps"),
+            ),
+            RestError::Control(why) => why.into(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The flags of `berth config-service` for a bot on Discord: how its IDENTIFY budget is learned, and how it is given out.
+//! The flags of `berth config-service` for a bot on Discord: how its IDENTIFY budget is learned and given out, and how many requests its pods may
+//! make.
 
 use clap::Args;
 use shared::{settings::duration, wire::discord::MAX_SHARDS};
@@ -88,4 +89,14 @@ pub struct DiscordOptions {
     /// Most requests that wait for a permit
     #[arg(long, env = "BERTH_IDENTIFY_WAITING", default_value_t = 4_096, value_name = "N")]
     pub identify_waiting: usize,
+    /// Requests a second that Discord lets a bot make, of which all pods have slices; one of them is config-service's own
+    #[arg(long, env = "BERTH_DISCORD_REST_LIMIT", default_value_t = 50, value_name = "N")]
+    pub discord_rest_limit: u32,
+    /// For how long a pod may use its slice without an answer; then it keeps its part of half of all
+    #[arg(long, env = "BERTH_DISCORD_REST_TERM", default_value = "60s", value_parser = duration, value_name = "TIME")]
+    pub discord_rest_term: Duration,
+    /// Most requests that Discord refuses (401, 403, 429) in ten minutes over all pods, each of which stops at its even part: at 10,000
+    /// Discord bans the address
+    #[arg(long, env = "BERTH_DISCORD_REST_INVALID", default_value_t = 5_000, value_name = "N")]
+    pub discord_rest_invalid: u32,
 }

@@ -16,7 +16,7 @@ use super::{
     Position, Store, StoreError, TRIM_ROWS, View, check_size, edits_for_followers, generation, millis, schema, signed,
     unsigned,
 };
-use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight};
+use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, SliceRecord, Snapshot, Weight};
 use session::{Failure, session};
 use shared::wire::{
     admin::{Event, Ownership, Plan, PlanHead},
@@ -300,6 +300,17 @@ impl Store for Postgres {
         Box::pin(session(&self.pool, self.timeout, async move |db| {
             advance(db, term, 0, 0, Epoch(0)).await?;
             discord::change(db, &bot, &change).await
+        }))
+    }
+
+    fn slices(&self) -> Answer<'_, Vec<(String, Vec<SliceRecord>)>> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| discord::slices(db).await))
+    }
+
+    fn keep_slices(&self, term: Term, bot: String, slices: Vec<SliceRecord>) -> Answer<'_, ()> {
+        Box::pin(session(&self.pool, self.timeout, async move |db| {
+            advance(db, term, 0, 0, Epoch(0)).await?;
+            discord::keep_slices(db, &bot, &slices).await
         }))
     }
 

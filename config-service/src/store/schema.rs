@@ -52,6 +52,7 @@ pub(super) const POSTGRES: &[Migration] = &[
         name: "identify",
         sql: include_str!("../../../migrations/config/postgres/0011_identify.sql"),
     },
+    Migration { version: 12, name: "rest", sql: include_str!("../../../migrations/config/postgres/0012_rest.sql") },
 ];
 
 /// The steps for SQLite.
@@ -83,6 +84,7 @@ pub(super) const SQLITE: &[Migration] = &[
         name: "identify",
         sql: include_str!("../../../migrations/config/sqlite/0011_identify.sql"),
     },
+    Migration { version: 12, name: "rest", sql: include_str!("../../../migrations/config/sqlite/0012_rest.sql") },
 ];
 
 impl Migration {

@@ -15,7 +15,7 @@ use super::{
     Position, Reign, Store, StoreError, TRIM_ROWS, View, bound, check_size, covers, decode, edits_for_followers,
     generation, millis, schema, signed, unsigned,
 };
-use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight};
+use crate::domain::{Assignments, Batch, BudgetChange, BudgetKept, SliceRecord, Snapshot, Weight};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 #[cfg(feature = "plant")]
 use shared::plant::{self, Bug};
@@ -291,6 +291,17 @@ impl Store for Sqlite {
         self.transaction(move |db| {
             advance(db, term, 0, 0, Epoch(0))?;
             discord::change(db, &bot, &change)
+        })
+    }
+
+    fn slices(&self) -> Answer<'_, Vec<(String, Vec<SliceRecord>)>> {
+        self.transaction(|db| discord::slices(db))
+    }
+
+    fn keep_slices(&self, term: Term, bot: String, slices: Vec<SliceRecord>) -> Answer<'_, ()> {
+        self.transaction(move |db| {
+            advance(db, term, 0, 0, Epoch(0))?;
+            discord::keep_slices(db, &bot, &slices)
         })
     }
 

@@ -1,7 +1,7 @@
 //! A store that counts its commits, that refuses them or leaves their outcome unknown when a story says so.
 
 use crate::{
-    domain::{Assignments, Batch, BudgetChange, BudgetKept, Snapshot, Weight},
+    domain::{Assignments, Batch, BudgetChange, BudgetKept, SliceRecord, Snapshot, Weight},
     store::{
         Answer, Bid, Committed, EventFilter, Followed, Keep, KeptAnswer, Log, Missed, MoveFilter, PlanFilter, Position,
         Sqlite, Store, StoreError, View,
@@ -146,6 +146,17 @@ impl Store for Flaky {
             return Box::pin(async { Err(StoreError::Rejected("the database is away".to_owned())) });
         }
         self.inner.spend(term, bot, change)
+    }
+
+    fn slices(&self) -> Answer<'_, Vec<(String, Vec<SliceRecord>)>> {
+        self.inner.slices()
+    }
+
+    fn keep_slices(&self, term: Term, bot: String, slices: Vec<SliceRecord>) -> Answer<'_, ()> {
+        if self.broke.load(Ordering::SeqCst) == 1 {
+            return Box::pin(async { Err(StoreError::Rejected("the database is away".to_owned())) });
+        }
+        self.inner.keep_slices(term, bot, slices)
     }
 
     fn sessions(&self, id: u32, count: Option<u32>) -> Answer<'_, Vec<Session>> {

@@ -10,10 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde::Deserialize;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// The largest message that reaches the rules, which then refuse it by their own bound.
@@ -39,13 +43,33 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         while connections.try_join_next().is_some() {}
         // An answer of a few bytes must not wait for the acknowledgement of those before it.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let router = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let answered = router.call(request);
+            async move {
+                let Ok(response) = answered.await;
+                // Whoever fails here writes nothing, and the connection ends.
+                if response.extensions().get::<Lost>().is_some() { Err(Lost) } else { Ok(response) }
+            }
+        });
         connections.spawn(async move {
             let http = hyper::server::conn::http1::Builder::new();
             let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
         });
     }
 }
+
+/// An answer that nobody gets.
+#[derive(Debug, Clone, Copy)]
+struct Lost;
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("told to lose the answer")
+    }
+}
+
+impl std::error::Error for Lost {}
 
 async fn gateway(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>, upgrade: WebSocketUpgrade) -> Response {
     enter(shared, asked, upgrade, false)
@@ -89,6 +113,9 @@ async fn rest(
     let mut response = Response::builder().status(reply.status);
     for (name, value) in kind.map(|kind| ("content-type", kind.to_owned())).into_iter().chain(reply.headers) {
         response = response.header(name, value);
+    }
+    if reply.lost {
+        response = response.extension(Lost);
     }
     response.body(Body::from(text)).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

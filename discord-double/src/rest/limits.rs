@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     buckets: BTreeMap<(&'static str, String), Window>,
     /// Channels that others use up: until when.
     shared: BTreeMap<u64, Mono>,
+    /// Until when the bot has used its limit up elsewhere.
+    elsewhere: Mono,
     invalid: Window,
     /// Since when and how long the address is banned.
     ban: Option<(Mono, Duration)>,
@@ -29,6 +31,11 @@ impl Limits {
     /// A channel's limit is used up by others.
     pub(crate) fn share(&mut self, channel: u64, until: Mono) {
         self.shared.insert(channel, until);
+    }
+
+    /// The bot's limit is used up elsewhere.
+    pub(crate) fn use_up(&mut self, until: Mono) {
+        self.elsewhere = until;
     }
 
     /// Counts a request; returns the headers of its answer, or the refusal.
@@ -43,6 +50,10 @@ impl Limits {
             if until > now.mono {
                 return Err(refused(until.since(now.mono), "shared", Vec::new()));
             }
+        }
+        if self.elsewhere > now.mono && !route.of_interaction() {
+            let headers = vec![("x-ratelimit-global", "true".to_owned())];
+            return Err(refused(self.elsewhere.since(now.mono), "global", headers));
         }
         let bucket = route.bucket();
         let window = self.buckets.entry(bucket.clone()).or_default();
@@ -62,7 +73,7 @@ impl Limits {
     /// Counts an answer that makes its request an invalid one. A limit that others used up is nobody's fault.
     pub(crate) fn judge(&mut self, settings: &Settings, reply: &Reply, now: Mono) {
         let shared = reply.headers.iter().any(|(name, value)| *name == "x-ratelimit-scope" && value == "shared");
-        if !matches!(reply.status, 401 | 403 | 404 | 429) || shared {
+        if !matches!(reply.status, 401 | 403 | 429) || shared {
             return;
         }
         self.invalid_requests += 1;
@@ -77,7 +88,7 @@ impl Limits {
         let (since, long) = self.ban?;
         let left = long.checked_sub(now.mono.since(since)).filter(|left| !left.is_zero())?;
         let headers = vec![("retry-after", left.as_secs().max(1).to_string())];
-        Some(Reply { status: 429, headers, body: Value::String("error code: 1015".to_owned()) })
+        Some(Reply { status: 429, headers, body: Value::String("error code: 1015".to_owned()), lost: false })
     }
 }
 
@@ -104,5 +115,5 @@ fn refused(after: Duration, scope: &'static str, mut headers: Vec<(&'static str,
         "message": "You are being rate limited.", "global": scope == "global",
         "retry_after": (after.as_secs_f64() * 1000.0).ceil() / 1000.0,
     });
-    Reply { status: 429, headers, body }
+    Reply { status: 429, headers, body, lost: false }
 }

@@ -95,8 +95,8 @@ fn what_is_wrong_with_a_request_is_said_as_discord_says_it() {
     for authorization in [None, Some("Bot another".to_owned()), Some(Settings::default().token)] {
         assert_eq!(scene.call_as(authorization, "GET", "/gateway/bot", &Value::Null).status, 401);
     }
-    // The two bad bodies are no invalid requests.
-    assert_eq!(scene.world.rest.limits.invalid_requests, 10);
+    // What was forbidden, and three without the right token; what is not there does not count.
+    assert_eq!(scene.world.rest.limits.invalid_requests, 4);
 }
 
 #[test]
@@ -185,6 +185,32 @@ fn a_limit_that_others_use_up_is_not_held_against_the_bot() {
     assert_eq!(scene.world.rest.limits.invalid_requests, 0);
     scene.later(Duration::from_secs(10));
     assert_eq!(scene.call("POST", &messages, &hello()).status, 200);
+}
+
+#[test]
+fn a_bot_that_used_its_limit_up_elsewhere_is_told_so_everywhere_but_for_interactions() {
+    let mut scene = Scene::new(|_| {});
+    scene.world.rest.limits.use_up(scene.now.mono.after(Duration::from_secs(4)));
+    for path in ["/gateway/bot", "/users/@me"] {
+        let refused = scene.call("GET", path, &Value::Null);
+        assert_eq!((refused.status, header(&refused, "x-ratelimit-scope")), (429, "global"));
+        assert_eq!((&refused.body["global"], &refused.body["retry_after"]), (&json!(true), &json!(4.0)));
+    }
+    let called = scene.command();
+    let path = format!("/interactions/{}/{}/callback", called.id, called.token);
+    assert_eq!(scene.call_as(None, "POST", &path, &json!({"type": 5})).status, 204);
+    assert_eq!(scene.later(Duration::from_secs(4)).call("GET", "/users/@me", &Value::Null).status, 200);
+}
+
+#[test]
+fn an_answer_that_is_lost_was_done_all_the_same() {
+    let mut scene = Scene::new(|_| {});
+    scene.world.rest.losing = 1;
+    let messages = scene.messages();
+    let said = json!({"content": "once", "nonce": "n", "enforce_nonce": true});
+    let (first, second) = (scene.call("POST", &messages, &said), scene.call("POST", &messages, &said));
+    assert_eq!((first.lost, second.lost), (true, false));
+    assert_eq!(second.body["id"], first.body["id"]);
 }
 
 #[test]

@@ -365,7 +365,7 @@ impl Writer {
         let (epoch, now_ms) = (guard.epoch(), self.clock.wall_ms());
         let new = NewCall { seq, call: &call, idempotent, epoch, now_ms, trace: waiting.trace.caller() };
         let added = self.store.outbox_add(slot.local, &new)?;
-        let open = OpenCall { seq, url: call.url.clone(), next_ms: 0, interrupted: false, idempotent };
+        let open = OpenCall::new(seq, &call, idempotent);
         Ok(added.then_some(open).into_iter().collect())
     }
 

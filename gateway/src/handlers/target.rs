@@ -206,8 +206,7 @@ impl Outbox<'_, '_> {
             target.store.outbox_add(target.local, &new)
         })?;
         if added {
-            let url = call.url.clone();
-            self.0.effects.calls.push(OpenCall { seq, url, next_ms: 0, interrupted: false, idempotent });
+            self.0.effects.calls.push(OpenCall::new(seq, call, idempotent));
         }
         Ok(())
     }

@@ -2,9 +2,19 @@
 //! only its own. Pure: the caller brings the time.
 
 use super::verdict::MOST_ASKED;
-use crate::{outbox::policy::Host, replication::Acknowledge, store::OpenCall};
+use crate::{
+    outbox::{
+        discord::{Route, Turn},
+        policy::Host,
+    },
+    replication::Acknowledge,
+    store::OpenCall,
+};
 use shared::{Mono, TargetId};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
 
 /// A call that waits for its turn. Its payload stays in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +26,15 @@ pub(crate) struct Queued {
     pub(crate) idempotent: bool,
     /// When it counts that it is being made.
     pub(crate) mode: Acknowledge,
+    /// What it is to Discord, when it goes there.
+    pub(crate) discord: Option<Arc<Route>>,
+    /// Whether a place in the line of its bot's calls is kept for it.
+    pub(crate) kept: bool,
 }
 
 impl Queued {
     /// Makes it from its row; `wait` is how long it still has to wait at `now`.
-    pub(crate) fn new(call: OpenCall, mode: Acknowledge, now: Mono, wall_ms: u64) -> Self {
+    pub(crate) fn new(call: OpenCall, discord: Option<Arc<Route>>, mode: Acknowledge, now: Mono, wall_ms: u64) -> Self {
         // No row is put off for longer; one that seems to be was written while the wall clock was wrong.
         let wait = std::time::Duration::from_millis(call.next_ms.saturating_sub(wall_ms)).min(MOST_ASKED);
         let host = reqwest::Url::parse(&call.url).ok().as_ref().and_then(super::policy::host_of).unwrap_or_default();
@@ -31,6 +45,8 @@ impl Queued {
             interrupted: call.interrupted,
             idempotent: call.idempotent,
             mode,
+            discord,
+            kept: false,
         }
     }
 }
@@ -111,7 +127,12 @@ impl Lanes {
 
     /// Says that a call has to be made again, in its place, not before `at`.
     pub(crate) fn again(&mut self, target: &TargetId, seq: u64, at: Mono) {
-        self.put_off(target, seq, at, |call| call.interrupted = false);
+        self.put_off(target, seq, at, |call| (call.interrupted, call.kept) = (false, false));
+    }
+
+    /// Says that it is not a call's turn: it has not been touched.
+    pub(crate) fn waits_for(&mut self, target: &TargetId, seq: u64, turn: Turn) {
+        self.put_off(target, seq, turn.at, |call| call.kept = turn.kept);
     }
 
     /// Says that a call could not be begun: it is what it was, and is looked at again not before `at`.

@@ -1,6 +1,7 @@
 //! Makes one call: claims its row, sends it while the lease lasts, and writes down what became of it.
 
 use super::{
+    discord::{Heard, Ticket, nonce},
     lanes::Queued,
     policy::{Allowed, Refused},
     resolve::Checked,
@@ -92,32 +93,43 @@ impl Sender {
     }
 
     /// Makes a call, or finds out that it cannot be made now.
-    pub(super) async fn deliver(&self, target: TargetId, queued: Queued) -> Next {
+    pub(super) async fn deliver(&self, target: TargetId, queued: Queued, mut ticket: Option<Ticket>) -> Next {
         let clock = Arc::clone(self.ownership.clock());
         let Some(guard) = self.may_start(&target) else { return Next::Waits(clock.now().after(PAUSE)) };
-        if queued.interrupted && !queued.idempotent {
-            let reason = "the pod stopped while the call was being made".to_owned();
-            return self.settle(&guard, queued.seq, Settled::Uncertain { reason }).await;
+        let message = ticket.as_ref().is_some_and(|ticket| ticket.route().message);
+        if queued.interrupted && !queued.idempotent && !message {
+            return self.settle(&guard, queued.seq, interrupted()).await;
         }
-        let claimed = match self.claim(&guard, &queued).await {
+        let mut claimed = match self.claim(&guard, &queued).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return Next::Over,
             Err(_) => return Next::Waits(clock.now().after(PAUSE)),
         };
         let looked = clock.now();
-        let settled = if self.may_start(&target).is_some() {
+        let nonce = message && nonce::give(&mut claimed.call.body, &target, &claimed.call.id);
+        let attempts = if queued.interrupted { u32::MAX } else { claimed.attempts };
+        claimed.idempotent |= nonce && nonce::holds(attempts, claimed.created_ms, clock.wall_ms());
+        let interaction = ticket.as_ref().and_then(|ticket| ticket.route().interaction);
+        let over_ms = interaction.map(|interaction| interaction.over_ms(claimed.created_ms));
+        let settled = if queued.interrupted && !claimed.idempotent {
+            interrupted()
+        } else if over_ms.is_some_and(|over_ms| over_ms <= clock.wall_ms()) {
+            Settled::Dead { reason: "not sent: an interaction is answered within 15 minutes".to_owned() }
+        } else if self.may_start(&target).is_some() {
             if let Some(log) = self.ownership.log() {
                 let act = Act::new(looked, &target, guard.epoch(), What::Effect);
                 log.note(act.with(queued.seq, queued.seq));
             }
             let attempt = tokio::select! {
-                attempt = self.traced(&target, &claimed) => attempt,
+                attempt = self.traced(&target, &claimed, &mut ticket) => attempt,
                 () = self.lease_over(&guard) => Attempt::Unknown("the lease ended during the call".to_owned()),
             };
-            verdict(attempt, &claimed, clock.wall_ms(), self.give_up)
+            in_time(verdict(attempt, &claimed, clock.wall_ms(), self.give_up), over_ms)
         } else {
             Settled::Again { next_ms: clock.wall_ms(), reason: "the lease was about to end".to_owned() }
         };
+        // Whoever waits for it need not wait for the disk.
+        drop(ticket);
         if let Settled::Dead { reason } | Settled::Uncertain { reason } = &settled {
             tracing::warn!(%target, call = claimed.call.id, reason, "outgoing call put aside");
         }
@@ -140,17 +152,23 @@ impl Sender {
 
     /// Makes an attempt in a span of the trace that asked for the call. The path is left out of it: platforms put secrets
     /// there.
-    async fn traced(&self, target: &TargetId, claimed: &Claimed) -> Attempt {
-        let Some(asked) = &claimed.trace else { return self.attempt(target, claimed, None).await };
+    async fn traced(&self, target: &TargetId, claimed: &Claimed, ticket: &mut Option<Ticket>) -> Attempt {
+        let Some(asked) = &claimed.trace else { return self.attempt(target, claimed, None, ticket).await };
         let mut span = self.tracer.start("call", SpanKind::Client, Some(asked));
         span.describe(|live| span::begun(live, target, claimed));
         let told = span.context().filter(|_| self.tell_trace).cloned();
-        let attempt = span.scope(self.attempt(target, claimed, told.as_ref())).await;
+        let attempt = span.scope(self.attempt(target, claimed, told.as_ref(), ticket)).await;
         span.describe(|live| span::ended(live, &attempt));
         attempt
     }
 
-    async fn attempt(&self, target: &TargetId, claimed: &Claimed, told: Option<&TraceContext>) -> Attempt {
+    async fn attempt(
+        &self,
+        target: &TargetId,
+        claimed: &Claimed,
+        told: Option<&TraceContext>,
+        ticket: &mut Option<Ticket>,
+    ) -> Attempt {
         let call = &claimed.call;
         let url = match self.allowed.check_call(call) {
             Ok(url) => url,
@@ -169,6 +187,7 @@ impl Sender {
             request = request.header("traceparent", told.traceparent());
         }
         let key = header_safe(&format!("{target}/{}", call.id));
+        ticket.iter_mut().for_each(Ticket::sent);
         let sent = request.header("idempotency-key", key).body(call.body.clone()).send().await;
         match sent {
             Ok(mut answer) => {
@@ -178,13 +197,17 @@ impl Sender {
                     .get(header::RETRY_AFTER)
                     .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
                     .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                let mut read = 0;
-                while read < DRAIN
+                let headers = ticket.as_ref().map(|_| answer.headers().clone());
+                let mut body = Vec::new();
+                while body.len() < DRAIN
                     && let Ok(Some(chunk)) = answer.chunk().await
                 {
-                    read += chunk.len();
+                    body.extend_from_slice(&chunk);
                 }
-                Attempt::Answered { status, retry_after }
+                match (ticket, headers) {
+                    (Some(ticket), Some(headers)) => discord(ticket, (status, retry_after), &headers, &body),
+                    _ => Attempt::Answered { status, retry_after },
+                }
             }
             Err(why) => failed(&why),
         }
@@ -226,6 +249,38 @@ impl Sender {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+fn interrupted() -> Settled {
+    Settled::Uncertain { reason: "the pod stopped while the call was being made".to_owned() }
+}
+
+/// What cannot be sent again in time is not kept for that.
+fn in_time(settled: Settled, over_ms: Option<u64>) -> Settled {
+    match (settled, over_ms) {
+        (Settled::Again { next_ms, reason }, Some(over_ms)) if next_ms >= over_ms => Settled::Dead {
+            reason: format!("{reason}, and not sent again: an interaction is answered within 15 minutes"),
+        },
+        (settled, _) => settled,
+    }
+}
+
+/// What Discord's answer means, beyond its status.
+fn discord(
+    ticket: &mut Ticket,
+    (status, retry_after): (u16, Option<Duration>),
+    headers: &header::HeaderMap,
+    body: &[u8],
+) -> Attempt {
+    let heard = Heard::read(status, headers, body);
+    let (hit, route) = (heard.hit, ticket.route());
+    let refused = status == 401 && route.token.is_some() && route.interaction.is_none();
+    ticket.heard(heard);
+    match hit {
+        _ if refused => Attempt::NotSent("answered 401: Discord refuses the bot's token".to_owned()),
+        Some((_, after)) => Attempt::Answered { status, retry_after: Some(after) },
+        None => Attempt::Answered { status, retry_after },
     }
 }
 

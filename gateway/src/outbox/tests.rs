@@ -28,7 +28,8 @@ impl Handler for Caller {
         for line in text.lines() {
             let [id, method, path] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("three words") };
             let url = if path.starts_with('/') { format!("{}{path}", self.0) } else { path.to_owned() };
-            let call = OutboxCall { id: id.into(), method: method.into(), url, headers: vec![], body: "{}".into() };
+            let headers = vec![("Authorization".to_owned(), "Bot ODEzODQ3.x.y".to_owned())];
+            let call = OutboxCall { id: id.into(), method: method.into(), url, headers, body: "{}".into() };
             target.outbox().call(&call)?;
         }
         Ok(Reply::none())
@@ -365,6 +366,94 @@ fn a_deferred_command_is_answered_late_by_editing_the_original() {
     assert_eq!(bench.send(event), Outcome::Committed { answer: deferred, duplicate: true });
 }
 
+/// A bench for which the server is Discord.
+fn bench_at_discord(server: &Server) -> Bench {
+    Bench::with(Caller(server.url.clone()), |options| {
+        options.discord_api = server.url.clone();
+        options.outbox_private = true;
+    })
+}
+
+#[test]
+fn a_message_whose_answer_is_lost_is_sent_again_and_what_has_no_nonce_is_held() {
+    let server = Server::start(&[Does::Cut, Does::Answer(200, ""), Does::Cut]);
+    let bench = bench_at_discord(&server);
+    ask(&bench, "one POST /channels/1/messages\ntwo POST /users/@me/channels");
+    bench.until("both were made, the message twice", |bench| {
+        bench.advance(SECOND);
+        !aside(bench).is_empty()
+    });
+    assert_eq!(server.seen(), ["/channels/1/messages", "/channels/1/messages", "/users/@me/channels"]);
+    assert_eq!(aside(&bench), [("two".to_owned(), "uncertain".to_owned())]);
+}
+
+#[test]
+fn a_message_that_was_under_way_at_a_crash_is_sent_again_while_discord_knows_its_nonce() {
+    let server = Server::start(&[Does::Answer(503, ""), Does::Answer(503, "")]);
+    let mut bench = bench_at_discord(&server);
+    ask(&bench, "one POST /channels/1/messages");
+    bench.until("it failed", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    bench.block_on(bench.engine().meddle(|store| store.pragma("UPDATE outbox SET state = 'sending'")));
+    bench.crash();
+    bench.until("it was sent again, and failed again", |bench| {
+        bench.advance(SECOND);
+        let written = |times| bench.metrics().contains(&format!(r#"{{kind="again"}} {times}"#));
+        server.seen().len() == 2 && (written(1) || written(2))
+    });
+    bench.block_on(bench.engine().meddle(|store| store.pragma("UPDATE outbox SET state = 'sending', created_ms = 1")));
+    bench.crash();
+    bench.until("nobody knows any more", |bench| {
+        bench.advance(SECOND);
+        !aside(bench).is_empty()
+    });
+    assert_eq!((server.seen().len(), aside(&bench)), (2, vec![("one".to_owned(), "uncertain".to_owned())]));
+}
+
+#[test]
+fn a_token_that_discord_refuses_is_not_used_again_and_its_calls_are_kept() {
+    let server = Server::start(&[Does::Answer(401, "")]);
+    let mut bench = bench_at_discord(&server);
+    ask(&bench, "one POST /channels/1/messages\ntwo POST /channels/2/messages");
+    bench.until("it was refused", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    bench.advance(60 * SECOND);
+    assert_eq!((server.seen().len(), aside(&bench)), (1, Vec::new()));
+    // A process that starts anew tries again.
+    bench.crash();
+    bench.until("both have left", |bench| {
+        bench.advance(SECOND);
+        server.seen().len() == 3
+    });
+    assert!(aside(&bench).is_empty());
+}
+
+#[test]
+fn what_discord_asks_a_bot_to_wait_is_waited_for_by_all_its_calls() {
+    let server = Server::start(&[Does::Answer(429, "x-ratelimit-scope: global\r\nretry-after: 30\r\n")]);
+    let bench = bench_at_discord(&server);
+    ask(&bench, "one POST /channels/1/messages");
+    bench.until("it was asked to wait", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    let other = bench.send(bench.event("slack:guild:B", EventKind::SlackEvent, "two POST /channels/2/messages"));
+    assert!(matches!(other, Outcome::Committed { .. }), "{other:?}");
+    bench.advance(29 * SECOND);
+    assert_eq!(server.seen().len(), 1);
+    bench.until("both have left", |bench| {
+        bench.advance(SECOND);
+        server.seen().len() == 3
+    });
+}
+
+#[test]
+fn an_interaction_is_not_answered_after_its_time() {
+    let server = Server::start(&[Does::Answer(503, "retry-after: 1000\r\n")]);
+    let bench = bench_at_discord(&server);
+    // Its token says when it began: years ago. The other's time begins with the call.
+    ask(&bench, "one POST /webhooks/1/aW50ZXJhY3Rpb246MTp4\ntwo PATCH /webhooks/1/tok/messages/@original");
+    bench.until("both are given up", |bench| aside(bench).len() == 2);
+    let dead = bench.block_on(bench.engine().dead_calls(10)).expect("read");
+    assert!(dead.iter().all(|call| call.state == "dead" && call.reason.contains("15 minutes")), "{dead:?}");
+    assert_eq!(server.seen(), ["/webhooks/1/tok/messages/@original"], "the first never left");
+}
+
 #[tokio::test]
 async fn a_call_that_was_given_up_with_its_target_has_no_say_about_the_one_that_is_out_now() {
     #[derive(clap::Parser)]
@@ -392,13 +481,15 @@ async fn a_call_that_was_given_up_with_its_target_has_no_say_about_the_one_that_
         out: HashMap::new(),
         tasks: JoinSet::new(),
         sender: Arc::new(sender),
+        discord: Discord::new("https://discord.com/api/v10", Arc::clone(&clock)),
         clock: Arc::clone(&clock),
         most: 8,
         meters,
     };
     let target: TargetId = A.parse().expect("valid");
     let url = "https://a.example/".to_owned();
-    let call = OpenCall { seq: 1, url, next_ms: 0, interrupted: false, idempotent: false };
+    let call = OutboxCall { id: "one".into(), method: "POST".into(), url, headers: vec![], body: String::new() };
+    let call = OpenCall::new(1, &call, false);
     let open = || Note::Open { target: target.clone(), mode: Acknowledge::Local, calls: vec![call.clone()] };
     run.note(open());
     run.start_calls();

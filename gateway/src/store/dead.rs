@@ -1,10 +1,11 @@
 //! What an operator has to decide about, events whose handler failed too often and calls that failed for good or whose
 //! outcome nobody knows; and what becomes of such a row once it is decided. Knows nothing of who may decide.
 
-use super::{LocalId, Reader, Store, StoreError, journal::Resumed, outbox::OpenCall, signed};
+use super::{LocalId, Reader, Store, StoreError, headers_from, journal::Resumed, outbox::OpenCall, signed};
 use rusqlite::{OptionalExtension, Row, params};
 use shared::{
     Epoch, PodId, TargetId,
+    event::OutboxCall,
     wire::data::{DeadLetter, LetterKind, Place},
 };
 
@@ -86,14 +87,19 @@ impl Store {
             let mut update = self.conn.prepare_cached(
                 "UPDATE outbox SET state = 'pending', attempts = 0, next_ms = 0, reason = NULL, dropped = NULL,
                  epoch = ?3, created_ms = ?4
-                 WHERE target_id = ?1 AND seq = ?2 AND state IN ('uncertain', 'dead') RETURNING id, url, idempotent",
+                 WHERE target_id = ?1 AND seq = ?2 AND state IN ('uncertain', 'dead') RETURNING id, url, idempotent, method, headers",
             )?;
             let bound = params![target.0, signed(seq), signed(epoch.0), signed(now_ms)];
             let revived = update.query_row(bound, |row| {
-                let call = OpenCall { seq, url: row.get(1)?, next_ms: 0, interrupted: false, idempotent: row.get(2)? };
-                Ok(Revived::Call(row.get(0)?, call))
+                let (id, headers): (String, String) = (row.get(0)?, row.get(4)?);
+                let call =
+                    OutboxCall { id, method: row.get(3)?, url: row.get(1)?, headers: Vec::new(), body: String::new() };
+                Ok((call, headers, row.get(2)?))
             });
-            return Ok(revived.optional()?);
+            let Some((mut call, headers, idempotent)) = revived.optional()? else { return Ok(None) };
+            call.headers = headers_from(Some(&headers))?;
+            let open = OpenCall::new(seq, &call, idempotent);
+            return Ok(Some(Revived::Call(call.id, open)));
         }
         let mut update = self.conn.prepare_cached(
             "UPDATE journal SET state = 'accepted', attempts = 0, reason = NULL, dropped = NULL

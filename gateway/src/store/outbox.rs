@@ -4,6 +4,7 @@
 use super::{LocalId, Store, StoreError, headers_from, signed};
 use rusqlite::{OptionalExtension, params};
 use shared::{Epoch, event::OutboxCall, telemetry::trace::TraceContext, wire::quarantine::LateCall};
+use std::fmt;
 
 /// A call to be written.
 #[derive(Debug, Clone, Copy)]
@@ -23,18 +24,49 @@ pub(crate) struct NewCall<'a> {
 }
 
 /// A call that has not come to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OpenCall {
     /// Its place.
     pub(crate) seq: u64,
+    /// How it goes there.
+    pub(crate) method: String,
     /// Where it goes.
     pub(crate) url: String,
+    /// Whose it is, in the words of the header `Authorization`: a secret.
+    pub(crate) authorization: Option<String>,
     /// Not before this time, in milliseconds since the Unix epoch.
     pub(crate) next_ms: u64,
     /// True when a crash came between its claim and its end: nobody knows whether it was made.
     pub(crate) interrupted: bool,
     /// Whether it may be made twice.
     pub(crate) idempotent: bool,
+}
+
+impl OpenCall {
+    /// Makes it of a call that is written for the first time.
+    pub(crate) fn new(seq: u64, call: &OutboxCall, idempotent: bool) -> Self {
+        let (method, url) = (call.method.clone(), call.url.clone());
+        Self {
+            seq,
+            method,
+            url,
+            authorization: authorization(&call.headers),
+            next_ms: 0,
+            interrupted: false,
+            idempotent,
+        }
+    }
+}
+
+impl fmt::Debug for OpenCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenCall").field("seq", &self.seq).field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+fn authorization(headers: &[(String, String)]) -> Option<String> {
+    let named = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("authorization");
+    headers.iter().find(named).map(|(_, value)| value.clone())
 }
 
 /// A call that is about to be made.
@@ -151,19 +183,27 @@ impl Store {
     /// Returns the target's calls that have not come to their end, in order.
     pub(crate) fn outbox_open(&self, target: LocalId) -> Result<Vec<OpenCall>, StoreError> {
         let mut find = self.conn.prepare_cached(
-            "SELECT seq, url, next_ms, state = 'sending', idempotent FROM outbox
+            "SELECT seq, url, next_ms, state = 'sending', idempotent, method, headers FROM outbox
              WHERE target_id = ?1 AND state IN ('pending', 'sending') ORDER BY seq",
         )?;
         let open = |row: &rusqlite::Row<'_>| {
-            Ok(OpenCall {
+            let call = OpenCall {
                 seq: row.get(0)?,
+                method: row.get(5)?,
                 url: row.get(1)?,
+                authorization: None,
                 next_ms: row.get(2)?,
                 interrupted: row.get(3)?,
                 idempotent: row.get(4)?,
-            })
+            };
+            Ok((call, row.get::<_, String>(6)?))
         };
-        Ok(find.query_map([target.0], open)?.collect::<Result<_, _>>()?)
+        let rows = find.query_map([target.0], open)?;
+        rows.map(|row| {
+            let (call, headers) = row?;
+            Ok(OpenCall { authorization: authorization(&headers_from(Some(&headers))?), ..call })
+        })
+        .collect()
     }
 
     /// Marks a call as being made and returns it; `None` when it has come to its end.

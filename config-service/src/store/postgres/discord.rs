@@ -1,8 +1,8 @@
-//! What PostgreSQL keeps for a bot on Discord: its IDENTIFY budget, and sessions of programs with connections of their own.
+//! What PostgreSQL keeps for a bot on Discord: its IDENTIFY budget, who has which part of its REST requests, and sessions of programs with connections of their own.
 
 use super::super::{SESSION_LASTS_MS, json, json_of, known_shard, known_streak};
 use super::{StoreError, session::Failure, signed, unsigned};
-use crate::domain::{BudgetChange, BudgetKept, ShardRecord};
+use crate::domain::{BudgetChange, BudgetKept, ShardRecord, SliceRecord};
 use shared::wire::discord::{Session, Shard};
 use sqlx::{PgConnection, Row};
 
@@ -54,6 +54,24 @@ pub(super) async fn change(db: &mut PgConnection, bot: &str, change: &BudgetChan
     .bind(column(|shard| shard.count))
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Reads the slices of all bots' REST requests.
+pub(super) async fn slices(db: &mut PgConnection) -> Result<Vec<(String, Vec<SliceRecord>)>, Failure> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT bot, body FROM rest_slices ORDER BY bot").fetch_all(db).await?;
+    rows.into_iter().map(|(bot, body)| Ok((bot, json_of(&body)?))).collect()
+}
+
+/// Writes the slices of a bot's.
+pub(super) async fn keep_slices(db: &mut PgConnection, bot: &str, slices: &[SliceRecord]) -> Result<(), Failure> {
+    if slices.is_empty() {
+        sqlx::query("DELETE FROM rest_slices WHERE bot = $1").bind(bot).execute(db).await?;
+        return Ok(());
+    }
+    let sql = "INSERT INTO rest_slices (bot, body) VALUES ($1, $2) ON CONFLICT (bot) DO UPDATE SET body = $2";
+    sqlx::query(sql).bind(bot).bind(json(&slices)?).execute(db).await?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
-//! What SQLite keeps for a bot on Discord: its IDENTIFY budget, and sessions of programs with connections of their own.
+//! What SQLite keeps for a bot on Discord: its IDENTIFY budget, who has which part of its REST requests, and sessions of programs with connections of their own.
 
 use super::super::{SESSION_LASTS_MS, json, json_of, known_shard, known_streak, unsigned};
 use super::{StoreError, rejected, signed};
-use crate::domain::{BudgetChange, BudgetKept, ShardRecord};
+use crate::domain::{BudgetChange, BudgetKept, ShardRecord, SliceRecord};
 use rusqlite::{OptionalExtension, Transaction, params};
 use shared::wire::discord::Session;
 
@@ -41,6 +41,23 @@ pub(super) fn change(db: &Transaction<'_>, bot: &str, change: &BudgetChange) -> 
         run(sql, &[&bot, &shard.id, &shard.count])?;
     }
     Ok(())
+}
+
+/// Reads the slices of all bots' REST requests.
+pub(super) fn slices(db: &Transaction<'_>) -> Result<Vec<(String, Vec<SliceRecord>)>, StoreError> {
+    let mut find = db.prepare_cached("SELECT bot, body FROM rest_slices ORDER BY bot").map_err(rejected)?;
+    let rows = find.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).map_err(rejected)?;
+    rows.map(|row| row.map_err(rejected).and_then(|(bot, body)| Ok((bot, json_of(&body)?)))).collect()
+}
+
+/// Writes the slices of a bot's.
+pub(super) fn keep_slices(db: &Transaction<'_>, bot: &str, slices: &[SliceRecord]) -> Result<(), StoreError> {
+    let done = if slices.is_empty() {
+        db.execute("DELETE FROM rest_slices WHERE bot = ?1", [bot])
+    } else {
+        db.execute("INSERT OR REPLACE INTO rest_slices (bot, body) VALUES (?1, ?2)", params![bot, json(&slices)?])
+    };
+    done.map(drop).map_err(rejected)
 }
 
 /// Reads the sessions of a shard, of `count` or of any number, the one that was kept last first.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::dispatch::mailbox::Mailboxes;
+use shared::event::OutboxCall;
 use shared::{Epoch, LeaseId, lease::Lease, lease::LeaseTerms};
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +34,8 @@ fn said(answer_by: Mono) -> (What, oneshot::Receiver<Outcome>) {
 
 fn call(seq: u64) -> What {
     let url = "https://slack.com/x".to_owned();
-    let call = OpenCall { seq, url, next_ms: 0, interrupted: false, idempotent: true };
+    let call = OutboxCall { id: "x".into(), method: "PUT".into(), url, headers: vec![], body: String::new() };
+    let call = OpenCall::new(seq, &call, true);
     What::Calls(Acknowledge::Replicated, vec![call])
 }
 

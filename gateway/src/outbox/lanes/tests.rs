@@ -9,7 +9,7 @@ fn target(id: u32) -> TargetId {
 
 fn call(seq: u64, host: &str) -> Queued {
     let (host, mode) = (host.into(), Acknowledge::Local);
-    Queued { seq, host, not_before: T0, interrupted: false, idempotent: true, mode }
+    Queued { seq, host, not_before: T0, interrupted: false, idempotent: true, mode, discord: None, kept: false }
 }
 
 fn take(lanes: &mut Lanes, now: Mono) -> Option<u64> {
@@ -58,9 +58,10 @@ fn a_call_that_could_not_begin_is_still_one_that_was_interrupted() {
 #[test]
 fn a_call_put_off_by_a_wall_clock_that_was_wrong_waits_an_hour_at_most() {
     let put_off = |next_ms| {
-        let open =
-            OpenCall { seq: 1, url: "https://a.example/".into(), next_ms, interrupted: false, idempotent: false };
-        Queued::new(open, Acknowledge::Local, T0, 1_000).not_before
+        let (id, method, url) = ("1".to_owned(), "POST".to_owned(), "https://a.example/".to_owned());
+        let call = shared::event::OutboxCall { id, method, url, headers: vec![], body: String::new() };
+        let open = OpenCall { next_ms, ..OpenCall::new(1, &call, false) };
+        Queued::new(open, None, Acknowledge::Local, T0, 1_000).not_before
     };
     assert_eq!(put_off(0), T0);
     assert_eq!(put_off(3_000), T0.after(Duration::from_secs(2)));
@@ -75,4 +76,19 @@ fn a_target_that_is_gone_sends_nothing_more() {
     lanes.drop_target(&target(1));
     lanes.over(&target(1), 1);
     assert_eq!((take(&mut lanes, T0), lanes.waiting(), lanes.next_at()), (None, 0, None));
+}
+
+#[test]
+fn a_call_whose_turn_is_later_keeps_its_place_and_holds_up_no_other_host() {
+    let mut lanes = Lanes::default();
+    lanes.push(&target(1), [call(1, "a"), call(2, "a"), call(3, "b")]);
+    assert_eq!(take(&mut lanes, T0), Some(1));
+    let at = T0.after(Duration::from_secs(1));
+    lanes.waits_for(&target(1), 1, Turn { at, kept: true });
+    assert_eq!(take(&mut lanes, T0), Some(3));
+    lanes.over(&target(1), 3);
+    let turn = lanes.next(at).map(|(_, call)| (call.seq, call.kept));
+    assert_eq!(turn, Some((1, true)));
+    lanes.again(&target(1), 1, at);
+    assert_eq!(lanes.next(at).map(|(_, call)| (call.seq, call.kept)), Some((1, false)), "it was made, and is behind");
 }
