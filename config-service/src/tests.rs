@@ -13,6 +13,7 @@ mod moving;
 mod pages;
 mod placing;
 mod planning;
+mod rest;
 mod restoring;
 mod rounds;
 mod scaling;

@@ -1,7 +1,7 @@
-//! A bot's IDENTIFY budget and its sessions, as both stores keep them.
+//! A bot's IDENTIFY budget, its sessions and the slices of its requests, as both stores keep them.
 
 use super::world::*;
-use config_service::domain::{BudgetChange, BudgetKept, BudgetRecord, ShardRecord};
+use config_service::domain::{BudgetChange, BudgetKept, BudgetRecord, ShardRecord, SliceRecord};
 use config_service::store::{Store, StoreError};
 use shared::wire::discord::{Session, Shard};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ on_both![
     each_bot_has_a_budget_of_its_own,
     nothing_is_spent_in_a_term_that_is_over,
     the_session_that_was_kept_last_is_found_until_it_is_dropped,
+    slices_are_read_back_as_they_were_last_kept_and_not_kept_in_a_term_that_is_over,
 ];
 
 fn shard(id: u32, count: u32) -> Shard {
@@ -97,4 +98,28 @@ async fn the_session_that_was_kept_last_is_found_until_it_is_dropped(world: Worl
     assert_eq!(store.drop_sessions(term, 3, None).await.expect("dropped"), 1);
     assert_eq!((read(None).await.len(), store.sessions(4, None).await.expect("read").len()), (0, 1));
     assert_eq!(store.drop_sessions(term, 3, None).await.expect("dropped"), 0);
+}
+
+async fn slices_are_read_back_as_they_were_last_kept_and_not_kept_in_a_term_that_is_over(world: World) {
+    let (old, before) = world.leading().await;
+    let slice = |pod: u32, slots| SliceRecord {
+        pod: format!("gateway-{pod}").parse().expect("a name"),
+        incarnation: "00000000-0000-4000-8000-000000000001".parse().expect("a life"),
+        version: 3,
+        slots,
+        floor: 12,
+    };
+    assert!(old.slices().await.expect("read").is_empty());
+    old.keep_slices(before, "8".into(), vec![slice(0, 20)]).await.expect("kept");
+    old.keep_slices(before, "7".into(), vec![slice(0, 20), slice(1, 29)]).await.expect("kept");
+    old.keep_slices(before, "8".into(), vec![slice(1, 21)]).await.expect("kept");
+    let both = [("7".to_owned(), vec![slice(0, 20), slice(1, 29)]), ("8".to_owned(), vec![slice(1, 21)])];
+    assert_eq!(old.slices().await.expect("read"), both);
+    let new = world.store().await;
+    let after = take_over(&*new).await;
+    let late = old.keep_slices(before, "8".into(), vec![slice(1, 49)]).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    assert_eq!(new.slices().await.expect("read"), both);
+    new.keep_slices(after, "8".into(), Vec::new()).await.expect("kept");
+    assert_eq!(new.slices().await.expect("read"), both[..1]);
 }

@@ -215,6 +215,7 @@ impl Limits {
         }
         // Who answers an interaction has its token, and needs no other.
         if let (401, None, Some(token)) = (heard.status, route.interaction, route.token)
+            && self.refused.len() < MOST_BOTS
             && self.refused.insert((route.bot.clone(), token))
         {
             self.news.push(News::Refused(route.bot.clone()));

@@ -32,7 +32,7 @@ pub(crate) struct Api {
 pub(crate) struct Route {
     /// Whose budget it is.
     pub(crate) bot: String,
-    /// What tells its token from others; none without one.
+    /// What tells the bot's token from others; none without one.
     pub(crate) token: Option<u64>,
     /// Method and path without what differs from call to call.
     pub(crate) template: String,
@@ -90,7 +90,7 @@ impl Api {
         let method = method.to_ascii_uppercase();
         let message = method == "POST" && matches!(&parts[..], ["channels", _, "messages"]);
         Some(Route {
-            token: authorization.map(fingerprint),
+            token: authorization.filter(|text| text.trim().starts_with("Bot ")).map(fingerprint),
             template: template(&method, &parts),
             major: format!("{bot}/{major}"),
             interaction: interaction(&parts),

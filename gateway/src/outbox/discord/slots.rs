@@ -115,15 +115,12 @@ impl Slots {
     pub(super) fn claim(&mut self, now: Mono) -> Claim {
         let wanted = self.peak.saturating_add(self.missed);
         self.wants = wanted.max(self.wants - self.wants.div_ceil(8));
-        (self.peak, self.missed) = (self.used(now), 0);
-        let slots = self.may_use(now);
-        if self.wants < slots {
-            self.slice.slots = self.wants.max(self.slice.floor).max(self.used(now)).min(slots);
-        } else {
-            self.slice.slots = slots;
-        }
+        let (used, slots) = (self.used(now), self.may_use(now));
+        (self.peak, self.missed) = (used, 0);
+        self.slice.slots = self.wants.max(self.slice.floor).max(used).min(slots);
         let Slice { version, slots, floor, .. } = self.slice;
-        Claim { version, slots, floor, wants: self.wants }
+        // What is out is out, also when it is more than was given since.
+        Claim { version, slots: slots.max(used), floor, wants: self.wants }
     }
 
     /// Whether asking would change something soon.

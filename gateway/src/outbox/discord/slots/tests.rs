@@ -101,6 +101,17 @@ fn what_it_says_that_it_keeps_it_keeps_to_and_what_it_needs_it_asks_for() {
 }
 
 #[test]
+fn who_is_given_less_than_is_out_says_how_many_are_until_they_are_back() {
+    let mut slots = with(20, 4);
+    (0..20).for_each(|_| slots.take(at(0)));
+    slots.hear(&slice(10, 4), at(100), Duration::from_secs(11));
+    assert_eq!((slots.claim(at(200)).slots, slots.closed(true, at(200)).is_some()), (20, true));
+    (0..20).for_each(|_| slots.ended(true, at(300)));
+    assert_eq!(slots.claim(at(1_299)).slots, 20, "their seconds are not over");
+    assert_eq!(slots.claim(at(1_300)).slots, 10);
+}
+
+#[test]
 fn who_has_nothing_waits_and_asks() {
     let mut slots = Slots::default();
     assert_eq!(slots.closed(false, at(0)), Some(Turn { at: at(1_000), kept: false }));
