@@ -282,7 +282,7 @@ impl Control {
 
     /// The same for targets that belong to no guild.
     pub(crate) async fn place_alone(&self, targets: Vec<TargetId>) -> Result<Placed, ControlError> {
-        self.place(targets.into_iter().map(|target| Wanted { target, parent: None }).collect()).await
+        self.place(targets.into_iter().map(Wanted::of).collect()).await
     }
 
     /// Lets another incarnation take over a pod's targets, empty.

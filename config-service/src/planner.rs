@@ -3,6 +3,7 @@
 //! and the same time give the same answer, in every process. Knows no clock, no database and no lease, and moves nothing.
 
 pub mod autoscale;
+mod beside;
 mod bound;
 mod contact;
 mod cooldown;

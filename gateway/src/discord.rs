@@ -5,7 +5,8 @@
 //! ```text
 //! ownership ─▸ shards ─▸ line, one per shard ─┬─▸ connector ─▸ twilight ─▸ Discord
 //!              ▲   ▲                          ├─▸ event ─▸ lanes, in order per guild ─▸ ways ─▸ this pod's door, or a link
-//!  moves: hold ┘   └ stop                     └─▸ engine: the session in the shard's own rows
+//!  moves: hold ┘   └ stop                     ├─▸ homes: config-service places what a session lists, many at a time
+//!                                            └─▸ engine: the session in the shard's own rows
 //! ```
 //! Before a shard moves its next holder is told of its session, and has a connection `ahead`.
 
@@ -13,6 +14,7 @@ mod after;
 mod ahead;
 mod connector;
 mod event;
+mod homes;
 mod lanes;
 mod line;
 mod meters;

@@ -1,10 +1,12 @@
 //! What a bot author writes: a [`Handler`], called with one event for one target that this pod owns, and what it may do
 //! there ([`Target`]). Everything a call does is kept or lost as one with the event. Knows no lease and no queue.
 
+mod acquired;
 mod asynchronous;
 mod bot;
 mod command;
 pub(crate) mod contract;
+pub(crate) mod guild;
 pub(crate) mod remote;
 mod reply;
 mod said;
@@ -14,11 +16,14 @@ mod session;
 pub mod sql;
 mod target;
 
+pub use acquired::Acquired;
+pub(crate) use acquired::kept;
 pub(crate) use asynchronous::Turns;
 pub use asynchronous::{AsyncHandler, BoxFuture, Call, Described, Local, Preloaded};
 pub use bot::Bot;
 pub(crate) use bot::Way;
 pub use command::{Command, EventExt, Message};
+pub use guild::{Guild, GuildStanding};
 pub use reply::Reply;
 pub(crate) use reply::bounded;
 pub use said::Said;
@@ -89,9 +94,10 @@ pub trait Handler: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Told when the pod begins to serve a target.
-    fn on_acquire(&self, target: &TargetId) {
-        let _ = target;
+    /// Told when the pod begins to serve a target, before its first event. [`Acquired::guild`] says what Discord's gateway
+    /// told of a guild last.
+    fn on_acquire(&self, acquired: &Acquired<'_>) {
+        let _ = acquired;
     }
 
     /// Told when the pod has stopped serving a target.

@@ -29,6 +29,7 @@ mod volatile;
 pub(crate) use aside::{AsideRow, Reconciled};
 pub(crate) use dead::Revived;
 pub(crate) use journal::{Entry, Resumed, State};
+pub(crate) use kv::OWN_KEYS;
 pub(crate) use outbox::{Claimed, NewCall, OpenCall, Settled};
 pub(crate) use own::{SqlLimits, StatementError};
 pub(crate) use reader::{KeptRow, Reader};

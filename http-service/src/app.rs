@@ -82,7 +82,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let (placer, placing) = Placer::new(client, table.clone(), options.park);
     tracker.spawn(alone.run(background.clone()));
     tracker.spawn(feed.run(background.clone()));
-    tracker.spawn(placing.traced(tracer.clone()).run(background.clone()));
+    tracker.spawn(placing.traced(tracer.clone()).counted(meters.place_calls.clone()).run(background.clone()));
 
     let core = Router {
         routes: table,

@@ -17,6 +17,7 @@ use crate::platform;
 use crate::router::forward::{Lost, NoShare, Upstream};
 use crate::router::routes::{Located, Placer, Routes, Whereabouts};
 use crate::telemetry::trace::{Span, SpanKind, TraceContext, Tracer};
+use crate::wire::control::Beside;
 use crate::wire::link::{Outcome, Request, request_len};
 use journey::{Input, Journey, Step};
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub struct Router<U> {
 struct Trip<'r, U> {
     router: &'r Router<U>,
     event: Event,
+    beside: Option<Beside>,
     deadline: Instant,
     slot: Option<Slot>,
 }
@@ -62,9 +64,14 @@ impl<U: Upstream> Router<U> {
     /// Takes an event that arrived at `arrived` to its owner. Returns when the owner has committed it, or when it is time
     /// to tell the sender that nobody has.
     pub async fn route(&self, event: Event, arrived: Instant) -> Routed {
+        self.route_beside(event, arrived, None).await
+    }
+
+    /// The same, for an event whose target would best be where `beside` says, should it have no home yet.
+    pub async fn route_beside(&self, event: Event, arrived: Instant, beside: Option<Beside>) -> Routed {
         let kind = event.kind;
         let budget = platform::park(kind, self.park_telegram);
-        let mut trip = Trip { router: self, event, deadline: arrived + budget, slot: None };
+        let mut trip = Trip { router: self, event, beside, deadline: arrived + budget, slot: None };
         let mut journey = Journey::new(budget);
         let first = trip.locate();
         self.meters.lookup(match first {
@@ -176,7 +183,7 @@ impl<U: Upstream> Trip<'_, U> {
         if !self.park() {
             return Input::NoRoom;
         }
-        let asked = self.router.placer.place(&self.event.target, self.event.parent.as_ref());
+        let asked = self.router.placer.place(&self.event.target, self.event.parent.as_ref(), self.beside.clone());
         match timeout_at(self.deadline, asked).await {
             Ok(Ok(())) => Input::Placed(self.locate()),
             Ok(Err(why)) => Input::Unplaced(why),

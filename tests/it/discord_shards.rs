@@ -19,33 +19,40 @@ use shared::wire::{
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// The machine may be busy with much else: nothing here is about how long something takes.
-const MOST: Duration = Duration::from_secs(180);
+pub(crate) const MOST: Duration = Duration::from_secs(180);
 
 /// The target of a shard.
-fn shard(id: u32) -> String {
+pub(crate) fn shard(id: u32) -> String {
     format!("discord:shard:{id}-2")
 }
 
-/// A Discord with three guilds for each of two shards, and what was said in them.
-struct Guilds {
-    discord: DiscordDouble,
+/// A Discord with guilds for each of two shards, and what was said in them.
+pub(crate) struct Guilds {
+    pub(crate) discord: DiscordDouble,
     channels: BTreeMap<u64, u64>,
     said: BTreeMap<u64, Vec<String>>,
 }
 
 impl Guilds {
-    async fn new() -> Self {
+    /// Makes three for each.
+    pub(crate) async fn new() -> Self {
+        let mut guilds = Self::empty().await;
+        let ids = (2..8_u64).map(|n| n << 22);
+        guilds.channels = ids.map(|guild| (guild, guilds.discord.add_guild(guild, "a guild"))).collect();
+        guilds
+    }
+
+    /// Makes none.
+    pub(crate) async fn empty() -> Self {
         // Shards may come as fast as the machine lets them.
         let (pace, starts) = (Duration::ZERO, Rate::of(100, Duration::from_secs(3_600)));
         let settings = Settings { shards: 2, pace, starts, ..Settings::default() };
         let discord = DiscordDouble::start(settings).await.expect("a free port");
-        let guilds = (2..8_u64).map(|n| n << 22);
-        let channels = guilds.map(|guild| (guild, discord.add_guild(guild, "a guild"))).collect();
-        Self { discord, channels, said: BTreeMap::new() }
+        Self { discord, channels: BTreeMap::new(), said: BTreeMap::new() }
     }
 
     /// The settings of a cluster whose bot is this Discord's.
-    fn setup(&self) -> Setup {
+    pub(crate) fn setup(&self) -> Setup {
         Setup { routers: 0, bot: Program::StoryBot, ..Setup::default() }
             .with("BERTH_DISCORD_TOKEN", self.discord.token())
             .with("BERTH_DISCORD_API", &format!("{}/v10", self.discord.rest_url()))
@@ -56,7 +63,7 @@ impl Guilds {
     }
 
     /// Lets somebody write in every guild, so often.
-    fn say(&mut self, times: usize) {
+    pub(crate) fn say(&mut self, times: usize) {
         let ann = User::new(77, "ann");
         for n in 0..times {
             for (guild, channel) in &self.channels {
@@ -87,7 +94,7 @@ impl Guilds {
     }
 
     /// Waits until every guild's owner has all that was said in it, and checks that it has it once and in order.
-    async fn all_is_there(&self, cluster: &Cluster) {
+    pub(crate) async fn all_is_there(&self, cluster: &Cluster) {
         for (guild, said) in &self.said {
             let target = format!("discord:guild:{guild}");
             let heard = eventually(&format!("all that was said in {guild} is committed"), MOST, async || {
@@ -131,7 +138,7 @@ async fn shards_of(cluster: &Cluster, pod: &Role) -> Vec<ShardStatus> {
 }
 
 /// Waits until a shard stands so at a pod, and returns at which.
-async fn stands(cluster: &Cluster, id: u32, state: ShardState) -> (String, ShardStatus) {
+pub(crate) async fn stands(cluster: &Cluster, id: u32, state: ShardState) -> (String, ShardStatus) {
     eventually(&format!("shard {id} is {state:?}"), MOST, async || {
         for pod in &cluster.gateways {
             let found = shards_of(cluster, pod).await.into_iter().find(|found| found.shard == format!("{id}-2"));

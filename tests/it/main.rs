@@ -7,6 +7,7 @@ mod boot;
 mod cli;
 mod dead_letters;
 mod discord_double;
+mod discord_guilds;
 mod discord_rest;
 mod discord_shards;
 mod disk;

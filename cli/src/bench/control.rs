@@ -183,7 +183,7 @@ fn target(n: u32) -> PlaceTarget {
         _ => (format!("telegram:channel:-100{}", spread(n) % 10_000_000_000), None),
     };
     let parse = |name: String| name.parse().expect("a target's name");
-    PlaceTarget { target: parse(name), parent: parent.map(parse) }
+    PlaceTarget { target: parse(name), parent: parent.map(parse), beside: None }
 }
 
 /// Asks the leader something small again and again until `what` is done; returns that and the longest wait for an answer.

@@ -229,7 +229,7 @@ fn bequeath(
     // A target may bring its parent along.
     let wanted: Vec<_> = homeless
         .take(room.div_ceil(2))
-        .map(|assignment| Wanted { target: assignment.target, parent: assignment.parent })
+        .map(|assignment| Wanted { target: assignment.target, parent: assignment.parent, beside: None })
         .collect();
     let lives = |pod: &PodId| model.pod(pod).is_some_and(|record| !record.buried);
     let owner_of = |target: &TargetId| model.owner(target).filter(|pod| lives(pod));

@@ -90,7 +90,7 @@ impl Queue {
         let owner_of = |target: &TargetId| model.owner(target);
         let before = batch.writes.len();
         let said = |target: &TargetId| model.track_said(target);
-        for (Wanted { target, parent }, decision) in planner::place(&fleet(), policy, &wanted, owner_of, said) {
+        for (Wanted { target, parent, .. }, decision) in planner::place(&fleet(), policy, &wanted, owner_of, said) {
             match decision {
                 Ok(pod) => {
                     let (state, data) = (AssignmentState::Serving, None);

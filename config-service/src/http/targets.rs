@@ -16,13 +16,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use shared::wire::admin::{AcceptDataLoss, TargetList, TargetLossAccepted};
-use shared::wire::control::{Assignment, AssignmentState, Place, PlaceTarget, Placed, TargetState};
+use shared::wire::control::{Assignment, AssignmentState, Beside, Place, PlaceTarget, Placed, TargetState};
 use shared::{Kind, Platform, PodId, Problem, TargetId};
 
 /// Adds the routes.
 pub(super) fn routes(routes: Routes) -> Routes {
     let place_doc = Doc::new("Say where targets are, and give those a home that have none")
-        .text("Routers do this on first contact. At most 5000 targets; what cannot be placed is in `refused` with its reason.")
+        .text("Routers do this on first contact. At most 5000 targets; what cannot be placed is in `refused` with its reason. A guild may name the shard that it would best be `beside`.")
         .answers::<Placed>()
         .fails(&["invalid", "place-queue-full", "generation-unsettled", "revision-ahead"])
         .example(json!({ "targets": [{ "target": "discord:guild:81384788765712384" }] }))
@@ -52,12 +52,16 @@ async fn place(State(api): State<Api>, _: Service, Body(place): Body<Place>) -> 
     Ok(Json(api.control.place(wanted).await?))
 }
 
-fn wanted(PlaceTarget { target, parent }: PlaceTarget) -> Result<Wanted, Problem> {
+fn wanted(PlaceTarget { target, parent, beside }: PlaceTarget) -> Result<Wanted, Problem> {
+    let of = |beside: &Beside| beside.target.kind() == Kind::Shard && beside.target.platform() == target.platform();
+    if !beside.as_ref().is_none_or(of) {
+        return Err(unprocessable("invalid", &format!("{target} can be beside a shard of the same platform only")));
+    }
     let fits = parent.as_ref().is_none_or(|parent| {
         parent.kind() == Kind::Guild && parent.platform() == target.platform() && *parent != target
     });
     if fits {
-        return Ok(Wanted { target, parent });
+        return Ok(Wanted { target, parent, beside });
     }
     Err(unprocessable("invalid", &format!("the parent of {target} is a guild of the same platform, and not itself")))
 }

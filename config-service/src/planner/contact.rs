@@ -6,8 +6,9 @@ use super::{
     Policy, Track,
     hash::{Scores, place_of, score},
 };
-use shared::wire::control::Load;
-use shared::{PodId, TargetId};
+use shared::wire::control::{Beside, Load};
+use shared::wire::discord::Shard;
+use shared::{Kind, Platform, PodId, TargetId};
 use std::collections::HashMap;
 
 /// How many of the best-scored pods are compared by load.
@@ -48,6 +49,15 @@ pub struct Wanted {
     pub target: TargetId,
     /// The guild it belongs to.
     pub parent: Option<TargetId>,
+    /// Where it would best be.
+    pub beside: Option<Beside>,
+}
+
+impl Wanted {
+    /// Makes a target that belongs to no other and may be anywhere.
+    pub const fn of(target: TargetId) -> Self {
+        Self { target, parent: None, beside: None }
+    }
 }
 
 /// Why a target got no home.
@@ -176,11 +186,11 @@ impl<'f> Placer<'f> {
             return;
         }
         let decision = match &want.parent {
-            None => self.best(&want.target, said(&want.target)),
+            None => self.home(want, owner_of, said(&want.target)),
             Some(parent) => match owner_of(parent) {
                 Some(owner) => self.ready(owner).ok_or(Refused::ParentNotReady),
                 None => {
-                    self.settle(&Wanted { target: parent.clone(), parent: None }, owner_of, said);
+                    self.settle(&Wanted::of(parent.clone()), owner_of, said);
                     self.placed[parent]
                 }
             },
@@ -201,6 +211,44 @@ impl<'f> Placer<'f> {
         if self.canary { track_of(target.as_str(), said, self.policy) } else { Track::Stable }
     }
 
+    /// The pod of what it would best be beside, if that one has room for it; else as if it had no wish.
+    fn home<'a>(
+        &self,
+        want: &Wanted,
+        owner_of: &impl Fn(&TargetId) -> Option<&'a PodId>,
+        said: Option<Track>,
+    ) -> Result<usize, Refused> {
+        let wished = want.beside.as_ref().and_then(|beside| {
+            let (pod, track) = (owner_of(&beside.target)?, self.served_by(&want.target, said));
+            let takes = |pod: &Candidate| pod.is_eligible() && pod.track == track;
+            let at = self.fleet.iter().position(|candidate| candidate.pod == *pod && takes(candidate))?;
+            self.has_room(at, &takes, expected(beside)).then_some(at)
+        });
+        wished.map_or_else(|| self.best(&want.target, said), Ok)
+    }
+
+    /// Whether a pod of those that may take a target is not too full for one more. It is not when it stays so near to the mean that
+    /// all others can stay within their bands (PLACEMENT.md, Rebalancing 2), or when nobody would be less full with it: so
+    /// nothing that is placed here is moved for an even share. The mean is that of `coming` targets when those are more.
+    fn has_room(&self, at: usize, takes: &impl Fn(&Candidate) -> bool, coming: f64) -> bool {
+        let pods: Vec<_> = (0..self.fleet.len()).filter(|pod| takes(&self.fleet[*pod])).collect();
+        let with = self.relative(at, 1);
+        let others = pods.iter().filter(|pod| **pod != at).map(|pod| self.relative(*pod, 1));
+        if others.fold(f64::INFINITY, f64::min) >= with {
+            return true;
+        }
+        let capacity: f64 = pods.iter().map(|pod| self.fleet[*pod].capacity).sum();
+        let smallest = pods.iter().map(|pod| self.fleet[*pod].capacity).fold(f64::INFINITY, f64::min) / capacity;
+        let mut all = [1.0 / self.policy.targets, 0.0, 0.0];
+        for (sum, part) in pods.iter().flat_map(|pod| (0..all.len()).zip(self.loads(*pod, 0))).collect::<Vec<_>>() {
+            all[sum] += part;
+        }
+        all[0] = all[0].max(coming / self.policy.targets);
+        let mean = all.into_iter().fold(0.0, f64::max) / capacity;
+        let high = mean * (1.0 + self.policy.band.max(0.0) * smallest / (1.0 - smallest));
+        with <= if mean <= 1.0 { high.min(1.0) } else { high }
+    }
+
     fn best(&self, target: &TargetId, said: Option<Track>) -> Result<usize, Refused> {
         let track = self.served_by(target, said);
         let eligible = self.fleet.iter().enumerate().filter(|(_, pod)| pod.is_eligible() && pod.track == track);
@@ -218,13 +266,32 @@ impl<'f> Placer<'f> {
     /// The largest of the normalised dimensions, so that neither bytes nor count nor events alone can hide an overload. What a
     /// pod was given since it told its load counts too: else all that comes until it tells again went to one pod.
     fn relative_load(&self, at: usize) -> f64 {
-        let pod = &self.fleet[at];
-        let fresh = (pod.fresh + self.extra[at]) as f64;
-        let targets = (pod.targets + self.extra[at]) as f64 / self.policy.targets;
+        self.relative(at, 0)
+    }
+
+    /// The same with so many targets more.
+    fn relative(&self, at: usize, more: u64) -> f64 {
+        self.loads(at, more).into_iter().fold(0.0, f64::max) / self.fleet[at].capacity
+    }
+
+    /// What a pod carries with so many targets more, in what an ordinary pod is meant to carry: targets, events, bytes.
+    fn loads(&self, at: usize, more: u64) -> [f64; 3] {
+        let (pod, extra) = (&self.fleet[at], self.extra[at] + more);
+        let fresh = (pod.fresh + extra) as f64;
+        let targets = (pod.targets + extra) as f64 / self.policy.targets;
         let events = (pod.load.events_per_second + fresh * self.expected.events) / self.policy.events_per_second;
         let bytes = (pod.load.bytes as f64 + fresh * self.expected.bytes) / self.policy.bytes;
-        targets.max(events).max(bytes) / pod.capacity
+        [targets, events, bytes]
     }
+}
+
+/// How many targets there will be once all shards have as many guilds as the one that was named; none when it is no shard, or
+/// has not said how many.
+fn expected(beside: &Beside) -> f64 {
+    let target = &beside.target;
+    let is_shard = target.platform() == Platform::Discord && target.kind() == Kind::Shard;
+    let shards = target.id().parse::<Shard>().ok().filter(|_| is_shard).map_or(0, |shard| shard.count);
+    f64::from(shards) * beside.of as f64
 }
 
 /// What a target brings in the mean, over all that pods have told.

@@ -7,6 +7,7 @@
 
 use super::{
     Reason,
+    beside::Nearer,
     lists::Lists,
     state::{PLAY, Pool, State},
     world::{Amount, DIMENSIONS, relative},
@@ -15,6 +16,9 @@ use std::collections::BTreeSet;
 
 /// How often all pods are gone through: each pass needs a step of the one before it.
 const PASSES: usize = 1_000;
+
+/// All bits of a number but its sign.
+const UNSIGNED: u32 = u32::MAX >> 1;
 
 /// Moves what the bands ask for.
 pub(super) fn level(state: &mut State<'_, '_>) {
@@ -107,16 +111,22 @@ fn choose(state: &State<'_, '_>, lists: &Lists, pool: &Pool, pod: usize, amount:
         let later = &dimensions[nth + 1..];
         let light = |unit: &usize| is_light(state, pod, *unit);
         let candidates = lists.on(state, pod).filter(light);
-        // Packed, so that a million are sorted quickly: the best first, of equals the one with the lower number.
+        // Packed, so that a million are sorted quickly: the best first (a rate has no sign), of equals those that others need who
+        // hold their shard, those that are beside it last, then the one with the lower number.
         let mut order: Vec<_> = candidates
             .map(|unit| {
                 let rate = world.weight(unit)[d] / world.price(unit);
-                (u64::from(!(rate as f32).to_bits()) << 32) | unit as u64
+                let last = match world.units.beside(unit) {
+                    Some(holder) if holder == pod => 2,
+                    Some(holder) if state.is_under(holder) => 0,
+                    _ => 1,
+                };
+                (u64::from(!(rate as f32).to_bits() & UNSIGNED) << 33) | (last << 31) | unit as u64
             })
             .collect();
         order.sort_unstable();
         for unit in order {
-            let unit = (unit & u64::from(u32::MAX)) as usize;
+            let unit = (unit & u64::from(UNSIGNED)) as usize;
             let weight = world.weight(unit);
             let too_much = weight[d] > left[d] || later.iter().any(|d| weight[*d] > left[*d]);
             if weight[d] <= 0.0 || too_much || (several && !taken.insert(unit)) {
@@ -139,8 +149,11 @@ fn offer(state: &mut State<'_, '_>, lists: &mut Lists, unit: usize) {
     let from = state.at[unit] as usize;
     let weight = state.world.weight(unit);
     let helps = |to: &usize| step(state, &weight, from, *to).is_some();
-    let least = state.least_loaded(unit, Some(from)).filter(helps);
-    let to = least.or_else(|| state.best(unit, Some(from), |to| helps(&to)));
+    // Who has to be filled is filled; of those the one that holds its shard will do as well as the least loaded one.
+    let fills = |to: &usize| *to != from && state.world.may_go(unit, *to) && state.is_under(*to) && helps(to);
+    let beside = state.world.units.beside(unit).filter(fills);
+    let least = || state.least_loaded(unit, Some(from)).filter(helps);
+    let to = beside.or_else(least).or_else(|| state.best(unit, Some(from), |to| helps(&to)));
     if let Some((to, why)) = to.and_then(|to| step(state, &weight, from, to).map(|why| (to, why))) {
         carry(state, lists, unit, to, why);
     }
@@ -229,10 +242,10 @@ fn fill(state: &mut State<'_, '_>, lists: &mut Lists, pod: usize) -> bool {
         .collect();
     givers.sort_by(|a, b| state.load(*b).total_cmp(&state.load(*a)).then(a.cmp(b)));
     for giver in givers {
-        let mut best: Option<(Rating, usize)> = None;
+        let mut best: Option<((Rating, Nearer), usize)> = None;
         for unit in lists.on(state, giver).filter(|unit| is_light(state, giver, *unit)) {
             let weight = world.weight(unit);
-            let rating = Rating::of(weight[lead], lacks);
+            let rating = (Rating::of(weight[lead], lacks), world.units.nearer(unit, giver, pod));
             let better = best.as_ref().is_none_or(|best| best.0 < rating);
             if better && world.may_go(unit, pod) && step(state, &weight, giver, pod).is_some() {
                 best = Some((rating, unit));

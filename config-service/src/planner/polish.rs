@@ -5,6 +5,7 @@
 
 use super::{
     Polish, Reason,
+    beside::Nearer,
     lists::Lists,
     snapshot::NONE,
     state::{Pool, State},
@@ -151,7 +152,7 @@ impl Search {
             full.zip(empty)
         };
         while let Some((full, empty)) = ends(state).filter(|(full, empty)| full != empty) {
-            let mut best: Option<(f64, usize)> = None;
+            let mut best: Option<(f64, Nearer, usize)> = None;
             let units: Vec<_> = self.lists.on(state, full).take(self.looks as usize).collect();
             for unit in units {
                 self.looks -= 1;
@@ -160,11 +161,15 @@ impl Search {
                 let gain = self.gain(state, pool, unit, empty) - self.price(state, pool, unit);
                 let room = state.fits(empty, state.load_with(empty, &weight, 1.0));
                 let spare = state.suffices(full, state.load_with(full, &weight, -1.0));
-                if plain && room && spare && gain > best.map_or(LEAST, |(most, _)| most) {
-                    best = Some((gain, unit));
+                let nearer = world.units.nearer(unit, full, empty);
+                let better = best.map_or(gain > LEAST, |(most, than, _)| {
+                    gain > most + LEAST || (gain > most - LEAST && nearer > than)
+                });
+                if plain && room && spare && better {
+                    best = Some((gain, nearer, unit));
                 }
             }
-            let Some((_, unit)) = best else { break };
+            let Some((_, _, unit)) = best else { break };
             *budget -= world.weight(unit)[pool.lead];
             self.carry(state, unit, empty, Reason::Even);
         }

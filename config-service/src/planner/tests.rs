@@ -54,6 +54,7 @@ fn what_a_dead_pod_had_goes_to_the_others_and_nothing_else_moves() {
     assert!(plan(&after, &Policy::default(), 1).is_empty());
 }
 
+mod beside;
 mod canary;
 mod explain;
 mod fleets;

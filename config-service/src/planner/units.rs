@@ -3,6 +3,7 @@
 
 use super::{
     Policy, Rules, Snapshot, TargetView, Track, Warning,
+    beside::{Nearer, Shards},
     hash::place_of,
     snapshot::NONE,
     world::{DIMENSIONS, Pod},
@@ -43,6 +44,8 @@ pub(super) struct Units {
     pub(super) wishes: Vec<Wish>,
     /// Where each unit's members begin; none when every target is alone.
     members: Option<Members>,
+    /// The pod that holds each unit's shard; empty when there are no shards.
+    beside: Vec<u32>,
     /// What turns a weight as reported into a normalised one.
     scale: [f32; DIMENSIONS],
 }
@@ -73,6 +76,7 @@ impl Units {
             wish: Vec::with_capacity(count),
             wishes: Vec::new(),
             members,
+            beside: Vec::new(),
             scale,
         };
         let mut reader = Reader { snapshot, policy, pods, zones, now_ms, warnings, groups: BTreeMap::new() };
@@ -93,7 +97,27 @@ impl Units {
                 u32::try_from(units.wishes.len() - 1).unwrap_or(NONE)
             });
         }
+        let shards = Shards::of(snapshot);
+        if !shards.is_empty() {
+            let holder = |target: usize| shards.holder(&snapshot.targets()[target].target);
+            let of = |unit| units.targets(unit).map(holder).find(|holder| *holder != NONE).unwrap_or(NONE);
+            units.beside = (0..units.len()).map(of).collect();
+        }
         units
+    }
+
+    /// Says what going from a pod to another one means for a unit and its shard.
+    pub(super) fn nearer(&self, unit: usize, from: usize, to: usize) -> Nearer {
+        match self.beside(unit) {
+            Some(holder) if holder == to => Nearer::There,
+            Some(holder) if holder == from => Nearer::Away,
+            _ => Nearer::Neither,
+        }
+    }
+
+    /// Returns the pod that holds a unit's shard.
+    pub(super) fn beside(&self, unit: usize) -> Option<usize> {
+        self.beside.get(unit).filter(|holder| **holder != NONE).map(|holder| *holder as usize)
     }
 
     /// Returns how many there are.

@@ -147,7 +147,7 @@ impl Node {
     }
 
     pub(super) async fn place(&self, targets: &[&str]) -> Result<Placed, ClientError> {
-        let wanted = |target: &&str| PlaceTarget { target: target.parse().expect("valid"), parent: None };
+        let wanted = |target: &&str| PlaceTarget::of(target.parse().expect("valid"));
         let place = Place { targets: targets.iter().map(wanted).collect() };
         self.service().post("/v1/targets/place", &place).await
     }

@@ -325,6 +325,7 @@ async fn channels_go_where_their_guild_goes_unless_they_were_split_off() {
     let wanted = (1..4).map(|n| PlaceTarget {
         target: channel(n).parse().expect("valid"),
         parent: Some(TARGET.parse::<TargetId>().expect("valid")),
+        beside: None,
     });
     let place = Place { targets: wanted.collect() };
     node.service().post::<Placed>("/v1/targets/place", &place).await.expect("placed");
@@ -378,8 +379,8 @@ async fn a_drained_pod_has_given_everything_to_those_that_take_targets() {
             .flat_map(|name| {
                 let target: TargetId = name.parse().expect("valid");
                 let channel = name.replace("guild", "channel").parse().expect("valid");
-                let child = PlaceTarget { target: channel, parent: Some(target.clone()) };
-                [child, PlaceTarget { target, parent: None }]
+                let child = PlaceTarget { target: channel, parent: Some(target.clone()), beside: None };
+                [child, PlaceTarget::of(target)]
             })
             .collect(),
     };

@@ -1,7 +1,7 @@
 use super::harness::*;
 use shared::TargetId;
 use shared::wire::admin::{Health, TargetList};
-use shared::wire::control::{Assignment, Place, PlaceTarget, Placed};
+use shared::wire::control::{Assignment, Beside, Place, PlaceTarget, Placed};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_channel_gets_the_pod_of_its_guild() {
     }
     let guild: TargetId = "discord:guild:7".parse().expect("valid");
     let place = |target: &str, parent| Place {
-        targets: vec![PlaceTarget { target: target.parse().expect("valid"), parent: Some(parent) }],
+        targets: vec![PlaceTarget { target: target.parse().expect("valid"), parent: Some(parent), beside: None }],
     };
     for n in 0..5 {
         let channel = place(&format!("discord:channel:{n}"), guild.clone());
@@ -96,6 +96,37 @@ async fn a_channel_gets_the_pod_of_its_guild() {
     }
     let wrong = place("discord:channel:9", "slack:guild:T1".parse().expect("valid"));
     assert_eq!(code(node.service().post::<Placed>("/v1/targets/place", &wrong).await), "invalid");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_guild_gets_the_pod_of_its_shard_as_long_as_that_is_an_even_share() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    for n in 0..3 {
+        node.ready(&format!("gateway-{n}"), n).await;
+    }
+    let shards = ["discord:shard:0-3", "discord:shard:1-3", "discord:shard:2-3"];
+    let holders = node.place(&shards).await.expect("placed").assignments;
+    assert_eq!(holders.iter().map(|found| &found.pod).collect::<BTreeSet<_>>().len(), 3);
+    let guild = |n: u64, beside: &str| PlaceTarget {
+        beside: Some(Beside { target: beside.parse().expect("valid"), of: 100 }),
+        ..PlaceTarget::of(format!("discord:guild:{n}").parse().expect("valid"))
+    };
+    for (nth, holder) in (0_u64..).zip(&holders) {
+        let targets = (0..100).map(|n| guild(nth * 1_000 + n, holder.target.as_str())).collect();
+        let placed: Placed = node.service().post("/v1/targets/place", &Place { targets }).await.expect("placed");
+        assert!(placed.assignments.iter().all(|found| found.pod == holder.pod), "{placed:?}");
+    }
+    // There are more than were said: these are nobody's before the others.
+    let more = (0..90).map(|n| guild(9_000 + n, shards[0])).collect();
+    let placed: Placed = node.service().post("/v1/targets/place", &Place { targets: more }).await.expect("placed");
+    let there = placed.assignments.iter().filter(|found| found.pod == holders[0].pod).count();
+    assert!((30..=40).contains(&there), "{there}");
+    for wrong in ["discord:guild:7", "discord:channel:7"] {
+        let place = Place { targets: vec![guild(1, wrong)] };
+        assert_eq!(code(node.service().post::<Placed>("/v1/targets/place", &place).await), "invalid", "{wrong}");
+    }
     node.stop().await;
 }
 

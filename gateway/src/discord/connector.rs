@@ -34,8 +34,13 @@ pub(crate) struct Wanted {
 pub(crate) enum Heard {
     /// Discord has greeted.
     Hello,
-    /// A new session: this one.
-    Ready(Session),
+    /// A new session.
+    Ready {
+        /// This one.
+        session: Session,
+        /// The ids of the guilds that it lists. Discord tells of each later.
+        guilds: Vec<String>,
+    },
     /// The session goes on; what was missed has come before this.
     Resumed {
         /// The number of this message.

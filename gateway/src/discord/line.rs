@@ -12,6 +12,7 @@ use super::{
     after::{After, after},
     connector::{Connection, Connector, Dispatch, End, Heard, Session, Wanted},
     event::event,
+    homes::Settle,
     lanes::{Deliver, Delivered, Lanes, Place, Room},
     meters::Meters,
     progress::Progress,
@@ -28,6 +29,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// How often it is looked whether the pod may still act for the shard. A pod stops acting 400 ms before its lease is over.
 const LOOK: Duration = Duration::from_millis(100);
@@ -90,6 +92,7 @@ pub(super) struct Parts {
     pub(super) connector: Arc<dyn Connector>,
     pub(super) home: Arc<dyn Home>,
     pub(super) deliver: Arc<Deliver>,
+    pub(super) settle: Arc<Settle>,
     pub(super) bounds: Bounds,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) meters: Meters,
@@ -107,6 +110,8 @@ pub(super) struct Line {
     lanes: Lanes,
     kept: Kept,
     keep_at: Instant,
+    /// Sees to it that the guilds of the session have homes.
+    settling: Option<AbortOnDropHandle<()>>,
     shown: ShardState,
 }
 
@@ -141,6 +146,7 @@ impl Line {
             lanes,
             kept: Kept::default(),
             keep_at: Instant::now(),
+            settling: None,
             shown: ShardState::Connecting,
         }
     }
@@ -241,9 +247,9 @@ impl Line {
                 () = tokio::time::sleep_until(keep_at), if behind => { self.keep().await; }
                 heard = connection.next() => match heard {
                     Heard::Hello => was.greeted = true,
-                    Heard::Ready(session) => {
+                    Heard::Ready { session, guilds } => {
                         (was.greeted, was.ready) = (true, true);
-                        self.ready(session).await;
+                        self.ready(session, guilds).await;
                     }
                     Heard::Resumed { seq } => {
                         (was.greeted, was.ready) = (true, true);
@@ -294,12 +300,13 @@ impl Line {
     }
 
     /// A new session has begun.
-    async fn ready(&mut self, session: Session) {
-        tracing::info!(shard = %self.parts.shard, session = session.id, "a session on Discord's gateway begins");
+    async fn ready(&mut self, session: Session, guilds: Vec<String>) {
+        tracing::info!(shard = %self.parts.shard, session = session.id, guilds = guilds.len(), "a session on Discord's gateway begins");
         self.parts.meters.session(true);
         self.progress.begin(session.seq);
         self.session = Some(session);
         self.refused = None;
+        self.settling = Some(AbortOnDropHandle::new(shared::shutdown::spawn((self.parts.settle)(guilds))));
         self.keep().await;
         self.shows(ShardState::Ready, None);
     }
@@ -355,6 +362,7 @@ impl Line {
     /// Releases the shard: what is under way ends, how far it is gets written down, the connection is closed so that its
     /// session can be resumed. Then waits until the shard is another pod's, or this pod's again.
     async fn hold(mut self, connection: Option<Box<dyn Connection>>, done: oneshot::Sender<()>) {
+        self.settling = None;
         let before = self.lanes.len();
         self.lanes.forget_waiting();
         self.parts.meters.open(before, self.lanes.len());

@@ -4,6 +4,7 @@
 use super::{
     ahead::Coming,
     connector::{Connector, Session},
+    homes::Settle,
     lanes::Deliver,
     line::{Bounds, Home, Line, Order, Parts},
     meters::Meters,
@@ -46,7 +47,8 @@ const PREPARE: Duration = Duration::from_secs(3);
 /// What all lines work with.
 pub(super) struct Means {
     pub(super) connector: Arc<dyn Connector>,
-    pub(super) deliver: Arc<Deliver>,
+    /// The ways of what a shard hears.
+    pub(super) ways: Box<dyn Fn(TargetId) -> Paths + Send + Sync>,
     pub(super) bounds: Bounds,
     pub(super) meters: Meters,
     pub(super) engine: Engine,
@@ -59,6 +61,12 @@ impl Means {
         let kept = self.engine.kept_value(target, KEY).await.ok().flatten()?;
         serde_json::from_str::<Kept>(&kept).ok()?.session
     }
+}
+
+/// What one line is given to bring away what it hears.
+pub(super) struct Paths {
+    pub(super) deliver: Arc<Deliver>,
+    pub(super) settle: Arc<Settle>,
 }
 
 /// The shards of this pod. Cheap to clone; all clones are one.
@@ -210,12 +218,14 @@ impl Shards {
             let (status, shown) = watch::channel(status::begun(shard));
             tracing::info!(%target, epoch = %guard.epoch(), "this pod holds a shard");
             let home = Rows { engine: means.engine.clone(), ownership: means.ownership.clone(), guard };
+            let Paths { deliver, settle } = (means.ways)(target.clone());
             let line = Line::new(Parts {
                 shard,
                 own: target.clone(),
                 connector: Arc::clone(&means.connector),
                 home: Arc::new(home),
-                deliver: Arc::clone(&means.deliver),
+                deliver,
+                settle,
                 bounds: means.bounds,
                 clock: Arc::clone(means.ownership.clock()),
                 meters: means.meters.clone(),

@@ -2,11 +2,12 @@
 //! to the other pods. Without a token there is none of it.
 
 use super::{
+    homes::{Homes, Near, Settle},
     lanes::{Deliver, Room},
     line::Bounds,
     meters::Meters,
     permits,
-    shards::{Means, Shards, shard},
+    shards::{Means, Paths, Shards, shard},
     twilight::Twilight,
     ways::{Ways, deliver},
 };
@@ -14,6 +15,7 @@ use crate::{Engine, Options, http::Door, ownership::Ownership};
 use anyhow::Context;
 use futures_util::FutureExt;
 use shared::{
+    TargetId,
     http::{Client, Probes},
     router::{
         Parking, RouteMeters, Router, Snapshot,
@@ -27,8 +29,11 @@ use shared::{
 use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
-/// How long config-service may take to place a target.
+/// How long config-service may take to answer.
 const CALL: Duration = Duration::from_secs(2);
+
+/// How long it may take to place targets, many at a time.
+const PLACING: Duration = Duration::from_secs(10);
 
 /// How long a link to a pod may take to open, and be silent before it counts as dead.
 const LINK: Duration = Duration::from_secs(3);
@@ -74,10 +79,15 @@ pub(crate) fn start(options: &Options, around: &Around<'_>, shards: &Shards, sto
     let latch = Probes::new().latch("table", "no whole routing table has arrived yet");
     let silence = options.watch_silence;
     let feed = Feed { client: client(CALL)?, routes: routes.clone(), links: links.clone(), latch, silence };
-    let (placer, placing) = Placer::new(client(CALL)?, routes.clone(), args.discord_open);
+    let (placer, placing) = Placer::new(client(PLACING)?, routes.clone(), args.discord_open);
     shared::shutdown::spawn(feed.run(stop.clone()));
-    shared::shutdown::spawn(placing.traced(engine.tracer().clone()).run(stop.clone()));
     let meters = RouteMeters::register(metrics);
+    let placing = placing.traced(engine.tracer().clone()).counted(meters.place_calls.clone());
+    let placing = placing.paced(args.discord_place.into(), args.discord_place_every);
+    shared::shutdown::spawn(placing.run(stop.clone()));
+    // While one lot of them is placed, the next one gathers.
+    let at_once = 2 * usize::from(args.discord_place);
+    let homes = Homes { placer: placer.clone(), routes: routes.clone(), at_once };
     let router = Arc::new(Router {
         routes,
         placer,
@@ -87,7 +97,20 @@ pub(crate) fn start(options: &Options, around: &Around<'_>, shards: &Shards, sto
         park_telegram: Duration::ZERO,
         tracer: engine.tracer().clone(),
     });
-    let deliver: Arc<Deliver> = Arc::new(move |event, behind| deliver(Arc::clone(&router), event, behind).boxed());
+    let ways = move |own: TargetId| {
+        let (near, homes, router) = (Near::new(own), homes.clone(), Arc::clone(&router));
+        let beside = near.clone();
+        let deliver: Arc<Deliver> = Arc::new(move |event, behind| {
+            let beside = beside.of(&event.target);
+            deliver(Arc::clone(&router), event, behind, beside).boxed()
+        });
+        let settle: Arc<Settle> = Arc::new(move |guilds| {
+            // Known at once: what Discord tells of them comes next.
+            near.lists(guilds.len());
+            homes.clone().settle(near.clone(), guilds).boxed()
+        });
+        Paths { deliver, settle }
+    };
     let bounds = Bounds {
         room: Room { at_once: args.discord_at_once.max(1), in_a_row: args.discord_in_a_row.max(1) },
         events: args.discord_open.max(2),
@@ -99,7 +122,7 @@ pub(crate) fn start(options: &Options, around: &Around<'_>, shards: &Shards, sto
     };
     let means = Means {
         connector: Arc::new(twilight),
-        deliver,
+        ways: Box::new(ways),
         bounds,
         meters: Meters::register(metrics),
         engine: engine.clone(),

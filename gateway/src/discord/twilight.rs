@@ -118,6 +118,16 @@ struct Frame<'a> {
 struct Ready {
     session_id: String,
     resume_gateway_url: String,
+    #[serde(default)]
+    guilds: serde_json::Value,
+}
+
+impl Ready {
+    /// Returns the ids of the guilds that are listed. They count for nothing but where they are placed: what is no list is none.
+    fn ids(&self) -> Vec<String> {
+        let id = |guild: &serde_json::Value| Some(guild.get("id")?.as_str()?.to_owned());
+        self.guilds.as_array().map(|guilds| guilds.iter().filter_map(id).collect()).unwrap_or_default()
+    }
 }
 
 /// Returns what a frame says; nothing when it is of no concern here, or makes no sense.
@@ -128,8 +138,10 @@ fn heard(text: &str) -> Option<Heard> {
             let (seq, name) = (s?, t?);
             match &*name {
                 "READY" => {
-                    let Ready { session_id: id, resume_gateway_url: url } = serde_json::from_str(d?.get()).ok()?;
-                    Some(Heard::Ready(Session { id, seq, url }))
+                    let ready: Ready = serde_json::from_str(d?.get()).ok()?;
+                    let guilds = ready.ids();
+                    let Ready { session_id: id, resume_gateway_url: url, .. } = ready;
+                    Some(Heard::Ready { session: Session { id, seq, url }, guilds })
                 }
                 "RESUMED" => Some(Heard::Resumed { seq }),
                 _ => Some(Heard::Dispatch(Dispatch { seq, name: name.into_owned(), data: d?.get().to_owned() })),
@@ -207,9 +219,16 @@ mod tests {
 
     #[test]
     fn frames_say_what_they_say_and_nonsense_says_nothing() {
-        let ready = r#"{"op":0,"s":1,"t":"READY","d":{"session_id":"a","resume_gateway_url":"wss://x","v":10}}"#;
         let session = Session { id: "a".to_owned(), seq: 1, url: "wss://x".to_owned() };
-        assert_eq!(heard(ready), Some(Heard::Ready(session)));
+        for (listed, guilds) in [
+            ("[]", &[][..]),
+            ("7", &[]),
+            (r#"[{"id":"5","unavailable":true},{"id":6},7,{"id":"8"}]"#, &["5".to_owned(), "8".to_owned()]),
+        ] {
+            let data = format!(r#"{{"session_id":"a","resume_gateway_url":"wss://x","v":10,"guilds":{listed}}}"#);
+            let ready = Heard::Ready { session: session.clone(), guilds: guilds.to_vec() };
+            assert_eq!(heard(&format!(r#"{{"op":0,"s":1,"t":"READY","d":{data}}}"#)), Some(ready));
+        }
         assert_eq!(heard(r#"{"op":0,"s":9,"t":"RESUMED","d":{}}"#), Some(Heard::Resumed { seq: 9 }));
         assert_eq!(heard(r#"{"op":9,"d":true}"#), Some(Heard::End(End::Invalid { resumable: true })));
         assert_eq!(heard(r#"{"op":9,"d":false}"#), Some(Heard::End(End::Invalid { resumable: false })));

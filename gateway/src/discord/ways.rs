@@ -10,7 +10,10 @@ use shared::{
         Router,
         forward::{Links, Lost, NoShare, Upstream},
     },
-    wire::link::{Outcome, Request},
+    wire::{
+        control::Beside,
+        link::{Outcome, Request},
+    },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -59,11 +62,17 @@ impl Upstream for Ways {
     }
 }
 
-/// Takes an event to its owner, and goes on until it is committed there, in its place.
-pub(super) async fn deliver(router: Arc<Router<Ways>>, mut event: Event, behind: Behind) -> Delivered {
+/// Takes an event to its owner, and goes on until it is committed there, in its place. A target without a home would best be
+/// where `beside` says.
+pub(super) async fn deliver(
+    router: Arc<Router<Ways>>,
+    mut event: Event,
+    behind: Behind,
+    beside: Option<Beside>,
+) -> Delivered {
     loop {
         behind.mark(&mut event);
-        let routed = router.route(event.clone(), Instant::now()).await;
+        let routed = router.route_beside(event.clone(), Instant::now(), beside.clone()).await;
         match routed.verdict {
             "committed" => return Delivered::Committed,
             "duplicate" => return Delivered::Duplicate,

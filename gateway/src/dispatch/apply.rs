@@ -9,15 +9,19 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    handlers::{Effects, HandlerError, Reply, Target, Timer, Way, bounded},
+    handlers::{
+        Effects, HandlerError, Reply, Target, Timer, Way, bounded,
+        guild::{self, Changes, GUILD_KEY, STANDING_KEY},
+        kept,
+    },
     meters::Verdict,
     ownership::{Denied, Guard},
-    store::{Entry, NewCall, OpenCall, State},
+    store::{Entry, LocalId, NewCall, OpenCall, State},
 };
 use shared::{
     Mono,
     backoff::nominal,
-    event::{Answer, EventKind},
+    event::{Answer, Event, EventKind},
     lease::Use,
     platform,
     telemetry::trace::{Span, SpanKind, TraceContext},
@@ -335,7 +339,20 @@ impl Writer {
         }
         self.store.journal(slot.local, &entry)?;
         delta.journal += 1;
+        self.keep_guild(slot.local, &waiting.event)?;
         Ok(seq)
+    }
+
+    /// Keeps what Discord's gateway tells of a guild as a whole, whatever its handler makes of that.
+    fn keep_guild(&self, local: LocalId, event: &Event) -> Result<(), Abort> {
+        let rows = || kept(&self.store, local, self.clock.wall_ms());
+        let Changes { guild, standing } = guild::changes(event, self.settings.guild_most, rows)?;
+        for (key, row) in [(GUILD_KEY, guild), (STANDING_KEY, standing)] {
+            if let Some(row) = row {
+                self.store.kv_set(local, key, &row, None)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets the answer of an event that was answered deferred leave through the outbox, where its platform has a way.

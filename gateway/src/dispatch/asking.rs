@@ -133,7 +133,7 @@ impl Writer {
     /// Asks, now that everything the handler may read is committed.
     pub(super) fn ask(&mut self, asks: Vec<(SlotNo, u64, Epoch)>) {
         for (no, ticket, epoch) in asks {
-            let tracer = self.tracer.clone();
+            let (tracer, acquired) = (self.tracer.clone(), !self.boxes.slot(no).introduced);
             let Some(waiting) = self.find(no, ticket) else { continue };
             let Asked::Out(question) = &waiting.asked else { continue };
             let span = waiting.trace.attempt(&tracer, SpanKind::Client, &waiting.event, waiting.attempts);
@@ -143,6 +143,7 @@ impl Writer {
                 event: waiting.event.clone(),
                 timer: timer_of(waiting).filter(|_| waiting.event.kind == EventKind::Timer),
                 epoch,
+                acquired,
                 attempt: waiting.attempts + 1,
                 trace: waiting.trace.caller().cloned(),
                 span,
@@ -171,7 +172,9 @@ impl Writer {
             tracing::debug!(target = %self.boxes.slot(slot).target, "an answer came for which nobody waits");
             return;
         };
+        let answered = said.is_ok();
         first.asked = Asked::Said(Box::new(Answered { epoch, said }));
+        self.boxes.slot_mut(slot).introduced |= answered;
         self.boxes.turn_over(slot);
     }
 

@@ -112,6 +112,8 @@ pub(crate) struct Slot {
     pub(crate) outbox_seq: u64,
     /// Whether a timer of the target is in the queue.
     pub(crate) timer_queued: bool,
+    /// Whether an asynchronous handler has answered about the target since it was opened.
+    pub(crate) introduced: bool,
     /// Whether it stands in `turns`.
     in_turn: bool,
     next_ticket: u64,
@@ -183,12 +185,13 @@ impl Mailboxes {
                 journal_seq: 0,
                 outbox_seq: 0,
                 timer_queued: false,
+                introduced: false,
                 in_turn: false,
                 next_ticket: 0,
             });
         }
         let slot = self.slot_mut(no);
-        (slot.serving, slot.epoch, slot.local) = (true, epoch, local);
+        (slot.serving, slot.epoch, slot.local, slot.introduced) = (true, epoch, local, false);
         no
     }
 

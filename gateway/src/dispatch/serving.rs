@@ -7,6 +7,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
+    handlers,
     outbox::Note,
     ownership::{Acquired, Act, Changes, What},
     store::{Opened, Resumed, StoreError},
@@ -121,7 +122,9 @@ impl Writer {
             self.let_calls_out(no, self.replication.mode_of_own(), calls);
         }
         self.arm(no);
-        if catch_unwind(AssertUnwindSafe(|| self.bot.on_acquire(&target))).is_err() {
+        let now_ms = self.clock.wall_ms();
+        let begun = handlers::Acquired { target: &target, local: opened.local, epoch, now_ms, store: &self.store };
+        if catch_unwind(AssertUnwindSafe(|| self.bot.on_acquire(&begun))).is_err() {
             tracing::error!(%target, "the handler panicked in on_acquire");
         }
         if let Some(state) = kept {

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Rows of each table that one step of the sweep looks at.
 const SWEEP_ROWS: usize = 200;
 
+/// The most that is kept of a guild, in bytes: a value of the database has no more.
+const MOST_OF_GUILD: usize = 1 << 20;
+
 /// What a frame holds beside the reply itself, at most, in bytes.
 const FRAME_ROOM: usize = 1 << 10;
 
@@ -26,6 +29,7 @@ pub(crate) struct Settings {
     pub(super) outbox_timeout: Duration,
     pub(super) erase_compact: u64,
     pub(super) freeze_grace: Duration,
+    pub(super) guild_most: usize,
 }
 
 impl Settings {
@@ -45,6 +49,7 @@ impl Settings {
             freeze_grace: options.freeze_grace,
             discord_api: options.discord_api.clone(),
             session_ttl: options.session_ttl,
+            guild_most: options.discord.discord_snapshot.min(MOST_OF_GUILD),
             volatile_max: options.volatile_max,
             retention: Retention {
                 inbox: options.inbox_retention,

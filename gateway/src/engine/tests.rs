@@ -5,6 +5,7 @@ mod behind;
 mod data;
 mod disk;
 mod gated;
+mod guilds;
 mod kept;
 mod timers;
 mod turns;

@@ -7,7 +7,7 @@ mod turns;
 pub use call::{Call, Local, Preloaded};
 pub(crate) use turns::Turns;
 
-use super::{HandlerError, Said};
+use super::{Acquired, HandlerError, Said};
 pub use futures_util::future::BoxFuture;
 use shared::TargetId;
 use std::time::Duration;
@@ -50,9 +50,9 @@ pub trait AsyncHandler: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
-    /// Told when the pod begins to serve a target.
-    fn on_acquire(&self, target: &TargetId) {
-        let _ = target;
+    /// As [`super::Handler::on_acquire`]. What it says comes also with the first call, in [`Call::acquired`].
+    fn on_acquire(&self, acquired: &Acquired<'_>) {
+        let _ = acquired;
     }
 
     /// Told when the pod has stopped serving a target.

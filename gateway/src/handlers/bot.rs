@@ -1,6 +1,6 @@
 //! A bot as the gateway takes it: a synchronous [`Handler`] or an [`AsyncHandler`]. Decides nothing; says which it is.
 
-use super::{AsyncHandler, Handler};
+use super::{Acquired, AsyncHandler, Handler};
 use crate::schema::Tables;
 use shared::TargetId;
 use std::{fmt, sync::Arc};
@@ -51,10 +51,10 @@ impl Bot {
     }
 
     /// Tells the handler that the pod begins to serve a target.
-    pub(crate) fn on_acquire(&self, target: &TargetId) {
+    pub(crate) fn on_acquire(&self, acquired: &Acquired<'_>) {
         match &self.way {
-            Way::Sync(handler) => handler.on_acquire(target),
-            Way::Async(handler) => handler.on_acquire(target),
+            Way::Sync(handler) => handler.on_acquire(acquired),
+            Way::Async(handler) => handler.on_acquire(acquired),
         }
     }
 

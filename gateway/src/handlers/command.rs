@@ -1,6 +1,7 @@
 //! Reads commands and messages out of events, whatever platform they come from. Pure; what is no command is `None`, never
 //! an error, since events are written by strangers.
 
+use super::{GuildStanding, guild};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 use shared::event::{Event, EventKind};
@@ -57,6 +58,10 @@ pub trait EventExt {
     /// and no bot wrote, or JSON like
     /// `{"message":"hello","user":"alice"}`.
     fn message(&self) -> Option<Message>;
+
+    /// Returns what became of the guild as a whole, if Discord's gateway tells of that: a GUILD_CREATE or a GUILD_DELETE. An
+    /// outage is no removal.
+    fn guild(&self) -> Option<GuildStanding>;
 }
 
 impl EventExt for Event {
@@ -83,6 +88,10 @@ impl EventExt for Event {
             _ => None,
         }?;
         (!said.text.trim_start().starts_with('/')).then_some(said)
+    }
+
+    fn guild(&self) -> Option<GuildStanding> {
+        guild::standing(self)
     }
 }
 

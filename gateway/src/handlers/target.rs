@@ -2,10 +2,10 @@
 //! into the event's part of the transaction. A fault of the database is kept here even if the handler swallows it, so
 //! that nothing is acknowledged on a disk that failed.
 
-use super::{HandlerError, OutboxCall, Session, Timer, sql::Sql};
+use super::{Guild, HandlerError, OutboxCall, Session, Timer, kept, sql::Sql};
 use crate::{
     outbox::Allowed,
-    store::{LocalId, NewCall, OpenCall, Store, StoreError},
+    store::{LocalId, NewCall, OWN_KEYS, OpenCall, Store, StoreError},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{Clock, Epoch, Mono, TargetId, telemetry::trace::TraceContext};
@@ -71,6 +71,16 @@ impl<'a> Target<'a> {
         Kv(self)
     }
 
+    /// Returns what Discord's gateway told of the guild before this event; `None` for other targets, and for a guild that
+    /// nothing was told of.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn guild(&mut self) -> Result<Option<Guild>, HandlerError> {
+        let [guild, standing] = self.run(|target| kept(target.store, target.local, target.now_ms))?;
+        Ok(Guild::of_rows(guild.as_deref(), standing.as_deref()))
+    }
+
     /// Returns the way to the outside.
     pub fn outbox(&mut self) -> Outbox<'_, 'a> {
         Outbox(self)
@@ -125,7 +135,7 @@ impl Kv<'_, '_> {
     /// Sets a key.
     ///
     /// # Errors
-    /// When key or value are too large (512 bytes, 1 MiB), or the database fails.
+    /// When key or value are too large (512 bytes, 1 MiB), the key begins with `berth/`, or the database fails.
     pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), HandlerError> {
         self.put(key, value, None)
     }
@@ -143,12 +153,14 @@ impl Kv<'_, '_> {
     /// Deletes a key. Returns whether it was there.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the key begins with `berth/`, or the database fails.
     pub fn delete(&mut self, key: &str) -> Result<bool, HandlerError> {
+        bots_own(key)?;
         self.0.run(|target| target.store.kv_delete(target.local, key))
     }
 
-    /// Returns at most `most` keys that begin with `prefix`, in order, with their values.
+    /// Returns at most `most` keys that begin with `prefix`, in order, with their values. Those of Berth's own are among them
+    /// only when the prefix begins as they do, with `berth/`.
     ///
     /// # Errors
     /// Like [`Kv::get`].
@@ -158,6 +170,7 @@ impl Kv<'_, '_> {
     }
 
     fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T, expires: Option<u64>) -> Result<(), HandlerError> {
+        bots_own(key)?;
         let text = serde_json::to_string(value)
             .map_err(|why| HandlerError::Refused(format!("the value of key {key} cannot be written: {why}")))?;
         if key.len() > MAX_KEY || text.len() > MAX_VALUE {
@@ -165,6 +178,15 @@ impl Kv<'_, '_> {
         }
         self.0.run(|target| target.store.kv_set(target.local, key, &text, expires))
     }
+}
+
+/// Refuses a key that is Berth's own.
+fn bots_own(key: &str) -> Result<(), HandlerError> {
+    if key.starts_with(OWN_KEYS) {
+        let why = format!("the key {key} is Berth's own, as all that begin with {OWN_KEYS}: take another one");
+        return Err(HandlerError::Refused(why));
+    }
+    Ok(())
 }
 
 fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, HandlerError> {

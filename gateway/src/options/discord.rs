@@ -103,6 +103,16 @@ pub struct DiscordArgs {
     /// known by its id
     #[arg(long, env = "BERTH_DISCORD_KEEP", default_value = "250ms", value_parser = duration, value_name = "TIME")]
     pub discord_keep: Duration,
+    /// Most guilds for whose homes config-service is asked at once. They are asked for as they become known, many at a time
+    #[arg(long, env = "BERTH_DISCORD_PLACE", default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub discord_place: u16,
+    /// The least time between two such requests of a pod
+    #[arg(long, env = "BERTH_DISCORD_PLACE_EVERY", default_value = "100ms", value_parser = duration, value_name = "TIME")]
+    pub discord_place_every: Duration,
+    /// How much is kept of what Discord tells of a guild (GUILD_CREATE), in bytes of JSON, for whoever begins to serve it; at
+    /// most 1 MiB. The largest fields are left out of one that is larger. 0: nothing is kept
+    #[arg(long, env = "BERTH_DISCORD_SNAPSHOT", default_value_t = 256 << 10, value_name = "BYTES")]
+    pub discord_snapshot: usize,
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use shared::TargetId;
 use std::collections::BTreeMap;
 
+/// How keys begin that are Berth's own.
+pub(crate) const OWN_KEYS: &str = "berth/";
+
 impl Store {
     /// Returns the value of a key.
     pub(crate) fn kv_get(&self, target: LocalId, key: &str, now_ms: u64) -> Result<Option<String>, StoreError> {
@@ -128,6 +131,10 @@ fn scan(
         let key: String = row.get(0)?;
         if !key.starts_with(prefix) {
             break;
+        }
+        // Whoever goes through all of a bot's keys does not mean Berth's.
+        if key.starts_with(OWN_KEYS) && !prefix.starts_with(OWN_KEYS) {
+            continue;
         }
         let expires: Option<u64> = row.get(2)?;
         if expires.is_none_or(|at| at > now_ms) {

@@ -12,6 +12,8 @@ use prometheus_client::registry::Unit;
 #[derive(Debug, Clone)]
 pub struct RouteMeters {
     lookups: Family<Lookup, Counter>,
+    /// Requests to config-service for homes.
+    pub place_calls: Counter,
     /// Requests that wait for an owner now.
     pub parked: Gauge,
     /// Seconds from handing an event to a link until its reply.
@@ -29,14 +31,20 @@ const FORWARD_BUCKETS: [f64; 13] = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 impl RouteMeters {
     /// Makes the counters and registers them.
     pub fn register(metrics: &Metrics) -> Self {
-        let made =
-            Self { lookups: Family::default(), parked: Gauge::default(), forward: Histogram::new(FORWARD_BUCKETS) };
+        let made = Self {
+            lookups: Family::default(),
+            place_calls: Counter::default(),
+            parked: Gauge::default(),
+            forward: Histogram::new(FORWARD_BUCKETS),
+        };
         metrics.register(|registry| {
             registry.register(
                 "berth_route_lookups",
                 "Lookups in the routing table by what it knew; stale is what the owner denied",
                 made.lookups.clone(),
             );
+            let help = "Requests to config-service for the homes of targets, many in each";
+            registry.register("berth_route_place_calls", help, made.place_calls.clone());
             registry.register("berth_parked_requests", "Requests that wait for an owner", made.parked.clone());
             registry.register_with_unit(
                 "berth_forward_duration",

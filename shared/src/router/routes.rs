@@ -106,6 +106,11 @@ impl Routes {
         }
     }
 
+    /// Returns the epoch under which the table has a target itself.
+    fn epoch(&self, target: &TargetId) -> Option<Epoch> {
+        self.read().table.route(target).map(|route| route.epoch)
+    }
+
     /// Returns where a pod is reached, `host:port`.
     pub fn address(&self, pod: &PodId) -> Option<String> {
         self.read().table.pod(pod).map(|info| info.address.clone())

@@ -267,6 +267,27 @@ pub struct PlaceTarget {
     /// The guild it belongs to; it is placed where its parent is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<TargetId>,
+    /// Where it would best be, if it has no home yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+}
+
+impl PlaceTarget {
+    /// Makes a target that belongs to no other and may be anywhere.
+    pub fn of(target: TargetId) -> Self {
+        Self { target, parent: None, beside: None }
+    }
+}
+
+/// A wish of a target to be where another one is: it is followed as long as that pod is not fuller for it than others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Beside {
+    /// The other one: the shard of a guild.
+    pub target: TargetId,
+    /// How many such targets the other one has in all, if that is known; 0 when it is not. A shard that comes up before the
+    /// others is given the share that it will have when those have come up, too.
+    #[serde(default)]
+    pub of: u64,
 }
 
 /// The answer to [`Place`]: committed before anyone hears of it.

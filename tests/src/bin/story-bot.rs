@@ -11,10 +11,12 @@
 //! sql     answer with what `statement` finds
 //! count   count in memory, and answer with how far it has come
 //! ```
+//!
+//! Of a guild on Discord it keeps how that stands (`guild`), and what it was told when its pod began to serve it (`acquired`).
 
 use gateway::{
     Handler, HandlerError, Reply, Target,
-    handlers::{Event, OutboxCall, TargetId},
+    handlers::{Acquired, Event, EventExt, OutboxCall, TargetId},
 };
 use serde_json::{Value, json};
 use std::{
@@ -26,6 +28,7 @@ use std::{
 #[derive(Default)]
 struct StoryBot {
     counted: Mutex<HashMap<TargetId, u64>>,
+    acquired: Mutex<HashMap<TargetId, Value>>,
 }
 
 impl StoryBot {
@@ -39,6 +42,13 @@ impl Handler for StoryBot {
         let told: Value = serde_json::from_slice(&event.body).unwrap_or_default();
         let handled = target.kv().get::<u64>("handled")?.unwrap_or(0) + 1;
         target.kv().set("handled", &handled)?;
+        if let Some(standing) = event.guild() {
+            target.kv().set("guild", standing.as_str())?;
+        }
+        let acquired = self.acquired.lock().unwrap_or_else(PoisonError::into_inner).get(target.id()).cloned();
+        if let Some(acquired) = acquired {
+            target.kv().set("acquired", &acquired)?;
+        }
         match told["do"].as_str().unwrap_or("nothing") {
             "note" => target.kv().set(told["key"].as_str().unwrap_or("note"), &told["text"])?,
             how @ ("call" | "call-once") => {
@@ -70,6 +80,18 @@ impl Handler for StoryBot {
             _ => {}
         }
         Ok(Reply::json(200, &json!({"handled": handled})))
+    }
+
+    fn on_acquire(&self, acquired: &Acquired<'_>) {
+        let Ok(Some(guild)) = acquired.guild() else { return };
+        let data: Value = guild.read().ok().flatten().unwrap_or_default();
+        let told = json!({
+            "standing": guild.standing,
+            "as_of_ms": guild.as_of_ms,
+            "name": data["name"],
+            "pod": std::env::var("BERTH_POD").unwrap_or_default(),
+        });
+        self.acquired.lock().unwrap_or_else(PoisonError::into_inner).insert(acquired.target().clone(), told);
     }
 
     fn export_volatile(&self, target: &TargetId) -> Option<Vec<u8>> {

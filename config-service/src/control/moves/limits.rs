@@ -118,7 +118,7 @@ impl Destinations {
             self.canary_waits && track_of(target.as_str(), said(target), world.policy) == Track::Canary
         };
         let going = targets.iter().filter(|target| !waits(target));
-        let wanted: Vec<_> = going.map(|target| Wanted { target: target.clone(), parent: None }).collect();
+        let wanted: Vec<_> = going.cloned().map(Wanted::of).collect();
         let decisions = planner::place(&self.fleet, world.policy, &wanted, |_| None, said);
         decisions.into_iter().filter_map(|(want, to)| to.ok().map(|to| (want.target, to))).collect()
     }

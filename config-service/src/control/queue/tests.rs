@@ -4,7 +4,7 @@ use shared::{Epoch, Revision, wire::control::Load};
 use tokio::sync::oneshot;
 
 fn want(n: u64) -> Wanted {
-    Wanted { target: format!("discord:guild:{n}").parse().expect("valid"), parent: None }
+    Wanted::of(format!("discord:guild:{n}").parse().expect("valid"))
 }
 
 fn fleet(ready: bool) -> Vec<Candidate> {

@@ -19,7 +19,7 @@ fn candidate(ordinal: usize, targets: u64) -> Candidate {
 }
 
 fn guild(id: usize) -> Wanted {
-    Wanted { target: format!("discord:guild:{id}").parse().expect("valid"), parent: None }
+    Wanted::of(format!("discord:guild:{id}").parse().expect("valid"))
 }
 
 fn placed(fleet: &[Candidate], wanted: &[Wanted]) -> HashMap<TargetId, PodId> {
@@ -33,13 +33,14 @@ fn a_child_goes_where_its_parent_is() {
     let child = |id: usize| Wanted {
         target: format!("discord:channel:{id}").parse().expect("valid"),
         parent: Some(parent.clone()),
+        beside: None,
     };
     let home: PodId = "gateway-2".parse().expect("valid");
     let known = place(&fleet(3), &Policy::default(), &[child(7)], |_| Some(&home), |_| None);
     assert_eq!(known, [(child(7), Ok(home.clone()))]);
 
     let both = place(&fleet(3), &Policy::default(), &[child(7), child(8)], |_| None, |_| None);
-    assert_eq!(both[0].0, Wanted { target: parent.clone(), parent: None }, "the parent gets a home of its own first");
+    assert_eq!(both[0].0, Wanted::of(parent.clone()), "the parent gets a home of its own first");
     assert!(both.iter().all(|(_, pod)| *pod == both[0].1) && both.len() == 3);
 
     let mut away = fleet(3);
@@ -103,6 +104,125 @@ fn shares_follow_capacity() {
         let share = if pod == "gateway-3" { 2_000 } else { 1_000 };
         assert!(count.abs_diff(share) * 100 <= share * 2, "{pod} has {count} of {share}");
     }
+}
+
+/// A fleet whose pods hold the shards of a bot, one after the other.
+struct Bot {
+    pods: Vec<Candidate>,
+    holders: Vec<PodId>,
+    /// Guilds that came, and those of them that are where their shard is.
+    came: usize,
+    beside: usize,
+}
+
+impl Bot {
+    fn new(pods: usize, shards: usize) -> Self {
+        let mut pods = fleet(pods);
+        let holders = (0..shards).map(|shard| pods[shard % pods.len()].pod.clone()).collect();
+        for shard in 0..shards {
+            let at = shard % pods.len();
+            pods[at].targets += 1;
+        }
+        Self { pods, holders, came: 0, beside: 0 }
+    }
+
+    /// A shard's guilds come, so many at once; it says that it has `of`.
+    fn comes(&mut self, shard: usize, guilds: usize, of: u64) {
+        let target: TargetId = format!("discord:shard:{shard}-{}", self.holders.len()).parse().expect("valid");
+        let holder = self.holders[shard].clone();
+        for first in (0..guilds).step_by(50) {
+            let beside = Some(Beside { target: target.clone(), of });
+            let names = first..guilds.min(first + 50);
+            let wanted: Vec<_> = names.map(|n| Wanted { beside: beside.clone(), ..guild(self.came + n) }).collect();
+            let owner = |asked: &TargetId| (*asked == target).then_some(&holder);
+            for (_, pod) in place(&self.pods, &Policy::default(), &wanted, owner, |_| None) {
+                let pod = pod.expect("a pod is ready");
+                self.beside += usize::from(pod == holder);
+                let found = self.pods.iter_mut().find(|found| found.pod == pod).expect("one of them");
+                (found.targets, found.fresh) = (found.targets + 1, found.fresh + 1);
+            }
+        }
+        self.came += guilds;
+    }
+
+    fn targets(&self) -> Vec<u64> {
+        self.pods.iter().map(|pod| pod.targets).collect()
+    }
+
+    /// Whether nobody is outside the band, so that nothing is moved for an even share.
+    fn is_even(&self) -> bool {
+        let targets = self.targets();
+        let mean = targets.iter().sum::<u64>() as f64 / targets.len() as f64;
+        let band = Policy::default().band;
+        targets.iter().all(|targets| (mean * (1.0 - band)..=mean * (1.0 + band)).contains(&(*targets as f64)))
+    }
+}
+
+#[test]
+fn guilds_are_placed_beside_their_shards_where_that_is_an_even_share() {
+    let mut bot = Bot::new(3, 6);
+    (0..6).for_each(|shard| bot.comes(shard, 500, 500));
+    assert_eq!(bot.beside, 3_000, "{:?}", bot.targets());
+    // Five shards on three pods: two of these have more guilds of their own than is their share.
+    let mut bot = Bot::new(3, 5);
+    (0..5).for_each(|shard| bot.comes(shard, 600, 600));
+    assert!(bot.is_even(), "{:?}", bot.targets());
+    assert!(bot.beside >= 2_500, "{} of {}", bot.beside, bot.came);
+    // Fewer shards than pods.
+    let mut bot = Bot::new(4, 2);
+    (0..2).for_each(|shard| bot.comes(shard, 1_000, 1_000));
+    assert!(bot.is_even(), "{:?}", bot.targets());
+    assert!(bot.beside >= 980, "{} of {}", bot.beside, bot.came);
+}
+
+#[test]
+fn who_does_not_say_how_many_are_to_come_is_given_no_more_than_others_have() {
+    let mut bot = Bot::new(3, 3);
+    bot.comes(0, 300, 0);
+    assert!(bot.is_even(), "{:?}", bot.targets());
+    // A shard that has all guilds that there are is no reason either.
+    let mut bot = Bot::new(3, 1);
+    bot.comes(0, 900, 900);
+    assert!(bot.is_even(), "{:?}", bot.targets());
+    assert!(bot.beside >= 300, "{} of {}", bot.beside, bot.came);
+}
+
+#[test]
+fn a_few_guilds_are_beside_their_shard_when_nobody_would_be_less_full_with_them() {
+    let mut bot = Bot::new(2, 2);
+    bot.comes(1, 1, 0);
+    assert_eq!((bot.beside, bot.targets()), (1, vec![1, 2]));
+    bot.comes(1, 1, 0);
+    assert_eq!((bot.beside, bot.targets()), (1, vec![2, 2]));
+}
+
+#[test]
+fn a_pod_that_takes_no_targets_is_given_none_for_being_beside_something() {
+    let holder: PodId = "gateway-1".parse().expect("valid");
+    let want =
+        Wanted { beside: Some(Beside { target: "discord:shard:0-1".parse().expect("valid"), of: 1_000 }), ..guild(1) };
+    let to = |pods: &[Candidate], owner: Option<&PodId>| {
+        let decisions = place(pods, &Policy::default(), std::slice::from_ref(&want), |_| owner, |_| None);
+        decisions[0].1.clone().expect("a pod is ready")
+    };
+    let mut pods = fleet(2);
+    assert_eq!(to(&pods, Some(&holder)), holder);
+    assert_eq!(to(&pods, None), placed(&pods, &[guild(1)])[&guild(1).target], "nobody has the shard");
+    for close in [
+        |pod: &mut Candidate| pod.ready = false,
+        |pod| pod.open = false,
+        |pod| pod.capacity = 0.0,
+        |pod| {
+            pod.track = Track::Canary;
+        },
+    ] {
+        let mut pods = pods.clone();
+        close(&mut pods[1]);
+        assert_eq!(to(&pods, Some(&holder)).as_str(), "gateway-0");
+    }
+    // Others do less.
+    pods[1].load.events_per_second = 1_500.0;
+    assert_eq!(to(&pods, Some(&holder)).as_str(), "gateway-0");
 }
 
 proptest! {

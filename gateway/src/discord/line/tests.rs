@@ -25,7 +25,7 @@ impl Opened {
 
     fn ready(&self, id: &str) {
         self.says(Heard::Hello);
-        self.says(Heard::Ready(session(id, 1)));
+        self.says(Heard::Ready { session: session(id, 1), guilds: vec!["5".to_owned(), "6".to_owned()] });
     }
 
     fn message(&self, seq: u64, guild: u64) {
@@ -110,6 +110,15 @@ fn session(id: &str, seq: u64) -> Session {
     Session { id: id.to_owned(), seq, url: "wss://resume".to_owned() }
 }
 
+/// Notes when homes are asked for no longer.
+struct Dropped(Log);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        note(&self.0, "homes no longer");
+    }
+}
+
 struct Story {
     opened: mpsc::UnboundedReceiver<Opened>,
     owners: mpsc::UnboundedReceiver<(Event, oneshot::Sender<Delivered>)>,
@@ -144,6 +153,16 @@ impl Story {
             }
             .boxed()
         };
+        let (settling, over) = (Arc::clone(&log), Arc::clone(&log));
+        let settle = move |guilds: Vec<String>| {
+            note(&settling, format!("homes for {}", guilds.join(" ")));
+            let dropped = Dropped(Arc::clone(&over));
+            async move {
+                let _dropped = dropped;
+                std::future::pending::<()>().await;
+            }
+            .boxed()
+        };
         let seconds = Duration::from_secs;
         let bounds = Bounds {
             room: Room { at_once: 8, in_a_row: 1 },
@@ -160,6 +179,7 @@ impl Story {
             connector: Arc::new(Discord { opened: open, log: Arc::clone(&log) }),
             home: Arc::clone(&pod) as Arc<dyn Home>,
             deliver: Arc::new(deliver),
+            settle: Arc::new(settle),
             bounds,
             clock: Arc::new(ManualClock::new(0)),
             meters: Meters::default(),
@@ -195,6 +215,11 @@ impl Story {
 
     fn logged(&self) -> Vec<String> {
         self.log.lock().expect("whole").clone()
+    }
+
+    /// What became of the session, without the homes of its guilds.
+    fn steps(&self) -> Vec<String> {
+        self.logged().into_iter().filter(|what| !what.starts_with("homes")).collect()
     }
 }
 
@@ -250,7 +275,7 @@ async fn a_released_shard_commits_writes_closes_and_then_lets_go() {
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut let_go).await.is_err(), "2 is under way");
     done(under_way);
     tokio::time::timeout(SOON, let_go).await.expect("in time").expect("let go");
-    assert_eq!(story.logged(), ["kept 1", "kept 2", "closed"], "3 was not begun any more");
+    assert_eq!(story.steps(), ["kept 1", "kept 2", "closed"], "3 was not begun any more");
     assert_eq!(story.stands(ShardState::Held).await.seq, Some(2));
     // It has not moved after all: whoever looks after shards begins it anew.
     story.orders.send(Order::GoOn).expect("it runs");
@@ -280,7 +305,7 @@ async fn a_pod_without_its_lease_drops_the_connection_and_says_nothing() {
     story.pod.may.store(false, Ordering::SeqCst);
     discord.is_dropped().await;
     tokio::time::timeout(SOON, &mut story.line).await.expect("it ends").expect("without a panic");
-    assert_eq!(story.logged(), ["kept 1"], "neither written nor closed");
+    assert_eq!(story.steps(), ["kept 1"], "neither written nor closed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -344,4 +369,29 @@ async fn a_shard_with_too_much_open_leaves_the_rest_with_discord() {
         done(under_way);
     }
     assert_eq!(story.opens().await.wanted.resume, Some(session("s", 5)), "6 and 7 are told again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_guilds_that_a_session_lists_are_settled_as_long_as_the_shard_is_here() {
+    let mut story = Story::begin(Kept::default());
+    let discord = story.opens().await;
+    discord.ready("s");
+    story.is_kept(1).await;
+    assert_eq!(story.logged()[0], "homes for 5 6");
+    // The session goes on: its guilds are settled still.
+    discord.ends(End::Broken("reset".to_owned()));
+    let again = story.opens().await;
+    again.says(Heard::Hello);
+    again.says(Heard::Resumed { seq: 2 });
+    story.is_kept(2).await;
+    assert_eq!(story.logged().iter().filter(|what| what.starts_with("homes")).count(), 1, "{:?}", story.logged());
+    let (released, let_go) = oneshot::channel();
+    story.orders.send(Order::Hold(released)).expect("it runs");
+    tokio::time::timeout(SOON, let_go).await.expect("in time").expect("let go");
+    let over = async {
+        while !story.logged().contains(&"homes no longer".to_owned()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, over).await.expect("another pod's matter now");
 }

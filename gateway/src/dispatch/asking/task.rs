@@ -9,7 +9,7 @@ use crate::{
 };
 use futures_util::FutureExt;
 use shared::{
-    Clock, Epoch,
+    Clock, Epoch, Platform,
     event::Event,
     platform,
     shutdown::Shutdown,
@@ -54,6 +54,8 @@ pub(crate) struct Ask {
     pub(super) event: Event,
     pub(super) timer: Option<Timer>,
     pub(super) epoch: Epoch,
+    /// Whether the handler has answered nothing about the target since the pod began to serve it.
+    pub(super) acquired: bool,
     pub(super) attempt: u32,
     pub(super) trace: Option<TraceContext>,
     /// The attempt; it ends with the answer, or when it is given up.
@@ -269,10 +271,17 @@ impl Asker {
             tell(&mut ask.span, &loaded);
             loaded?
         };
+        let guild = if ask.acquired && ask.event.target.platform() == Platform::Discord {
+            let read = local.guild_now().await;
+            tell(&mut ask.span, &read);
+            read?
+        } else {
+            None
+        };
         let deadline = Instant::now() + most;
-        let Ask { event, timer, epoch, attempt, span, .. } = ask;
+        let Ask { event, timer, epoch, acquired, attempt, span, .. } = ask;
         let span = Mutex::new(span);
-        let call = Call { event, timer, epoch, attempt, state, local, deadline, span };
+        let call = Call { event, timer, epoch, attempt, state, local, acquired, guild, deadline, span };
         // Even a handler that panics before its first await takes only its own call along.
         let work = async { self.handler.handle(&call).await };
         let said = match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {

@@ -2,7 +2,8 @@
 //! what was committed before the call; nothing else writes the target while it runs.
 
 use super::super::{
-    Event, HandlerError, Timer,
+    Event, Guild, HandlerError, Timer,
+    guild::{GUILD_KEY, STANDING_KEY},
     sql::{Params, Rows},
 };
 use super::Turns;
@@ -35,6 +36,10 @@ pub struct Call {
     pub state: Preloaded,
     /// Reads beside those.
     pub local: Local,
+    /// Whether it is the first of its target since the pod began to serve that, or that one failed.
+    pub acquired: bool,
+    /// With [`Self::acquired`]: what Discord's gateway told of the guild last. Later, [`Local::guild`] says it.
+    pub guild: Option<Guild>,
     pub(crate) deadline: Instant,
     /// The attempt; what asks in turn says here how that went.
     pub(crate) span: Mutex<Span>,
@@ -135,6 +140,20 @@ impl Local {
         text.map(|text| read(id, &text)).transpose()
     }
 
+    /// Returns what Discord's gateway told of the guild last; `None` for other targets, and for a guild that nothing was told
+    /// of.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn guild(&self) -> Result<Option<Guild>, HandlerError> {
+        self.read(guild).await
+    }
+
+    /// The same, without waiting behind the reads of calls that are out.
+    pub(crate) async fn guild_now(&self) -> Result<Option<Guild>, HandlerError> {
+        self.read_now(guild).await
+    }
+
     /// Returns the sessions that were read.
     pub(crate) fn sessions_read(&self) -> Vec<String> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -196,6 +215,11 @@ impl Local {
             Err(_) => Err(HandlerError::Retry("a read of the target broke off".to_owned())),
         }
     }
+}
+
+fn guild(reader: &Reader, target: &TargetId, now_ms: u64) -> Result<Option<Guild>, StoreError> {
+    let (guild, standing) = (reader.kv_get(target, GUILD_KEY, now_ms)?, reader.kv_get(target, STANDING_KEY, now_ms)?);
+    Ok(Guild::of_rows(guild.as_deref(), standing.as_deref()))
 }
 
 fn read<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, HandlerError> {

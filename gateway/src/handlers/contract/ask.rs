@@ -1,6 +1,6 @@
 //! What a handler is sent for an event.
 
-use super::{super::Call, super::EventExt, super::command, API};
+use super::{super::Call, super::EventExt, super::Guild, super::GuildStanding, super::command, API};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -25,6 +25,10 @@ struct Ask<'a> {
     deadline_ms: u64,
     state: State<'a>,
     local: Option<&'a Access>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    acquired: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guild: Option<&'a Guild>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +54,8 @@ struct Sent<'a> {
     form: Option<BTreeMap<String, String>>,
     command: Option<Command>,
     message: Option<Message>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guild: Option<GuildStanding>,
     timer: Option<Timer<'a>>,
 }
 
@@ -87,6 +93,8 @@ pub(crate) fn ask(call: &Call, local: Option<&Access>) -> Result<Vec<u8>, serde_
         deadline_ms: u64::try_from(call.left().as_millis()).unwrap_or(u64::MAX),
         state: State { kv: kv.collect::<Result<_, serde_json::Error>>()? },
         local,
+        acquired: call.acquired,
+        guild: call.guild.as_ref(),
     };
     serde_json::to_vec(&ask)
 }
@@ -115,6 +123,7 @@ fn sent(call: &Call) -> Sent<'_> {
             options: command::options(event),
         }),
         message: event.message().map(|said| Message { user: said.user, text: said.text }),
+        guild: event.guild(),
         timer: call.timer.as_ref().map(|timer| Timer { id: &timer.id, due_ms: timer.due_ms, payload: &timer.payload }),
     }
 }

@@ -3,12 +3,14 @@
 //! who waits hears of it.
 
 use super::{Routes, outage::Outage};
-use crate::TargetId;
 use crate::http::{Client, ClientError};
 use crate::shutdown::Shutdown;
 use crate::telemetry::trace::{SpanKind, TraceContext, Tracer};
-use crate::wire::control::{Place, PlaceTarget, Placed};
+use crate::wire::control::{Beside, Place, PlaceTarget, Placed};
+use crate::{Epoch, TargetId};
+use prometheus_client::metrics::counter::Counter;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -35,13 +37,18 @@ pub enum PlaceFailed {
 #[derive(Debug)]
 struct Ask {
     target: PlaceTarget,
+    /// The epoch under which the table had it when it was asked for.
+    known: Option<Epoch>,
     reply: oneshot::Sender<Result<(), PlaceFailed>>,
     trace: Option<TraceContext>,
 }
 
 /// Asks for targets' homes. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Placer(mpsc::Sender<Ask>);
+pub struct Placer {
+    asks: mpsc::Sender<Ask>,
+    routes: Routes,
+}
 
 /// The task behind [`Placer`].
 #[derive(Debug)]
@@ -50,24 +57,36 @@ pub struct PlaceTask {
     client: Client,
     routes: Routes,
     tracer: Tracer,
+    batch: usize,
+    every: Duration,
+    calls: Counter,
 }
 
 impl Placer {
     /// Makes the handle and its task. At most `queue` askers wait.
     pub fn new(client: Client, routes: Routes, queue: usize) -> (Self, PlaceTask) {
         let (sender, asks) = mpsc::channel(queue.max(1));
-        (Self(sender), PlaceTask { asks, client, routes, tracer: Tracer::off() })
+        let placer = Self { asks: sender, routes: routes.clone() };
+        let (batch, every, calls) = (MAX_BATCH, Duration::ZERO, Counter::default());
+        (placer, PlaceTask { asks, client, routes, tracer: Tracer::off(), batch, every, calls })
     }
 
-    /// Asks where a target is and, if nowhere yet, for a home. When it returns, the table knows the answer.
+    /// Asks where a target is and, if nowhere yet, for a home; `beside` says where that would best be. When it returns, the table
+    /// knows the answer. What the table has learned meanwhile is an answer, too.
     ///
     /// # Errors
     /// [`PlaceFailed`].
-    pub async fn place(&self, target: &TargetId, parent: Option<&TargetId>) -> Result<(), PlaceFailed> {
+    pub async fn place(
+        &self,
+        target: &TargetId,
+        parent: Option<&TargetId>,
+        beside: Option<Beside>,
+    ) -> Result<(), PlaceFailed> {
         let (reply, answer) = oneshot::channel();
-        let target = PlaceTarget { target: target.clone(), parent: parent.cloned() };
+        let known = self.routes.epoch(target);
+        let target = PlaceTarget { target: target.clone(), parent: parent.cloned(), beside };
         let trace = TraceContext::current();
-        self.0.try_send(Ask { target, reply, trace }).map_err(|_| PlaceFailed::Full)?;
+        self.asks.try_send(Ask { target, known, reply, trace }).map_err(|_| PlaceFailed::Full)?;
         answer.await.unwrap_or(Err(PlaceFailed::Unreachable))
     }
 }
@@ -80,13 +99,34 @@ impl PlaceTask {
         self
     }
 
+    /// Counts its calls there, too.
+    #[must_use]
+    pub fn counted(mut self, calls: Counter) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// Lets at most `batch` targets travel together (5,000 are the most), and a call begin `every` so often at most. What is asked
+    /// for between two calls gathers.
+    #[must_use]
+    pub fn paced(mut self, batch: usize, every: Duration) -> Self {
+        (self.batch, self.every) = (batch.clamp(1, MAX_BATCH), every);
+        self
+    }
+
     /// Runs until `shutdown`.
     pub async fn run(mut self, shutdown: Shutdown) {
         let (mut asks, mut outage) = (Vec::new(), Outage::default());
+        let mut not_before = Instant::now();
         loop {
+            let batch = self.batch;
+            let gathered = async {
+                tokio::time::sleep_until(not_before).await;
+                self.asks.recv_many(&mut asks, batch).await
+            };
             let count = tokio::select! {
                 () = shutdown.cancelled() => return,
-                count = self.asks.recv_many(&mut asks, MAX_BATCH) => count,
+                count = gathered => count,
             };
             if count == 0 {
                 return;
@@ -95,6 +135,11 @@ impl PlaceTask {
             let mut batch: BTreeMap<TargetId, (PlaceTarget, Vec<_>)> = BTreeMap::new();
             // Who has gone away meanwhile is not asked for.
             for ask in asks.drain(..).filter(|ask| !ask.reply.is_closed()) {
+                if self.routes.epoch(&ask.target.target) > ask.known {
+                    // The one before, or the watch, has brought the answer. Whoever asked may have given up.
+                    let _ = ask.reply.send(Ok(()));
+                    continue;
+                }
                 let entry = batch.entry(ask.target.target.clone()).or_insert((ask.target, Vec::new()));
                 entry.1.push(ask.reply);
                 traces.extend(ask.trace);
@@ -102,6 +147,8 @@ impl PlaceTask {
             if batch.is_empty() {
                 continue;
             }
+            not_before = Instant::now() + self.every;
+            self.calls.inc();
             let place = Place { targets: batch.values().map(|(target, _)| target.clone()).collect() };
             let (first, others) = traces.split_first().map_or((None, &[][..]), |(first, others)| (Some(first), others));
             let mut span = self.tracer.start_linked("POST /v1/targets/place", SpanKind::Client, first, others);

@@ -464,11 +464,9 @@ fn board_places(
 ) {
     let wanted: BTreeSet<_> = places.iter().map(|(_, target)| *target).collect();
     let open = wanted.into_iter().map(|target| targets[target].clone());
-    let wanted: Vec<_> = open
-        .filter(|target| model.assignment(target).is_none())
-        .map(|target| Wanted { target, parent: None })
-        .collect();
-    for (Wanted { target, parent }, decision) in planner::place(fleet, &Policy::default(), &wanted, |_| None, |_| None)
+    let wanted: Vec<_> = open.filter(|target| model.assignment(target).is_none()).map(Wanted::of).collect();
+    for (Wanted { target, parent, .. }, decision) in
+        planner::place(fleet, &Policy::default(), &wanted, |_| None, |_| None)
     {
         let Ok(pod) = decision else { continue };
         let state = AssignmentState::Serving;
