@@ -240,8 +240,8 @@ impl<'f> Placer<'f> {
         let capacity: f64 = pods.iter().map(|pod| self.fleet[*pod].capacity).sum();
         let smallest = pods.iter().map(|pod| self.fleet[*pod].capacity).fold(f64::INFINITY, f64::min) / capacity;
         let mut all = [1.0 / self.policy.targets, 0.0, 0.0];
-        for (sum, part) in pods.iter().flat_map(|pod| (0..all.len()).zip(self.loads(*pod, 0))).collect::<Vec<_>>() {
-            all[sum] += part;
+        for pod in &pods {
+            all.iter_mut().zip(self.loads(*pod, 0)).for_each(|(sum, part)| *sum += part);
         }
         all[0] = all[0].max(coming / self.policy.targets);
         let mean = all.into_iter().fold(0.0, f64::max) / capacity;

@@ -16,6 +16,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Semaphore;
 
 /// The wait before guilds are asked for again that got no home.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -54,13 +55,19 @@ impl Near {
 /// Who asks for homes.
 #[derive(Debug, Clone)]
 pub(super) struct Homes {
-    pub(super) placer: Placer,
-    pub(super) routes: Routes,
-    /// Guilds that are waited for at once.
-    pub(super) at_once: usize,
+    placer: Placer,
+    routes: Routes,
+    turns: Arc<Semaphore>,
+    at_once: usize,
 }
 
 impl Homes {
+    /// Asks by a placer for what the table does not know: for at most `at_once` guilds at once, over all shards of the pod.
+    pub(super) fn new(placer: Placer, routes: Routes, at_once: usize) -> Self {
+        let at_once = at_once.max(1);
+        Self { placer, routes, turns: Arc::new(Semaphore::new(at_once)), at_once }
+    }
+
     /// Sees to it that the guilds of a shard have homes, and goes on until they have. Those that have one are not asked for.
     pub(super) async fn settle(self, near: Near, guilds: Vec<String>) {
         let target = |id: &String| TargetId::from_parts(Platform::Discord, Kind::Guild, &[id]).ok();
@@ -82,10 +89,13 @@ impl Homes {
                 return;
             }
             let ask = |target: TargetId| {
-                let (placer, beside) = (self.placer.clone(), near.of(&target));
-                async move { placer.place(&target, None, beside).await }
+                let (placer, turns, beside) = (self.placer.clone(), Arc::clone(&self.turns), near.of(&target));
+                async move {
+                    let _turn = turns.acquire().await;
+                    placer.place(&target, None, beside).await
+                }
             };
-            let asked = stream::iter(open.clone()).map(ask).buffer_unordered(self.at_once.max(1));
+            let asked = stream::iter(open.clone()).map(ask).buffer_unordered(self.at_once);
             let failed: Vec<_> = asked.filter_map(|asked| std::future::ready(asked.err())).collect().await;
             if let Some(why) = failed.first() {
                 let again_in = backoff.next_wait();

@@ -86,8 +86,7 @@ pub(crate) fn start(options: &Options, around: &Around<'_>, shards: &Shards, sto
     let placing = placing.paced(args.discord_place.into(), args.discord_place_every);
     shared::shutdown::spawn(placing.run(stop.clone()));
     // While one lot of them is placed, the next one gathers.
-    let at_once = 2 * usize::from(args.discord_place);
-    let homes = Homes { placer: placer.clone(), routes: routes.clone(), at_once };
+    let homes = Homes::new(placer.clone(), routes.clone(), 2 * usize::from(args.discord_place));
     let router = Arc::new(Router {
         routes,
         placer,

@@ -29,7 +29,7 @@ async fn story() -> Story {
     shared::shutdown::spawn(async move {
         let _ = until.run_until_cancelled(task.paced(4, Duration::from_millis(1)).run(stop)).await;
     });
-    let homes = Homes { placer, routes: routes.clone(), at_once: 8 };
+    let homes = Homes::new(placer, routes.clone(), 8);
     let near = Near::new(SHARD.parse().expect("a target"));
     Story { config, routes, homes, near, _stop: token.drop_guard() }
 }
