@@ -46,7 +46,7 @@ impl Guilds {
     pub(crate) async fn empty() -> Self {
         // Shards may come as fast as the machine lets them.
         let (pace, starts) = (Duration::ZERO, Rate::of(100, Duration::from_secs(3_600)));
-        let settings = Settings { shards: 2, pace, starts, ..Settings::default() };
+        let settings = Settings { shards: 2, pace, starts, guilds_per_shard: 20_000, ..Settings::default() };
         let discord = DiscordDouble::start(settings).await.expect("a free port");
         Self { discord, channels: BTreeMap::new(), said: BTreeMap::new() }
     }

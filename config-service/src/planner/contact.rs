@@ -14,6 +14,12 @@ use std::collections::HashMap;
 /// How many of the best-scored pods are compared by load.
 const CANDIDATES: usize = 3;
 
+/// Which of a pod's loads its targets are.
+const TARGETS: usize = 0;
+
+/// A pod that does or stores less than this part of what it is meant to is not too full for that.
+const QUIET: f64 = 0.5;
+
 /// A pod that may get targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
@@ -227,26 +233,30 @@ impl<'f> Placer<'f> {
         wished.map_or_else(|| self.best(&want.target, said), Ok)
     }
 
-    /// Whether a pod of those that may take a target is not too full for one more. It is not when it stays so near to the mean that
-    /// all others can stay within their bands (PLACEMENT.md, Rebalancing 2), or when nobody would be less full with it: so
-    /// nothing that is placed here is moved for an even share. The mean is that of `coming` targets when those are more.
+    /// Whether a pod of those that may take a target is not too full for one more, in each dimension. It is not when it stays so
+    /// near to the mean that all others can stay within their bands (PLACEMENT.md, Rebalancing 2), or when nobody would be less
+    /// full with it: so nothing that is placed here is moved for an even share. The mean of targets is that of `coming` when
+    /// those are more. What pods do and store is compared only where it is much: while guilds come up it changes by the second.
     fn has_room(&self, at: usize, takes: &impl Fn(&Candidate) -> bool, coming: f64) -> bool {
         let pods: Vec<_> = (0..self.fleet.len()).filter(|pod| takes(&self.fleet[*pod])).collect();
-        let with = self.relative(at, 1);
-        let others = pods.iter().filter(|pod| **pod != at).map(|pod| self.relative(*pod, 1));
-        if others.fold(f64::INFINITY, f64::min) >= with {
-            return true;
-        }
-        let capacity: f64 = pods.iter().map(|pod| self.fleet[*pod].capacity).sum();
-        let smallest = pods.iter().map(|pod| self.fleet[*pod].capacity).fold(f64::INFINITY, f64::min) / capacity;
-        let mut all = [1.0 / self.policy.targets, 0.0, 0.0];
-        for pod in &pods {
-            all.iter_mut().zip(self.loads(*pod, 0)).for_each(|(sum, part)| *sum += part);
-        }
-        all[0] = all[0].max(coming / self.policy.targets);
-        let mean = all.into_iter().fold(0.0, f64::max) / capacity;
-        let high = mean * (1.0 + self.policy.band.max(0.0) * smallest / (1.0 - smallest));
-        with <= if mean <= 1.0 { high.min(1.0) } else { high }
+        let capacity = |pod: usize| self.fleet[pod].capacity;
+        let all: f64 = pods.iter().map(|pod| capacity(*pod)).sum();
+        let smallest = pods.iter().map(|pod| capacity(*pod)).fold(f64::INFINITY, f64::min) / all;
+        let play = 1.0 + self.policy.band.max(0.0) * smallest / (1.0 - smallest);
+        let with = self.loads(at, 1);
+        (0..with.len()).all(|d| {
+            let mine = with[d] / capacity(at);
+            let others = pods.iter().filter(|pod| **pod != at);
+            let least = others.map(|pod| self.loads(*pod, 1)[d] / capacity(*pod)).fold(f64::INFINITY, f64::min);
+            let mut sum: f64 =
+                with[d] + pods.iter().filter(|pod| **pod != at).map(|pod| self.loads(*pod, 0)[d]).sum::<f64>();
+            if d == TARGETS {
+                sum = sum.max(coming / self.policy.targets);
+            }
+            let mean = sum / all;
+            let high = if mean <= 1.0 { (mean * play).min(1.0) } else { mean * play };
+            mine <= least || mine <= high || (d != TARGETS && mine <= QUIET)
+        })
     }
 
     fn best(&self, target: &TargetId, said: Option<Track>) -> Result<usize, Refused> {
