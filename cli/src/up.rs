@@ -3,6 +3,7 @@
 
 mod check;
 mod child;
+mod discord;
 mod fleet;
 mod handler;
 mod lock;
@@ -23,6 +24,7 @@ use crate::{
     secrets::Made,
 };
 use child::Ground;
+use discord::{Discord, DiscordArgs};
 use fleet::{Fleet, Plan};
 use handler::HandlerArgs;
 use mourner::Mourner;
@@ -49,7 +51,7 @@ const LEFTOVERS: Duration = Duration::from_secs(15);
 /// Flags of `berth up`.
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  berth up\n  berth up --pods 5 --data /var/tmp/berth\n  berth up --handler http://127.0.0.1:8080     your own bot, in any language\n  berth up --check     start, send one event per platform, verify, stop"
+    before_help = "Examples:\n  berth up\n  berth up --pods 5 --data /var/tmp/berth\n  berth up --handler http://127.0.0.1:8080     your own bot, in any language\n  berth up --discord-double     with a Discord of your own and a page to type into\n  berth up --check     start, send one event per platform, verify, stop"
 )]
 pub(crate) struct Args {
     /// The data folder [default: ./.berth; with --check one that is removed afterwards]
@@ -73,6 +75,9 @@ pub(crate) struct Args {
     /// Whose handler.
     #[command(flatten)]
     handler: HandlerArgs,
+    /// The double of Discord.
+    #[command(flatten)]
+    discord: DiscordArgs,
     /// The replicas.
     #[command(flatten)]
     replicas: ReplicaArgs,
@@ -120,6 +125,7 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let crashed = before.is_some_and(|cluster| cluster.running);
     let replicas = args.replicas.settle(home).await?;
     let Some(ports) = free_ports(args, pods, crashed, &shutdown).await? else { return Ok(()) };
+    let discord = args.discord.start(args.check)?;
     let mut cluster = Cluster { scaled, ..record(args, &ports, &passed) };
     home.record(&cluster)?;
     let away = screen::left_out(home.path(), pods);
@@ -132,7 +138,7 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
     let program = std::env::current_exe().map_err(|why| Failure::error(format!("cannot find this binary: {why}")))?;
     let hopeless = if crashed { 6 } else { 3 };
     let ground = Ground { program, notices, ever_ready, hopeless, grace: args.grace };
-    let plan = Plan { args, home, ports: &ports, passed: &passed, replicas: &replicas };
+    let plan = Plan { args, home, ports: &ports, passed: &passed, replicas: &replicas, discord: discord.as_ref() };
     let mut fleet = Fleet::start(plan.specs()?, &ground);
 
     let token = settings::service_token(&passed)?;
@@ -147,7 +153,7 @@ async fn run(args: &Args, home: &Home, shutdown: Shutdown) -> Result<(), Failure
         ready.send_replace(true);
         let began = cluster.clone();
         done = tokio::select! {
-            done = serve(args, home, &began, &replicas, &made, &shutdown) => done,
+            done = serve(args, home, &began, (&replicas, discord.as_ref()), &made, &shutdown) => done,
             failure = fleet::lost(&mut deaths, home, &mourner, away) => Err(failure),
             failure = supervisor.run(&mut fleet, &mut cluster), if !args.check => Err(failure),
         };
@@ -174,7 +180,7 @@ async fn serve(
     args: &Args,
     home: &Home,
     cluster: &Cluster,
-    replicas: &Replicas,
+    (replicas, discord): (&Replicas, Option<&Discord>),
     made: &Made,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
@@ -184,7 +190,7 @@ async fn serve(
             () = shutdown.cancelled() => interrupted(args),
         };
     }
-    output::print(&screen::screen(cluster, home, replicas, &screen::Invocation::of_this_process()))?;
+    output::print(&screen::screen(cluster, home, replicas, discord, &screen::Invocation::of_this_process()))?;
     shutdown.cancelled().await;
     Ok(())
 }

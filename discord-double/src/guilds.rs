@@ -90,6 +90,11 @@ impl Guilds {
         })
     }
 
+    /// The first channel of each guild: guild, its name, channel.
+    pub(crate) fn rooms(&self) -> impl Iterator<Item = (u64, &str, u64)> {
+        self.guilds.iter().filter_map(|(id, guild)| Some((*id, guild.name.as_str(), *guild.channels.first()?)))
+    }
+
     /// A channel's JSON.
     pub(crate) fn channel(&self, id: u64) -> Option<Value> {
         self.channels.get(&id).map(|found| match found {

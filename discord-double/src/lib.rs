@@ -5,6 +5,7 @@
 //! ws://127.0.0.1:PORT          the gateway: HELLO, IDENTIFY, READY, GUILD_CREATE, heartbeats, RESUME with replay …
 //! ws://127.0.0.1:PORT/resume   the same, for sessions that resume
 //! http://127.0.0.1:PORT/api    REST: /v10/gateway/bot, messages, interactions, webhooks, rate limits
+//! http://127.0.0.1:PORT/       a page: somebody types a message, and sees what the bot answers
 //! ```
 //!
 //! It obeys what Discord documents (PLATFORMS.md, Discord gateway) and does what Discord sometimes does when it is told to:

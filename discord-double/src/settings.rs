@@ -27,6 +27,8 @@ pub struct Settings {
     pub token: String,
     /// The id of the bot and of its application.
     pub application: u64,
+    /// What the bot is called.
+    pub name: String,
     /// The number of shards that `/gateway/bot` recommends.
     pub shards: u32,
     /// How often a client beats.
@@ -69,6 +71,7 @@ impl Default for Settings {
         Self {
             token: "double.token.of-no-value".to_owned(),
             application: 900_000_000_000_000_001,
+            name: "double".to_owned(),
             shards: 1,
             heartbeat: Duration::from_millis(41_250),
             missed_beats: 2,

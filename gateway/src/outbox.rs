@@ -1,6 +1,7 @@
 //! Calls to the outside: after the commit, at least once, one sender per target, in order per host. The rows are the
 //! truth; this task only knows which of them wait. It decides nothing about targets and holds no payloads.
 
+mod bot;
 mod discord;
 mod lanes;
 mod policy;
@@ -16,6 +17,7 @@ use crate::{
     Options, dispatch::Commands, engine::EngineError, meters::Meters, ownership::Ownership, replication::Acknowledge,
     store::OpenCall,
 };
+use bot::Bot;
 use lanes::{Lanes, Queued};
 use send::{Next, Sender};
 use shared::{Clock, TargetId, shutdown::Shutdown, telemetry::trace::Tracer};
@@ -77,9 +79,11 @@ impl Outbox {
         stop: Shutdown,
     ) -> Result<Self, EngineError> {
         let clock = Arc::clone(ownership.clock());
-        let sender = Arc::new(Sender::new(allowed, ownership, commands, options, meters.clone(), tracer)?);
+        let bot = Bot::of(options).map_err(|why| EngineError::Client(why.into()))?.map(Arc::new);
+        let sender = Sender::new(allowed, ownership, commands, options, meters.clone(), tracer, bot.clone())?;
+        let sender = Arc::new(sender);
         let (notes, inbox) = unbounded_channel();
-        let discord = Discord::new(&options.discord_api, Arc::clone(&clock));
+        let discord = Discord::new(&options.discord_api, bot, Arc::clone(&clock));
         let run = Run {
             lanes: Lanes::default(),
             out: HashMap::new(),

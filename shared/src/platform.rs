@@ -106,6 +106,7 @@ pub fn message(kind: EventKind, text: &str, private: bool) -> Answer {
             let seen_by = if private { "ephemeral" } else { "in_channel" };
             Answer::json(200, &json!({"response_type": seen_by, "replace_original": false, "text": text}))
         }
+        K::DiscordDispatch => Answer::json(200, &json!({"content": text, "allowed_mentions": {"parse": []}})),
         _ => acknowledged(kind),
     }
 }
@@ -120,8 +121,9 @@ pub fn telegram_message(chat: &str, text: &str, reply_to: Option<i64>) -> Answer
     Answer::json(200, &body)
 }
 
-/// Returns the call that delivers `answer` after the event was answered [`deferred`]: Discord edits the original, Slack
-/// posts to the `response_url`. `None` where a late reply has no way out, or says nothing.
+/// Returns the call that delivers `answer` where the event's sender does not wait for it: after the event was answered
+/// [`deferred`] Discord edits the original and Slack posts to the `response_url`; an answer to a message that Discord's gateway
+/// told of is a message in its channel. `None` where a reply has no way out, or says nothing.
 pub fn late_reply(event: &Event, answer: &Answer, discord_api: &str) -> Option<OutboxCall> {
     use EventKind as K;
     let reply: Value = serde_json::from_slice(&answer.body).ok()?;
@@ -132,6 +134,7 @@ pub fn late_reply(event: &Event, answer: &Answer, discord_api: &str) -> Option<O
             let body = reply.get("data")?.to_string();
             ("PATCH", format!("{discord_api}/webhooks/{app}/{token}/messages/@original"), body)
         }
+        K::DiscordDispatch => return discord_message(event, reply, discord_api),
         K::SlackCommand => ("POST", form_field(&event.body, "response_url")?, reply.to_string()),
         K::SlackInteraction => {
             let payload = form_field(&event.body, "payload")?;
@@ -142,6 +145,32 @@ pub fn late_reply(event: &Event, answer: &Answer, discord_api: &str) -> Option<O
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Some(OutboxCall { id: format!("late-reply:{}", event.id), method: method.to_owned(), url, headers, body })
+}
+
+/// Returns the call that says something in the channel of a message, as an answer to it; nothing to what a bot wrote, which two of
+/// them would never end. Made twice it makes one message: the nonce is the id of what it answers.
+fn discord_message(event: &Event, mut reply: Value, discord_api: &str) -> Option<OutboxCall> {
+    let told: Value = serde_json::from_slice(&event.body).ok()?;
+    let says = reply
+        .as_object()
+        .is_some_and(|said| ["content", "embeds", "components"].iter().any(|part| said.contains_key(*part)));
+    let by_bot = told["d"]["author"]["bot"] == true || told["d"].get("webhook_id").is_some();
+    if told["t"] != "MESSAGE_CREATE" || by_bot || !says {
+        return None;
+    }
+    let (channel, message) = (plain(told["d"].get("channel_id")?)?, plain(told["d"].get("id")?)?);
+    reply["nonce"] = json!(message);
+    reply["enforce_nonce"] = json!(true);
+    reply["message_reference"] = json!({"message_id": message, "fail_if_not_exists": false});
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let url = format!("{discord_api}/channels/{channel}/messages");
+    Some(OutboxCall {
+        id: format!("reply:{}", event.id),
+        method: "POST".to_owned(),
+        url,
+        headers,
+        body: reply.to_string(),
+    })
 }
 
 /// Returns one field of a form body (`application/x-www-form-urlencoded`), decoded; the first of that name.

@@ -3,6 +3,7 @@
 use super::{
     Args,
     child::{Before, Child, Death, Ended, Ground, Spec},
+    discord::Discord,
     handler,
     mourner::Mourner,
     ports::Ports,
@@ -151,6 +152,8 @@ pub(super) struct Plan<'a> {
     pub(super) passed: &'a [Passed],
     /// The replicas.
     pub(super) replicas: &'a Replicas,
+    /// The double of Discord.
+    pub(super) discord: Option<&'a Discord>,
 }
 
 impl Plan<'_> {
@@ -159,15 +162,17 @@ impl Plan<'_> {
     /// # Errors
     /// When a child's folder cannot be made.
     pub(super) fn specs(&self) -> Result<Specs, Failure> {
-        let Self { args, home, ports, passed, .. } = *self;
+        let Self { args, ports, passed, .. } = *self;
         let store = match &args.config_store {
             Some(store) => store.clone(),
             None => format!("sqlite:{}", self.folder("config-service")?.join("config.db").display()),
         };
-        let flags = vec!["--listen".into(), loopback(ports.config).into(), "--open-reads".into()];
+        let mut flags = vec!["--listen".into(), loopback(ports.config).into(), "--open-reads".into()];
+        flags.extend(self.discord.map(Discord::of_config).unwrap_or_default());
         let mut env = pick(passed, |name| matches!(name, SERVICE_TOKENS | ADMIN_TOKENS));
         env.push(("BERTH_CONFIG_STORE", store));
-        let config = spec(args, home, "config-service", &["config-service"], flags, env);
+        env.extend(self.discord.map(Discord::secret));
+        let config = self.spec("config-service", &["config-service"], flags, env);
 
         let numbered = ports.gateways.iter().zip(0_u16..);
         let gateways = numbered.map(|(port, number)| self.gateway(number, *port)).collect::<Result<_, _>>()?;
@@ -188,7 +193,7 @@ impl Plan<'_> {
             flags.extend(["--standard-targets".into(), targets.into()]);
         }
         let env = pick(passed, |name| name != ADMIN_TOKENS);
-        let http = spec(args, home, "http-service", &["http-service"], flags, env);
+        let http = self.spec("http-service", &["http-service"], flags, env);
         Ok(Specs { config, gateways, http })
     }
 
@@ -197,7 +202,7 @@ impl Plan<'_> {
     /// # Errors
     /// When its folder cannot be made.
     pub(super) fn gateway(&self, number: u16, port: u16) -> Result<GatewaySpec, Failure> {
-        let Self { args, home, passed, replicas, .. } = *self;
+        let Self { args, passed, replicas, .. } = *self;
         let name = format!("gateway-{number}");
         let mut flags: Vec<OsString> = vec![
             "--listen".into(),
@@ -212,18 +217,20 @@ impl Plan<'_> {
             self.folder(&name)?.into(),
         ];
         flags.extend(args.handler.flags());
+        flags.extend(self.discord.map(Discord::of_gateway).unwrap_or_default());
         flags.extend(replicas.flags());
         let mut env = pick(passed, |name| name == SERVICE_TOKENS);
         env.extend(args.handler.token()?.map(|token| (handler::TOKEN, token)));
-        let mut gateway = spec(args, home, &name, &["gateway"], flags.clone(), env.clone());
+        env.extend(self.discord.map(Discord::secret));
+        let mut gateway = self.spec(&name, &["gateway"], flags.clone(), env.clone());
         if !replicas.are_kept() {
             return Ok(GatewaySpec { gateway, beside: None });
         }
         // Whoever starts this has reaped the process before, or was told of its end by the ports that it held.
         let (done, prepared) = watch::channel(false);
-        let before = spec(args, home, &name, &["gateway", "prepare", "--reaped"], flags.clone(), Vec::new());
+        let before = self.spec(&name, &["gateway", "prepare", "--reaped"], flags.clone(), Vec::new());
         gateway.before = Some(Before { args: before.args, done });
-        let beside = spec(args, home, &litestream(&name), &["gateway", "replicate"], flags, env);
+        let beside = self.spec(&litestream(&name), &["gateway", "replicate"], flags, env);
         Ok(GatewaySpec { gateway, beside: Some(Spec { after: Some(prepared), ..beside }) })
     }
 
@@ -233,6 +240,27 @@ impl Plan<'_> {
     /// When it is taken.
     pub(super) fn port(&self, number: u16) -> Result<u16, Failure> {
         self.args.ports.another(number, self.args.check)
+    }
+
+    fn spec(&self, name: &str, role: &[&str], flags: Vec<OsString>, env: Vec<(&'static str, String)>) -> Spec {
+        let Self { args, home, discord, .. } = *self;
+        let format =
+            args.log.log_format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        let mut line: Vec<OsString> = role.iter().map(Into::into).collect();
+        line.push("--exit-with-parent".into());
+        line.extend(["--log".into(), args.log.log.clone().into(), "--log-format".into(), format.into()]);
+        line.extend(flags);
+        // A child sees only the secrets it needs, and never a value and a file for the same one.
+        let mut hidden: Vec<_> = settings::ALL
+            .iter()
+            .chain(&[handler::TOKEN])
+            .flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")])
+            .collect();
+        hidden.push("BERTH_CONFIG_STORE".to_owned());
+        if discord.is_some() {
+            hidden.extend(Discord::hidden());
+        }
+        Spec { name: name.to_owned(), args: line, env, hidden, log: home.log(name), before: None, after: None }
     }
 
     fn config_url(&self) -> String {
@@ -253,29 +281,6 @@ fn loopback(port: u16) -> String {
 
 fn pick(passed: &[Passed], wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
     passed.iter().filter(|passed| wanted(passed.name)).map(|passed| (passed.name, passed.value.clone())).collect()
-}
-
-fn spec(
-    args: &Args,
-    home: &Home,
-    name: &str,
-    role: &[&str],
-    flags: Vec<OsString>,
-    env: Vec<(&'static str, String)>,
-) -> Spec {
-    let format = args.log.log_format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-    let mut line: Vec<OsString> = role.iter().map(Into::into).collect();
-    line.push("--exit-with-parent".into());
-    line.extend(["--log".into(), args.log.log.clone().into(), "--log-format".into(), format.into()]);
-    line.extend(flags);
-    // A child sees only the secrets it needs, and never a value and a file for the same one.
-    let mut hidden: Vec<_> = settings::ALL
-        .iter()
-        .chain(&[handler::TOKEN])
-        .flat_map(|name| [(*name).to_owned(), format!("{name}_FILE")])
-        .collect();
-    hidden.push("BERTH_CONFIG_STORE".to_owned());
-    Spec { name: name.to_owned(), args: line, env, hidden, log: home.log(name), before: None, after: None }
 }
 
 #[cfg(test)]

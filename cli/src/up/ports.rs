@@ -115,6 +115,20 @@ impl PortArgs {
     }
 }
 
+/// Binds the port of something beside the cluster: `said`, or else `default`.
+///
+/// # Errors
+/// When it is taken.
+pub(super) fn one(
+    said: Option<u16>,
+    default: u16,
+    who: &str,
+    flag: &'static str,
+    yielding: bool,
+) -> Result<TcpListener, Failure> {
+    bind(&Wish { port: said.unwrap_or(default), who: who.to_owned(), flag, named: said.is_some() }, yielding)
+}
+
 /// Binds any free port.
 fn any() -> io::Result<TcpListener> {
     let (random, span) = (RandomState::new(), u64::from(ANY.end - ANY.start));

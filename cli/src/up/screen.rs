@@ -1,7 +1,7 @@
 //! The one screen `up` prints when everything is ready: where things are and what to try next. Every line to try works
 //! when it is pasted where `up` was started.
 
-use super::replicas::Replicas;
+use super::{discord::Discord, replicas::Replicas};
 use crate::{
     home::{Cluster, Home},
     secrets::DEMO,
@@ -33,7 +33,13 @@ const FIRST: [(&str, &str, &str); 5] = [
 ];
 
 /// Returns the screen.
-pub(super) fn screen(cluster: &Cluster, home: &Home, replicas: &Replicas, invocation: &Invocation) -> String {
+pub(super) fn screen(
+    cluster: &Cluster,
+    home: &Home,
+    replicas: &Replicas,
+    discord: Option<&Discord>,
+    invocation: &Invocation,
+) -> String {
     let Cluster { http_url, config_url, gateways, .. } = cluster;
     let whole = std::fs::canonicalize(home.path()).unwrap_or_else(|_| home.path().to_owned());
     let pods: Vec<_> = gateways.iter().map(|gateway| format!("{} {}", gateway.pod, gateway.url)).collect();
@@ -49,7 +55,7 @@ berth is up: config-service, {count} gateway{s}, http-service
 
   webhooks   {http_url}/webhooks/discord, /discord/events, /telegram/{bot}, /slack, /standard/{source}, /github
   page       {config_url}/   the cluster, for your browser
-  admin API  {config_url}/v1/targets   reads are open; writes take the token in the data folder
+{discord}  admin API  {config_url}/v1/targets   reads are open; writes take the token in the data folder
   gateways   {pods}
   data       {whole}   secrets.json, logs/, one folder per process
   replicas   {replicas}
@@ -62,6 +68,7 @@ Try in another terminal:
         pods = pods.join("\n             "),
         whole = whole.display(),
         replicas = replicas.line(),
+        discord = discord.map_or_else(String::new, Discord::lines),
     );
     let mut line = |line: String| text.push_str(&format!("  {line}\n"));
     if let Some((_, send, target)) = FIRST.iter().find(|(setting, ..)| !cluster.gave(setting)) {
@@ -120,9 +127,9 @@ mod tests {
     #[test]
     fn lines_to_paste_name_the_folder_only_when_they_must() {
         let berth = Invocation::of("target/release/berth");
-        let text = screen(&cluster(), &Home::at(Path::new("./.berth")), &none(), &berth);
+        let text = screen(&cluster(), &Home::at(Path::new("./.berth")), &none(), None, &berth);
         assert!(text.contains("\n  target/release/berth send discord --guild 123 --command stats\n"), "{text}");
-        let text = screen(&cluster(), &Home::at(Path::new("/tmp/my data")), &none(), &Invocation::of("berth"));
+        let text = screen(&cluster(), &Home::at(Path::new("/tmp/my data")), &none(), None, &Invocation::of("berth"));
         assert!(text.contains("\n  berth target where discord:guild:123 --data '/tmp/my data'\n"), "{text}");
         assert!(text.contains("1 gateway,"), "{text}");
         assert_eq!(quoted("it's"), r"'it'\''s'");
@@ -135,6 +142,7 @@ mod tests {
             &Cluster { given, ..cluster() },
             &Home::at(Path::new("./.berth")),
             &none(),
+            None,
             &Invocation::of("berth"),
         );
         assert!(!text.contains("send discord") && !text.contains("telegram/demo"), "{text}");

@@ -1,11 +1,11 @@
-//! The double's port: which request is the gateway's and which is REST's. Turns HTTP into values and back.
+//! The double's port: which request is the gateway's, which is REST's and which is the page's. Turns HTTP into values and back.
 
-use super::{Shared, socket};
+use super::{Shared, page, socket};
 use crate::{gateway::Entrance, rest::Request};
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Query, State, WebSocketUpgrade},
+    extract::{Query, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -37,6 +37,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         .route("/resume", get(resume))
         .route("/resume/", get(resume))
         .route("/api/{*path}", any(rest))
+        .merge(page::routes())
         .with_state(shared);
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -71,8 +72,15 @@ impl fmt::Display for Lost {
 
 impl std::error::Error for Lost {}
 
-async fn gateway(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>, upgrade: WebSocketUpgrade) -> Response {
-    enter(shared, asked, upgrade, false)
+/// Whether a WebSocket is asked for.
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// The gateway for bots, and the page for browsers.
+async fn gateway(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>, upgrade: Upgrade) -> Response {
+    match upgrade {
+        Ok(upgrade) => enter(shared, asked, upgrade, false),
+        Err(_) => page::page(),
+    }
 }
 
 async fn resume(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>, upgrade: WebSocketUpgrade) -> Response {

@@ -240,6 +240,10 @@ impl Writer {
         match waiting.stage {
             Stage::Fresh => {
                 self.write_down(group, no, waiting, State::Done, &answer)?;
+                if waiting.event.kind == EventKind::DiscordDispatch {
+                    // Whoever told of it waits for no answer.
+                    calls.extend(self.late_reply(group, no, waiting, &guard, &answer, calls.len())?);
+                }
             }
             Stage::Accepted(seq) => {
                 let local = self.boxes.slot(no).local;
@@ -296,7 +300,11 @@ impl Writer {
             Stage::Accepted(seq) => {
                 let local = self.boxes.slot(no).local;
                 self.store.journal_became(local, seq, state, waiting.attempts, Some(reason))?;
-                let calls = self.late_reply(group, no, waiting, &guard, &answer, 0)?;
+                // In a channel everybody would read of it.
+                let calls = match waiting.event.kind {
+                    EventKind::DiscordDispatch => Vec::new(),
+                    _ => self.late_reply(group, no, waiting, &guard, &answer, 0)?,
+                };
                 group.delta(no).outbox += calls.len() as u64;
                 if !calls.is_empty() {
                     group.calls.push((no, self.replication.mode(&waiting.event), calls));
@@ -355,7 +363,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets the answer of an event that was answered deferred leave through the outbox, where its platform has a way.
+    /// Lets the answer of an event nobody waits at leave through the outbox, where its platform has a way.
     fn late_reply(
         &self,
         group: &mut Group,
@@ -378,7 +386,8 @@ impl Writer {
         }
         let slot = self.boxes.slot(no);
         let seq = slot.outbox_seq + group.delta(no).outbox + before as u64 + 1;
-        let idempotent = call.method != "POST";
+        // A message on Discord carries a nonce.
+        let idempotent = call.method != "POST" || waiting.event.kind == EventKind::DiscordDispatch;
         let (epoch, now_ms) = (guard.epoch(), self.clock.wall_ms());
         let new = NewCall { seq, call: &call, idempotent, epoch, now_ms, trace: waiting.trace.caller() };
         let added = self.store.outbox_add(slot.local, &new)?;

@@ -51,7 +51,7 @@ pub struct Message {
 /// What an event says, in words that are the same on every platform.
 pub trait EventExt {
     /// Returns the command, if the event is one: a Discord application command, a Telegram or GitHub text that begins
-    /// with `/`, a Slack slash command, or JSON like `{"command":"warn","args":"bob rude","user":"alice"}`.
+    /// with `/`, such a message that Discord's gateway told of, a Slack slash command, or JSON like `{"command":"warn","args":"bob rude","user":"alice"}`.
     fn command(&self) -> Option<Command>;
 
     /// Returns the message, if the event is a plain one: a Telegram text, a Slack message, one that Discord's gateway sent
@@ -68,6 +68,9 @@ impl EventExt for Event {
     fn command(&self) -> Option<Command> {
         match self.kind {
             EventKind::DiscordCommand => discord(&self.body),
+            EventKind::DiscordDispatch => {
+                discord_message(&self.body).and_then(|said| Command::parse(&said.text, said.user))
+            }
             EventKind::TelegramUpdate => telegram(&self.body).and_then(|said| Command::parse(&said.text, said.user)),
             EventKind::SlackCommand => slack(&self.body),
             EventKind::StandardWebhook => generic(&self.body),

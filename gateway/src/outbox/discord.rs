@@ -15,6 +15,7 @@ pub(crate) use route::Route;
 pub(super) use slots::Turn;
 
 use crate::store::OpenCall;
+use super::bot::Bot;
 use limits::{Limits, Taken};
 use meters::Meters;
 use route::Api;
@@ -29,6 +30,7 @@ pub(crate) struct Discord(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     api: Api,
+    bot: Option<Arc<Bot>>,
     limits: Mutex<Limits>,
     /// A call came for which there is no slot.
     short: Notify,
@@ -47,16 +49,18 @@ pub(super) struct Ticket {
 }
 
 impl Discord {
-    /// Makes the limits of the API at `base`.
-    pub(super) fn new(base: &str, clock: Arc<dyn Clock>) -> Self {
+    /// Makes the limits of the API at `base`, where calls that name nobody are those of `bot`.
+    pub(super) fn new(base: &str, bot: Option<Arc<Bot>>, clock: Arc<dyn Clock>) -> Self {
         let limits = Mutex::new(Limits::new(clock.now()));
         let (api, short, meters) = (Api::new(base), Notify::new(), Meters::default());
-        Self(Arc::new(Inner { api, limits, short, clock, meters }))
+        Self(Arc::new(Inner { api, bot, limits, short, clock, meters }))
     }
 
     /// Returns what a call is to Discord; none when it goes elsewhere.
     pub(super) fn route(&self, call: &OpenCall) -> Option<Arc<Route>> {
-        self.0.api.route(&call.method, &call.url, call.authorization.as_deref()).map(Arc::new)
+        let shown = || self.0.bot.as_ref().and_then(|bot| bot.token_for(&call.url));
+        let authorization = call.authorization.clone().or_else(shown);
+        self.0.api.route(&call.method, &call.url, authorization.as_deref()).map(Arc::new)
     }
 
     /// Lets a call leave, or says when to come back.

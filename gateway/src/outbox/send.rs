@@ -1,6 +1,7 @@
 //! Makes one call: claims its row, sends it while the lease lasts, and writes down what became of it.
 
 use super::{
+    bot::Bot,
     discord::{Heard, Ticket, nonce},
     lanes::Queued,
     policy::{Allowed, Refused},
@@ -57,6 +58,7 @@ pub(super) struct Sender {
     tracer: Tracer,
     /// Whether calls tell the outside which trace they belong to.
     tell_trace: bool,
+    bot: Option<Arc<Bot>>,
 }
 
 impl Sender {
@@ -67,6 +69,7 @@ impl Sender {
         options: &crate::Options,
         meters: Meters,
         tracer: Tracer,
+        bot: Option<Arc<Bot>>,
     ) -> Result<Self, EngineError> {
         // Whoever was first has installed the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -81,6 +84,7 @@ impl Sender {
             .build()
             .map_err(|why| EngineError::Client(why.into()))?;
         Ok(Self {
+            bot,
             client,
             allowed,
             ownership,
@@ -180,6 +184,10 @@ impl Sender {
         let mut request = self.client.request(method, url);
         for (name, value) in &call.headers {
             request = request.header(name, value);
+        }
+        let own = call.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if let Some(token) = self.bot.as_ref().filter(|_| !own).and_then(|bot| bot.token_for(&call.url)) {
+            request = request.header(header::AUTHORIZATION, token);
         }
         if let Some(told) =
             told.filter(|_| !call.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("traceparent")))

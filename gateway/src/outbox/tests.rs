@@ -105,6 +105,7 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, plan: &Mute
     }
     let path = head.split(' ').nth(1).expect("a path").to_owned();
     let key = header("idempotency-key").unwrap_or_default().to_owned();
+    let path = header("authorization").map_or_else(|| path.clone(), |shown| format!("{path} as {shown}"));
     seen.lock().expect("sound").push((path, key));
     let mut does = plan.lock().expect("sound").pop().unwrap_or(Does::Answer(200, ""));
     while let Does::Hold = does {
@@ -452,6 +453,38 @@ fn an_interaction_is_not_answered_after_its_time() {
     let dead = bench.block_on(bench.engine().dead_calls(10)).expect("read");
     assert!(dead.iter().all(|call| call.state == "dead" && call.reason.contains("15 minutes")), "{dead:?}");
     assert_eq!(server.seen(), ["/webhooks/1/tok/messages/@original"], "the first never left");
+}
+
+#[test]
+fn a_reply_to_a_message_is_said_in_its_channel_by_the_bot_and_once() {
+    struct Greeter;
+    impl Handler for Greeter {
+        fn handle(&self, _: &Event, _: &mut Target<'_>) -> Result<Reply, HandlerError> {
+            Ok(Reply::text("hello"))
+        }
+    }
+    let server = Server::start(&[Does::Answer(500, "")]);
+    let bench = Bench::with(Greeter, |options| {
+        options.discord_api = server.url.clone();
+        options.discord.discord_token = Some("the.token".to_owned());
+        options.outbox_private = true;
+    });
+    let said = |id: u64, bot: bool| {
+        let body = format!(
+            r#"{{"t":"MESSAGE_CREATE","d":{{"id":"{id}","channel_id":"5","author":{{"id":"9","bot":{bot}}}}}}}"#
+        );
+        bench.event("discord:guild:1", EventKind::DiscordDispatch, &body)
+    };
+    let (by_a_bot, by_somebody) = (said(6, true), said(7, false));
+    bench.send(by_a_bot);
+    bench.send(by_somebody.clone());
+    let one = "/channels/5/messages as Bot the.token";
+    bench.until("it is tried", |_| server.seen() == [one]);
+    bench.advance(5 * SECOND);
+    bench.until("it is tried again", |_| server.seen() == [one, one]);
+    assert!(matches!(bench.send(by_somebody), Outcome::Committed { duplicate: true, .. }));
+    bench.advance(60 * SECOND);
+    assert_eq!(server.seen().len(), 2, "what a bot said is not answered, and the same message not again");
 }
 
 #[tokio::test]

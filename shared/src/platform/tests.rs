@@ -74,6 +74,24 @@ fn a_late_discord_reply_edits_the_original() {
 }
 
 #[test]
+fn a_reply_to_a_message_of_discords_gateway_is_one_message_in_its_channel() {
+    let said = |body: &str| {
+        let sent = event(EventKind::DiscordDispatch, body);
+        late_reply(&sent, &message(sent.kind, "hi", true), DISCORD_API)
+    };
+    let call = said(r#"{"t":"MESSAGE_CREATE","d":{"id":"7","channel_id":"5"}}"#).expect("has a way out");
+    assert_eq!((call.method.as_str(), call.url), ("POST", format!("{DISCORD_API}/channels/5/messages")));
+    let body: Value = serde_json::from_str(&call.body).expect("JSON");
+    assert_eq!((&body["content"], &body["nonce"], &body["enforce_nonce"]), (&json!("hi"), &json!("7"), &json!(true)));
+    assert_eq!(said(r#"{"t":"MESSAGE_CREATE","d":{"id":"7","channel_id":"5/../6"}}"#), None);
+    assert_eq!(said(r#"{"t":"MESSAGE_CREATE","d":{"id":"7","channel_id":"5","author":{"bot":true}}}"#), None);
+    assert_eq!(said(r#"{"t":"MESSAGE_CREATE","d":{"id":"7","channel_id":"5","webhook_id":"3"}}"#), None);
+    assert_eq!(said(r#"{"t":"MESSAGE_DELETE","d":{"id":"7","channel_id":"5"}}"#), None);
+    let sent = event(EventKind::DiscordDispatch, r#"{"t":"MESSAGE_CREATE","d":{"id":"7","channel_id":"5"}}"#);
+    assert_eq!(late_reply(&sent, &Answer::json(200, &json!({"done": true})), DISCORD_API), None, "that is no message");
+}
+
+#[test]
 fn a_late_slack_reply_goes_to_its_response_url() {
     let sent = event(EventKind::SlackCommand, "command=%2Fhi&response_url=https%3A%2F%2Fhooks.slack.com%2Fx");
     let call = late_reply(&sent, &message(sent.kind, "hi", true), DISCORD_API).expect("has a way out");

@@ -18,7 +18,7 @@ fn specs(
     passed: &[Passed],
     replicas: &Replicas,
 ) -> Result<Vec<Vec<Spec>>, Failure> {
-    let specs = Plan { args, home, ports, passed, replicas }.specs()?;
+    let specs = Plan { args, home, ports, passed, replicas, discord: None }.specs()?;
     let (gateways, beside): (Vec<_>, Vec<_>) =
         specs.gateways.into_iter().map(|spec| (spec.gateway, spec.beside)).unzip();
     let beside: Vec<_> = beside.into_iter().flatten().collect();

@@ -61,6 +61,10 @@ fn messages_are_told_from_commands_and_from_what_bots_say() {
     );
     assert_eq!(read(dispatch("MESSAGE_CREATE", r#","bot":true"#)), None);
     assert_eq!(read(dispatch("MESSAGE_UPDATE", "")), None);
+    let typed = dispatch("MESSAGE_CREATE", "").replace("hi", "/warn bob too loud");
+    let command = event("discord:guild:1", EventKind::DiscordDispatch, &typed).command().expect("a command");
+    assert_eq!((command.name.as_str(), command.args.as_str(), command.user.as_str()), ("warn", "bob too loud", "5"));
+    assert_eq!(read(typed), None);
 }
 
 #[test]
