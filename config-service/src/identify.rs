@@ -9,6 +9,7 @@ mod error;
 mod keeper;
 mod line;
 mod meters;
+mod reshard;
 mod shards;
 
 pub(crate) use error::IdentifyError;
@@ -23,6 +24,7 @@ use budget::{Brake, Rules};
 use discord::Discord;
 use keeper::{Ask, Keeper};
 use meters::Meters;
+use shards::Heard;
 use shared::settings::Secret;
 use shared::wire::discord::{BudgetStatus, Permit, Session, Shard};
 use shared::{Clock, Term, shutdown::Shutdown};
@@ -40,6 +42,8 @@ pub(crate) struct Identify {
     store: Arc<dyn Store>,
     /// How long a request waits at most.
     wait: Duration,
+    /// What the holders of shards said.
+    heard: Heard,
 }
 
 /// What the task works with.
@@ -109,7 +113,7 @@ impl Identify {
         };
         let (asks, asked) = mpsc::channel(ASKS);
         let keeper = Keeper::new(parts, discord);
-        let identify = Self { asks, control, store, wait: options.identify_wait };
+        let identify = Self { asks, control, store, wait: options.identify_wait, heard: Heard::default() };
         if let Some(wish) = places {
             shared::shutdown::spawn(shards::run(identify.clone(), wish, shutdown.clone()));
         }

@@ -3,6 +3,7 @@
 
 mod http;
 mod pack;
+mod page;
 mod socket;
 
 use crate::{
@@ -67,7 +68,11 @@ impl Shared {
         let now = Now { mono: self.clock.now(), wall_ms: self.clock.wall_ms() };
         let result = act(&mut state.world, now);
         for effect in state.world.take_effects() {
-            let (Effect::Say(wire, _) | Effect::Pack(wire) | Effect::Close(wire, _) | Effect::Cut(wire)) = &effect;
+            let (Effect::Say(wire, _)
+            | Effect::Blurt(wire, _)
+            | Effect::Pack(wire)
+            | Effect::Close(wire, _)
+            | Effect::Cut(wire)) = &effect;
             if let Some(orders) = state.wires.get(wire) {
                 let _ = orders.send(effect);
             }
@@ -132,7 +137,19 @@ impl DiscordDouble {
     /// # Errors
     /// When no port is free.
     pub async fn start_with(settings: Settings, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::run(TcpListener::bind(("127.0.0.1", 0)).await?, settings, clock)
+    }
+
+    /// Starts on a socket that listens already, on an address of this machine.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn start_on(listener: std::net::TcpListener, settings: Settings) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Self::run(TcpListener::from_std(listener)?, settings, Arc::new(BootClock))
+    }
+
+    fn run(listener: TcpListener, settings: Settings, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let port = listener.local_addr()?.port();
         let now = Now { mono: clock.now(), wall_ms: clock.wall_ms() };
         let tick = (settings.heartbeat / 4).max(Duration::from_millis(10));
@@ -153,6 +170,11 @@ impl DiscordDouble {
     /// Returns the URL that REST begins with, before `/v10`.
     pub fn rest_url(&self) -> String {
         format!("http://127.0.0.1:{}/api", self.port)
+    }
+
+    /// Returns the URL of the page on which somebody can type.
+    pub fn page_url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
     }
 
     /// Returns the bot's token.
@@ -190,6 +212,17 @@ impl DiscordDouble {
     /// Lets a user write in a channel, and returns the message's id; none when there is no such channel.
     pub fn say(&self, channel: u64, user: &User, text: &str) -> Option<u64> {
         self.with(|world, now| world.say(channel, user, text, now))
+    }
+
+    /// Pins something in a channel, at a time of the caller's as Discord writes it; says whether there is such a channel. What is
+    /// told of it carries no id.
+    pub fn pin(&self, channel: u64, at: &str) -> bool {
+        self.with(|world, _| world.pin(channel, at))
+    }
+
+    /// Recommends another number of shards from now on.
+    pub fn recommend(&self, shards: u32) {
+        self.with(|world, _| world.settings.shards = shards);
     }
 
     /// Returns the channel between the bot and a user.
@@ -262,6 +295,11 @@ impl DiscordDouble {
     /// Sends these very characters, which need not be a payload.
     pub fn send_raw(&self, shard: u32, text: &str) -> usize {
         self.with(|world, _| world.gateway.raw(shard, &text.into()))
+    }
+
+    /// Sends these very bytes, past any compression that was agreed on.
+    pub fn send_bytes(&self, shard: u32, bytes: &[u8]) -> usize {
+        self.with(|world, _| world.gateway.blurt(shard, &bytes.into()))
     }
 
     /// Sends an event of any name and data, numbered and replayed as any other.

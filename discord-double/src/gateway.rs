@@ -28,6 +28,8 @@ pub(crate) type WireId = u64;
 pub(crate) enum Effect {
     /// Send this.
     Say(WireId, Arc<str>),
+    /// Send these bytes as they are, whatever was agreed on.
+    Blurt(WireId, Arc<[u8]>),
     /// From here on compress each payload by itself.
     Pack(WireId),
     /// Close it with a code.

@@ -36,7 +36,7 @@ pub(crate) enum Change {
 
 impl World {
     pub(crate) fn new(settings: Settings, url: String, now: Now) -> Self {
-        let bot = User::new(settings.application, "double");
+        let bot = User::new(settings.application, &settings.name);
         Self {
             gateway: Gateway::new(settings.clone(), url.clone()),
             guilds: Guilds::new(bot, now.wall_ms),
@@ -110,6 +110,14 @@ impl World {
     pub(crate) fn say(&mut self, channel: u64, user: &User, text: &str, now: Now) -> Option<u64> {
         let place = self.guilds.place(channel)?;
         Some(self.write(place, user.json(false), &json!({"content": text}), now))
+    }
+
+    /// Something is pinned in a guild's channel, if there is such a one.
+    pub(crate) fn pin(&mut self, channel: u64, at: &str) -> bool {
+        let Some(Place { guild: Some(guild), .. }) = self.guilds.place(channel) else { return false };
+        let data = json!({"guild_id": guild.to_string(), "channel_id": channel.to_string(), "last_pin_timestamp": at});
+        self.tell("CHANNEL_PINS_UPDATE", guild, &data);
+        true
     }
 
     /// The channel between the bot and a user.

@@ -36,7 +36,12 @@ pub(crate) struct Guilds {
 impl Guilds {
     /// Makes three for each.
     pub(crate) async fn new() -> Self {
-        let mut guilds = Self::empty().await;
+        Self::with(Settings::default()).await
+    }
+
+    /// The same, where Discord's bounds are these.
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let mut guilds = Self::start(settings).await;
         let ids = (2..8_u64).map(|n| n << 22);
         guilds.channels = ids.map(|guild| (guild, guilds.discord.add_guild(guild, "a guild"))).collect();
         guilds
@@ -44,9 +49,13 @@ impl Guilds {
 
     /// Makes none.
     pub(crate) async fn empty() -> Self {
+        Self::start(Settings { guilds_per_shard: 20_000, ..Settings::default() }).await
+    }
+
+    async fn start(settings: Settings) -> Self {
         // Shards may come as fast as the machine lets them.
         let (pace, starts) = (Duration::ZERO, Rate::of(100, Duration::from_secs(3_600)));
-        let settings = Settings { shards: 2, pace, starts, guilds_per_shard: 20_000, ..Settings::default() };
+        let settings = Settings { shards: 2, pace, starts, ..settings };
         let discord = DiscordDouble::start(settings).await.expect("a free port");
         Self { discord, channels: BTreeMap::new(), said: BTreeMap::new() }
     }
@@ -108,12 +117,12 @@ impl Guilds {
     }
 
     /// Returns how each IDENTIFY was answered.
-    fn identifies(&self) -> Vec<Answer> {
+    pub(super) fn identifies(&self) -> Vec<Answer> {
         self.discord.identifies().into_iter().map(|identify| identify.answer).collect()
     }
 
     /// Returns how often a shard's session was resumed.
-    fn resumed(&self, id: u32) -> usize {
+    pub(super) fn resumed(&self, id: u32) -> usize {
         let of_shard = |resume: &discord_double::Resume| resume.shard == Some((id, 2));
         self.discord.resumes().iter().filter(|resume| of_shard(resume) && resume.answer == Answer::Accepted).count()
     }
@@ -130,7 +139,7 @@ fn heard(folder: &Path, target: &str) -> Vec<String> {
 }
 
 /// Returns how the shards of a pod stand; none when it does not say.
-async fn shards_of(cluster: &Cluster, pod: &Role) -> Vec<ShardStatus> {
+pub(super) async fn shards_of(cluster: &Cluster, pod: &Role) -> Vec<ShardStatus> {
     let token = vec![("authorization".to_owned(), format!("Bearer {SERVICE_TOKEN}"))];
     let url = pod.url("/v1/local/discord/shards");
     let reply = cluster.client.call(http::Method::GET, &url, &token, bytes::Bytes::new()).await;

@@ -1,4 +1,5 @@
-//! `berth discord`: how often the bot may still identify on Discord and who uses that up, and which pod may make how many requests.
+//! `berth discord`: how often the bot may still identify on Discord and who uses that up, which pod may make how many requests;
+//! which shards it has, and how they stand.
 
 use super::Common;
 use crate::{
@@ -7,16 +8,18 @@ use crate::{
 };
 use serde::Serialize;
 use shared::wire::{
-    discord::{BrakedShard, Budget, BudgetStatus},
+    discord::{BrakedShard, Budget, BudgetStatus, HeldShard, ReshardPhase, ShardsStatus},
     rest::{RestBot, RestPod, RestStatus},
 };
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
-#[command(before_help = "Example:\n  berth discord budget")]
+#[command(before_help = "Examples:\n  berth discord budget\n  berth discord shards")]
 pub(crate) enum Verb {
     /// Say how many IDENTIFYs the bot has left and which shards use them up, and which pod may make how many requests
     Budget(Show),
+    /// List the bot's shards: who holds each, how it stands, and how far a change of their number is
+    Shards(List),
 }
 
 /// Flags of `berth discord budget`.
@@ -30,9 +33,72 @@ pub(crate) struct Show {
     common: Common,
 }
 
+/// Flags of `berth discord shards`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:\n  berth discord shards\nAnother number of shards (--discord-shards of config-service) comes up beside the one before; it is live once all are ready."
+)]
+pub(crate) struct List {
+    /// What all verbs have.
+    #[command(flatten)]
+    common: Common,
+}
+
 /// Asks and prints.
 pub(crate) async fn run(verb: Verb) -> Result<(), Failure> {
-    let Verb::Budget(Show { common }) = verb;
+    match verb {
+        Verb::Budget(Show { common }) => budget(common).await,
+        Verb::Shards(List { common }) => shards(common).await,
+    }
+}
+
+async fn shards(common: Common) -> Result<(), Failure> {
+    let status: ShardsStatus = common.api()?.get("/v1/discord/shards").await?;
+    match common.output {
+        Format::Table => output::print(&shown(&status, super::now_ms())),
+        format => output::rows(format, &status, &status.held, &HEADS, |held| row(held, super::now_ms())),
+    }
+}
+
+const HEADS: [&str; 7] = ["SHARD", "POD", "STATE", "ROLE", "SESSION", "COMMITTED", "WHY"];
+
+fn row(held: &HeldShard, now_ms: u64) -> Vec<String> {
+    let HeldShard { pod, status } = held;
+    let age = status.since_ms.map(|since| ago(now_ms.saturating_sub(since)));
+    // One that was there before its holder was is older than anybody here knows.
+    let session = age.or_else(|| status.session.as_ref().map(|_| "resumed".to_owned()));
+    vec![
+        status.shard.clone(),
+        pod.to_string(),
+        status.state.as_str().to_owned(),
+        status.role.as_str().to_owned(),
+        session.unwrap_or_else(|| "none".to_owned()),
+        status.seq.map_or_else(String::new, |seq| seq.to_string()),
+        status.why.clone().unwrap_or_default(),
+    ]
+}
+
+/// Everything an operator asks of the shards, as text.
+fn shown(status: &ShardsStatus, now_ms: u64) -> String {
+    let number = |count: Option<u32>| count.map_or_else(|| "not known yet".to_owned(), |count| count.to_string());
+    let mut facts = output::Table::new(&["shards", &number(status.shards)]);
+    if status.coming.is_some() {
+        let phase = match status.phase {
+            ReshardPhase::Beside => "they log in beside the others",
+            ReshardPhase::Holding => "all are there, and their turn comes at once",
+            ReshardPhase::Closing => "the old ones close, and they take over",
+        };
+        facts.row(["becoming".to_owned(), format!("{}: {phase}", number(status.coming))]);
+    }
+    if let Some(why) = &status.why {
+        facts.row(["waits".to_owned(), why.clone()]);
+    }
+    let mut table = output::Table::new(&HEADS);
+    status.held.iter().for_each(|held| table.row(row(held, now_ms)));
+    if status.held.is_empty() { facts.render() } else { format!("{}\n{}", facts.render(), table.render()) }
+}
+
+async fn budget(common: Common) -> Result<(), Failure> {
     let api = common.api()?;
     let identify: BudgetStatus = api.get("/v1/discord/budget").await?;
     let rest: RestStatus = api.get("/v1/discord/rest").await?;
@@ -179,6 +245,21 @@ mod tests {
             "gateway-0  30     12     30         2        ok",
             "gateway-1  19     12     30         2        braked: too many invalid requests",
         ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn shards_are_shown_with_who_holds_them_and_what_is_waited_for() {
+        let held = serde_json::json!({"pod": "gateway-1", "shard": "0-2", "state": "ready", "session": "a", "seq": 7,
+            "why": null, "role": "live", "since_ms": 1_000});
+        let held = serde_json::from_value(held).expect("a shard");
+        let why = Some("1 of them are not ready yet, 3-4 for one".to_owned());
+        let (shards, coming, phase) = (Some(2), Some(4), ReshardPhase::Beside);
+        let text = shown(&ShardsStatus { shards, coming, phase, why, held: vec![held] }, 61_000);
+        for part in
+            ["shards    2\n", "becoming  4: they log in", "waits     1 of them", "0-2    gateway-1  ready  live  1m"]
+        {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
     }

@@ -23,7 +23,7 @@ use shared::{
     wire::{
         discord::{
             BudgetStatus, KeepSessions, MAX_SESSIONS, MAX_SHARDS, Permit, PermitAsk, Session, SessionsDropped,
-            SessionsKept, Shard,
+            SessionsKept, Shard, ShardPlan, ShardReport, ShardsStatus,
         },
         rest::{RestAsk, RestSlice, RestStatus},
     },
@@ -83,9 +83,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let rest_doc = Doc::new("Show who has which part of the bots' REST requests")
         .text("How many requests a second there are, how they are shared out among the pods, and which pods send nothing.")
         .answers::<RestStatus>();
+    let stand_doc = Doc::new("Say how a pod's shards stand")
+        .text("Gateways do this themselves, every second. The answer says which shards the bot has, and is to have.")
+        .answers::<ShardPlan>();
+    let shards_doc = Doc::new("Show the bot's shards")
+        .text(
+            "How many the bot has, how far a change of that is, and how each stands at its holder, as that said within the last \
+             seconds.",
+        )
+        .answers::<ShardsStatus>();
     routes
         .post("/v1/discord/rest", slice, slice_doc.asks_leader())
         .get("/v1/discord/rest", rest, rest_doc.asks_leader())
+        .post("/v1/discord/shards", stand, stand_doc.asks_leader())
+        .get("/v1/discord/shards", shards, shards_doc.asks_leader())
         .post(PERMITS, permit, permit_doc.asks_leader())
         .get("/v1/discord/budget", budget, budget_doc.asks_leader())
         .post("/v1/discord/sessions", keep, keep_doc.asks_leader())
@@ -169,6 +180,14 @@ async fn slice(State(api): State<Api>, _: Service, Body(ask): Body<RestAsk>) -> 
 
 async fn rest(State(api): State<Api>, _: Reader) -> Result<Json<RestStatus>, Problem> {
     Ok(Json(api.rest.status().await?))
+}
+
+async fn stand(State(api): State<Api>, _: Service, Body(said): Body<ShardReport>) -> Result<Json<ShardPlan>, Problem> {
+    Ok(Json(api.identify.shards_stand(said).await?))
+}
+
+async fn shards(State(api): State<Api>, _: Reader) -> Result<Json<ShardsStatus>, Problem> {
+    Ok(Json(api.identify.shards().await?))
 }
 
 async fn keep(

@@ -8,7 +8,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 /// How many shards the bot has whose connections the gateways hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShardCount {
-    /// As many as Discord recommends when they are first given out.
+    /// As many as Discord recommends, and never less than there are.
     Auto,
     /// So many.
     Exactly(u32),
@@ -53,7 +53,8 @@ pub struct DiscordOptions {
     #[arg(long, env = "BERTH_DISCORD_TOKEN_FILE", value_name = "PATH")]
     pub discord_token_file: Option<PathBuf>,
     /// How many shards' connections the gateways hold: a number, or auto for what Discord recommends; none when it is not set.
-    /// It takes a token here, and the same on every gateway
+    /// It takes a token here, and the same on every gateway. Another number comes about beside the one before, without a gap;
+    /// auto never makes it less
     #[arg(long, env = "BERTH_DISCORD_SHARDS", value_name = "auto|N")]
     pub discord_shards: Option<ShardCount>,
     /// Discord's API, or a proxy before it

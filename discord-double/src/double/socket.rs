@@ -2,7 +2,10 @@
 
 use super::{Shared, pack::Packer};
 use crate::gateway::{Effect, Entrance};
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::{
+    body::Bytes,
+    extract::ws::{CloseFrame, Message, WebSocket},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -21,6 +24,11 @@ pub(super) async fn serve(mut socket: WebSocket, entrance: Entrance, shared: Arc
             order = orders.recv() => match order {
                 Some(Effect::Say(_, text)) => {
                     if socket.send(packer.pack(&text)).await.is_err() {
+                        break None;
+                    }
+                }
+                Some(Effect::Blurt(_, bytes)) => {
+                    if socket.send(Message::Binary(Bytes::copy_from_slice(&bytes))).await.is_err() {
                         break None;
                     }
                 }

@@ -57,6 +57,11 @@ impl Gateway {
         self.each(shard, |gateway, wire| gateway.say(wire, Arc::clone(text)))
     }
 
+    /// Sends these very bytes, past any compression.
+    pub(crate) fn blurt(&mut self, shard: u32, bytes: &Arc<[u8]>) -> usize {
+        self.each(shard, |gateway, wire| gateway.effects.push(Effect::Blurt(wire, Arc::clone(bytes))))
+    }
+
     /// Sends an event, numbered and kept as any other, to sessions of a shard, connected or not.
     pub(crate) fn event(&mut self, shard: u32, name: &str, data: &str) -> usize {
         let mut count = 0;

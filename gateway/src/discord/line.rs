@@ -7,6 +7,10 @@
 //!        ▲            ▲               └─▸ READY ───┤              ─▸ written down ─▸ closed, resumable ─▸ released
 //!        │            └─ wait ◂─ end ◂──── events ─┘        lease lost: gone at once
 //! ```
+//!
+//! What its events are good for while the number of shards changes is `turn`'s to say.
+
+mod turn;
 
 use super::{
     after::{After, after},
@@ -15,14 +19,16 @@ use super::{
     homes::Settle,
     lanes::{Deliver, Delivered, Lanes, Place, Room},
     meters::Meters,
+    overlap::{Ring, Tail, mark},
     progress::Progress,
-    status::{Kept, Refusal},
+    status::{Kept, Plan, Refusal},
 };
 use futures_util::future::BoxFuture;
 use shared::{
     Clock, TargetId,
     backoff::Backoff,
-    wire::discord::{Shard, ShardState, ShardStatus},
+    event::Event,
+    wire::discord::{Shard, ShardState, ShardStatus, ShardTail},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -98,6 +104,10 @@ pub(super) struct Parts {
     pub(super) meters: Meters,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) status: watch::Sender<ShardStatus>,
+    /// What config-service says of the bot's shards.
+    pub(super) plan: watch::Receiver<Plan>,
+    /// What this one brought last, once it has been replaced.
+    pub(super) tail: watch::Sender<Option<ShardTail>>,
 }
 
 /// One shard's connection.
@@ -113,6 +123,15 @@ pub(super) struct Line {
     /// Sees to it that the guilds of the session have homes.
     settling: Option<AbortOnDropHandle<()>>,
     shown: ShardState,
+    begun: Instant,
+    /// When its session began, if that was here.
+    since_ms: Option<u64>,
+    /// What it remembers beside the shards that it will replace.
+    ring: Ring,
+    /// The last number that it remembered, from when its turn came until all that is committed.
+    taking_over: Option<u64>,
+    /// What it brought lately, while others are to replace it.
+    brought: Tail,
 }
 
 /// Why a line stopped what it was at.
@@ -125,6 +144,10 @@ enum Stop {
     Held(oneshot::Sender<()>),
     /// The pod may not act for it any more.
     Lost,
+    /// Others go on in its place.
+    Replaced,
+    /// The bot has no such shard any more.
+    Unused,
 }
 
 impl Drop for Line {
@@ -148,6 +171,11 @@ impl Line {
             keep_at: Instant::now(),
             settling: None,
             shown: ShardState::Connecting,
+            begun: Instant::now(),
+            since_ms: None,
+            ring: Ring::default(),
+            taking_over: None,
+            brought: Tail::default(),
         }
     }
 
@@ -155,6 +183,11 @@ impl Line {
     pub(super) async fn run(mut self) {
         let (shard, bounds) = (self.parts.shard, self.parts.bounds);
         self.kept = self.parts.home.load().await;
+        match self.until_used().await {
+            Some(Stop::Held(done)) => return self.hold(None, done).await,
+            Some(_) => return,
+            None => {}
+        }
         if let Some(session) = &self.kept.session {
             self.progress.begin(session.seq);
             self.session = Some(session.clone());
@@ -171,10 +204,15 @@ impl Line {
             let end = match stop {
                 Stop::Lost => return,
                 Stop::Held(done) => return self.hold(Some(connection), done).await,
+                Stop::Replaced => return self.make_room(connection).await,
+                Stop::Unused => {
+                    let _ = tokio::time::timeout(CLOSE, connection.close()).await;
+                    return self.leave().await;
+                }
                 Stop::Full => {
                     // What Discord has still to tell waits there.
                     let _ = tokio::time::timeout(CLOSE, connection.close()).await;
-                    tracing::warn!(shard = %shard, events = self.lanes.len(), "more happens on Discord than is committed; the shard waits until that is less");
+                    tracing::warn!(shard = %shard, events = self.open(), "more happens on Discord than is committed; the shard waits until that is less");
                     match self.wait(None).await {
                         Some(Stop::Held(done)) => return self.hold(None, done).await,
                         Some(_) => return,
@@ -228,7 +266,10 @@ impl Line {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if self.lanes.len() >= bounds.events || self.lanes.bytes() >= bounds.bytes {
+            if let Some(stop) = self.takes_turn(was.ready) {
+                return stop;
+            }
+            if self.open() >= bounds.events || self.lanes.bytes() >= bounds.bytes {
                 return Stop::Full;
             }
             let keep_at = self.keep_at;
@@ -243,6 +284,8 @@ impl Line {
                     Some(Order::GoOn) => {}
                     None => return Stop::Lost,
                 },
+                // Whoever looks after shards ends this one when that is gone.
+                Ok(()) = self.parts.plan.changed() => {}
                 (place, delivered) = self.lanes.next(&*self.parts.deliver) => self.delivered(place, delivered),
                 () = tokio::time::sleep_until(keep_at), if behind => { self.keep().await; }
                 heard = connection.next() => match heard {
@@ -277,10 +320,15 @@ impl Line {
         loop {
             let over = match until {
                 Some(until) => Instant::now() >= until,
-                None => self.lanes.len() <= events && self.lanes.bytes() <= bytes,
+                None => self.open() <= events && self.lanes.bytes() <= bytes,
             };
             if over {
                 return None;
+            }
+            if until.is_none()
+                && let Some(stop) = self.takes_turn(true)
+            {
+                return Some(stop);
             }
             let (keep_at, behind) = (self.keep_at, self.is_behind());
             tokio::select! {
@@ -307,6 +355,13 @@ impl Line {
         self.session = Some(session);
         self.refused = None;
         self.settling = Some(AbortOnDropHandle::new(shared::shutdown::spawn((self.parts.settle)(guilds))));
+        self.since_ms = Some(self.parts.clock.wall_ms());
+        // What came meanwhile is in no session that is left.
+        self.ring = Ring::default();
+        self.taking_over = self.taking_over.map(|_| self.progress.received());
+        if self.brought.records() {
+            self.brought.begin(Instant::now());
+        }
         self.keep().await;
         self.shows(ShardState::Ready, None);
     }
@@ -315,12 +370,18 @@ impl Line {
         let Some(session) = &self.session else { return };
         match event(&self.parts.own, &session.id, dispatch, self.parts.clock.wall_ms()) {
             Ok(event) => {
-                if self.progress.came(dispatch.seq) {
-                    let place = Place { session: self.progress.session(), seq: dispatch.seq };
-                    let before = self.lanes.len();
-                    self.lanes.push(place, event, &*self.parts.deliver);
-                    self.parts.meters.open(before, self.lanes.len());
+                if !self.progress.came(dispatch.seq) {
+                    return;
                 }
+                if self.kept.beside && self.taking_over.is_none() {
+                    let mark = mark(&self.parts.own, &event, dispatch);
+                    return self.ring.push(Instant::now(), dispatch.seq, event, mark);
+                }
+                if self.brought.records() {
+                    let all = self.forgets_nothing();
+                    self.brought.push(Instant::now(), mark(&self.parts.own, &event, dispatch), all);
+                }
+                self.bring(dispatch.seq, event);
             }
             Err(why) => {
                 tracing::warn!(shard = %self.parts.shard, name = dispatch.name, error = %why, "Discord told something that is no event");
@@ -328,6 +389,18 @@ impl Line {
                 self.progress.passed(dispatch.seq);
             }
         }
+    }
+
+    fn bring(&mut self, seq: u64, event: Event) {
+        let place = Place { session: self.progress.session(), seq };
+        let before = self.lanes.len();
+        self.lanes.push(place, event, &*self.parts.deliver);
+        self.parts.meters.open(before, self.lanes.len());
+    }
+
+    /// Returns how many events are here that are not committed.
+    fn open(&self) -> usize {
+        self.lanes.len() + self.ring.len()
     }
 
     fn delivered(&mut self, place: Place, delivered: Delivered) {
@@ -342,15 +415,22 @@ impl Line {
     }
 
     fn is_behind(&self) -> bool {
+        if self.has_taken_over() {
+            return true;
+        }
         let safe = self.session.as_ref().map(|session| (session.id.as_str(), self.progress.safe()));
         safe.is_some() && safe != self.kept.session.as_ref().map(|kept| (kept.id.as_str(), kept.seq))
     }
 
     /// Writes down how far the session is. Returns whether that is committed.
     async fn keep(&mut self) -> bool {
-        let kept = Kept { session: self.safe(), refused: None };
+        let beside = self.kept.beside && !self.has_taken_over();
+        let kept = Kept { session: self.safe(), refused: None, beside, tail: self.kept.tail.clone() };
         let written = self.parts.home.keep(kept.clone()).await;
         if written {
+            if self.kept.beside && !kept.beside {
+                self.taking_over = None;
+            }
             self.kept = kept;
         }
         self.keep_at = Instant::now() + self.parts.bounds.keep;
@@ -402,7 +482,8 @@ impl Line {
         self.shown = state;
         let kept = self.kept.session.as_ref();
         let (session, seq) = (kept.map(|kept| kept.id.clone()), kept.map(|kept| kept.seq));
-        let status = ShardStatus { shard: self.parts.shard.to_string(), state, session, seq, why };
+        let (shard, role, covered) = (self.parts.shard.to_string(), self.role(), self.brought.covers(Instant::now()));
+        let status = ShardStatus { shard, state, session, seq, why, role, since_ms: self.since_ms, covered };
         self.parts.status.send_replace(status);
     }
 }

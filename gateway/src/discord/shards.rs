@@ -8,7 +8,7 @@ use super::{
     lanes::Deliver,
     line::{Bounds, Home, Line, Order, Parts},
     meters::Meters,
-    status::{self, KEY, Kept},
+    status::{self, KEY, Kept, Plan},
 };
 use crate::{
     Engine,
@@ -21,7 +21,7 @@ use shared::{
     http::Client,
     lease::Use,
     shutdown::Shutdown,
-    wire::discord::{self as wire, Shard, ShardStatus},
+    wire::discord::{self as wire, Shard, ShardStatus, ShardTail},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,6 +53,8 @@ pub(super) struct Means {
     pub(super) meters: Meters,
     pub(super) engine: Engine,
     pub(super) ownership: Ownership,
+    /// What config-service says of the bot's shards.
+    pub(super) plan: watch::Receiver<Plan>,
 }
 
 impl Means {
@@ -92,6 +94,7 @@ struct Lines {
 struct Running {
     orders: mpsc::UnboundedSender<Order>,
     status: watch::Receiver<ShardStatus>,
+    tail: watch::Receiver<Option<ShardTail>>,
     task: JoinHandle<()>,
 }
 
@@ -142,6 +145,11 @@ impl Shards {
         if let (Some(means), Some(shard)) = (self.means(), shard(&target)) {
             means.connector.prepare(shard, session).await;
         }
+    }
+
+    /// Returns what those of them brought last that have been replaced.
+    pub(super) fn tails(&self) -> Vec<ShardTail> {
+        self.lines().lines.values().filter_map(|line| line.tail.borrow().clone()).collect()
     }
 
     /// Has a shard let go of its connection, in a way that another pod can go on with its session. Returns what completes once
@@ -216,6 +224,7 @@ impl Shards {
             let (Some(shard), Ok(guard)) = (shard(target), means.ownership.guard(target)) else { continue };
             let (orders, told) = mpsc::unbounded_channel();
             let (status, shown) = watch::channel(status::begun(shard));
+            let (tail, brought) = watch::channel(None);
             tracing::info!(%target, epoch = %guard.epoch(), "this pod holds a shard");
             let home = Rows { engine: means.engine.clone(), ownership: means.ownership.clone(), guard };
             let Paths { deliver, settle } = (means.ways)(target.clone());
@@ -231,9 +240,11 @@ impl Shards {
                 meters: means.meters.clone(),
                 orders: told,
                 status,
+                plan: means.plan.clone(),
+                tail,
             });
             let task = shared::shutdown::spawn(line.run());
-            lines.lines.insert(target.clone(), Running { orders, status: shown, task });
+            lines.lines.insert(target.clone(), Running { orders, status: shown, tail: brought, task });
         }
     }
 }

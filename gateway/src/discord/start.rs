@@ -6,8 +6,9 @@ use super::{
     lanes::{Deliver, Room},
     line::Bounds,
     meters::Meters,
-    permits,
+    permits, report,
     shards::{Means, Paths, Shards, shard},
+    status::Plan,
     twilight::Twilight,
     ways::{Ways, deliver},
 };
@@ -27,6 +28,7 @@ use shared::{
     telemetry::Metrics,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// How long config-service may take to answer.
@@ -119,7 +121,11 @@ pub(crate) fn start(options: &Options, around: &Around<'_>, shards: &Shards, sto
         pause: args.discord_pause,
         keep: args.discord_keep,
     };
+    let (plan, planned) = watch::channel(Plan::default());
+    let reporting = report::run(client(CALL)?, options.pod.clone(), shards.clone(), plan, stop.clone());
+    shared::shutdown::spawn(reporting);
     let means = Means {
+        plan: planned,
         connector: Arc::new(twilight),
         ways: Box::new(ways),
         bounds,

@@ -3,7 +3,9 @@
 
 use super::connector::Session;
 use serde::{Deserialize, Serialize};
-use shared::wire::discord::{ShardState, ShardStatus};
+use shared::wire::discord::{ShardPlan, ShardRole, ShardState, ShardStatus, ShardTail};
+use std::sync::Arc;
+use tokio::time::Instant;
 
 /// The key under which the shard's target has it, in its own rows.
 pub(super) const KEY: &str = "berth/discord-shard";
@@ -17,6 +19,21 @@ pub(super) struct Kept {
     /// Why Discord does not let it in.
     #[serde(default)]
     pub(super) refused: Option<Refusal>,
+    /// Whether it runs beside the shards that it will replace: what came behind the session's number is not delivered yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) beside: bool,
+    /// What it brought last, once it has been replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tail: Option<ShardTail>,
+}
+
+/// What config-service said last of the bot's shards.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plan {
+    /// When it was asked; never, when it has not answered yet.
+    pub(super) asked: Option<Instant>,
+    /// What it said.
+    pub(super) said: Arc<ShardPlan>,
 }
 
 /// Why Discord does not let a shard in.
@@ -30,5 +47,14 @@ pub(super) struct Refusal {
 
 /// Returns how a shard stands that has not begun.
 pub(super) fn begun(shard: shared::wire::discord::Shard) -> ShardStatus {
-    ShardStatus { shard: shard.to_string(), state: ShardState::Connecting, session: None, seq: None, why: None }
+    ShardStatus {
+        shard: shard.to_string(),
+        state: ShardState::Connecting,
+        session: None,
+        seq: None,
+        why: None,
+        role: ShardRole::Unused,
+        since_ms: None,
+        covered: false,
+    }
 }

@@ -514,7 +514,7 @@ async fn a_call_that_was_given_up_with_its_target_has_no_say_about_the_one_that_
         out: HashMap::new(),
         tasks: JoinSet::new(),
         sender: Arc::new(sender),
-        discord: Discord::new("https://discord.com/api/v10", Arc::clone(&clock)),
+        discord: Discord::new("https://discord.com/api/v10", None, Arc::clone(&clock)),
         clock: Arc::clone(&clock),
         most: 8,
         meters,

@@ -1,9 +1,10 @@
 //! What Discord's gateway takes of the control plane: permits to identify, the budget they come from, and sessions kept for
 //! programs that hold their connections themselves. Sessions have the names that `@discordjs/ws` gives their fields.
 
+use crate::PodId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// The most shards a bot may have here.
 pub const MAX_SHARDS: u32 = 16_384;
@@ -231,6 +232,119 @@ pub struct ShardStatus {
     pub seq: Option<u64>,
     /// What is wrong and what to do, when something is.
     pub why: Option<String>,
+    /// What the connection is for; more than one thing only while the number of shards changes.
+    #[serde(default)]
+    pub role: ShardRole,
+    /// When its session began, in milliseconds since the Unix epoch; none when that was before the pod held it.
+    #[serde(default)]
+    pub since_ms: Option<u64>,
+    /// Whether the pod remembers enough of what the session brought lately to hand over to other shards.
+    #[serde(default)]
+    pub covered: bool,
+}
+
+/// What a shard's connection is for (docs/adr/0033).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShardRole {
+    /// What it brings is delivered.
+    #[default]
+    Live,
+    /// It runs beside those that it will replace: what it brings is remembered for some seconds.
+    Beside,
+    /// The same, and nothing is forgotten any more: its turn comes at once.
+    Holding,
+    /// It has been replaced: all that it brought is committed, and it is closed.
+    Closed,
+    /// It is none of the shards that the bot has, or not yet.
+    Unused,
+}
+
+impl ShardRole {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Beside => "beside",
+            Self::Holding => "holding",
+            Self::Closed => "closed",
+            Self::Unused => "unused",
+        }
+    }
+}
+
+/// What a shard that was replaced brought last: by guild, a hash of each event, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardTail {
+    /// Which shard, written `3-16`.
+    pub shard: String,
+    /// The hashes, by the target that the events were for; those of the shard itself stand under the empty name.
+    pub events: BTreeMap<String, Vec<u64>>,
+}
+
+/// `POST /v1/discord/shards`: a gateway says how the shards stand that it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShardReport {
+    /// Who says it.
+    pub pod: PodId,
+    /// Its shards.
+    pub shards: Vec<ShardStatus>,
+    /// What those of them brought last that are closed.
+    pub tails: Vec<ShardTail>,
+}
+
+/// How far a change of the number of shards is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReshardPhase {
+    /// The new shards log in beside the old ones.
+    #[default]
+    Beside,
+    /// All have: from now on they forget nothing that comes.
+    Holding,
+    /// The old ones commit what they have and close; the new ones go on from there.
+    Closing,
+}
+
+/// The answer to [`ShardReport`]: which shards the bot has, and which it is to have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardPlan {
+    /// How many shards the bot has; none as long as that is not known.
+    pub shards: Option<u32>,
+    /// How many it is to have, while they come up beside those.
+    pub coming: Option<u32>,
+    /// How far that is.
+    pub phase: ReshardPhase,
+    /// What the old shards brought last, once all of them are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tails: Option<Vec<ShardTail>>,
+}
+
+/// `GET /v1/discord/shards`: the shards of the bot, and how they stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardsStatus {
+    /// How many shards the bot has; none as long as that is not known.
+    pub shards: Option<u32>,
+    /// How many it is to have, while they come up beside those.
+    pub coming: Option<u32>,
+    /// How far that is.
+    pub phase: ReshardPhase,
+    /// What is waited for, when something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The shards, as their holders said within the last seconds.
+    pub held: Vec<HeldShard>,
+}
+
+/// A shard, and who holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldShard {
+    /// The pod.
+    pub pod: PodId,
+    /// How the shard stands there.
+    #[serde(flatten)]
+    pub status: ShardStatus,
 }
 
 /// The answer to a gateway's `GET /v1/local/discord/shards`.

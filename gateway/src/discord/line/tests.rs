@@ -1,6 +1,10 @@
 use super::*;
 use futures_util::FutureExt;
-use shared::{clock::ManualClock, event::Event};
+use shared::{
+    clock::ManualClock,
+    event::Event,
+    wire::discord::{ReshardPhase, ShardPlan, ShardRole},
+};
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, Ordering},
@@ -127,6 +131,13 @@ struct Story {
     pod: Arc<Pod>,
     log: Log,
     line: tokio::task::JoinHandle<()>,
+    plan: watch::Sender<Plan>,
+    brought: watch::Receiver<Option<ShardTail>>,
+}
+
+/// What is planned, for lines that begin within the hour.
+fn planned(said: ShardPlan) -> Plan {
+    Plan { asked: Some(Instant::now() + Duration::from_secs(3_600)), said: Arc::new(said) }
 }
 
 impl Story {
@@ -173,6 +184,10 @@ impl Story {
             pause: seconds(3_600),
             keep: Duration::from_millis(250),
         };
+        // Nothing else is planned, as far as anybody says.
+        let said = ShardPlan { shards: Some(2), ..ShardPlan::default() };
+        let (plan, planned) = watch::channel(planned(said));
+        let (tail, brought) = watch::channel(None);
         let line = Line::new(Parts {
             shard,
             own: "discord:shard:1-2".parse().expect("a target"),
@@ -185,9 +200,11 @@ impl Story {
             meters: Meters::default(),
             orders: told,
             status,
+            plan: planned,
+            tail,
         });
         let line = shared::shutdown::spawn(line.run());
-        Self { opened, owners: theirs, orders, status: shown, pod, log, line }
+        Self { opened, owners: theirs, orders, status: shown, pod, log, line, plan, brought }
     }
 
     async fn opens(&mut self) -> Opened {
@@ -327,7 +344,7 @@ async fn a_shard_that_is_not_let_in_says_what_to_do_and_pauses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_discord_refuses_is_named_when_another_begins() {
-    let mut story = Story::begin(Kept { session: Some(session("old", 7)), refused: None });
+    let mut story = Story::begin(Kept { session: Some(session("old", 7)), ..Kept::default() });
     let discord = story.opens().await;
     assert_eq!(discord.wanted.resume, Some(session("old", 7)));
     discord.says(Heard::Hello);
@@ -341,7 +358,7 @@ async fn a_session_that_discord_refuses_is_named_when_another_begins() {
 
 #[tokio::test(start_paused = true)]
 async fn an_address_at_which_nobody_greets_is_passed_over() {
-    let mut story = Story::begin(Kept { session: Some(session("s", 7)), refused: None });
+    let mut story = Story::begin(Kept { session: Some(session("s", 7)), ..Kept::default() });
     let silent = story.opens().await;
     assert!(!silent.wanted.by_main_url);
     silent.is_dropped().await;
@@ -394,4 +411,116 @@ async fn the_guilds_that_a_session_lists_are_settled_as_long_as_the_shard_is_her
         }
     };
     tokio::time::timeout(SOON, over).await.expect("another pod's matter now");
+}
+
+/// Four shards are to replace the two.
+fn four(phase: ReshardPhase, tails: Option<Vec<ShardTail>>) -> Plan {
+    planned(ShardPlan { shards: Some(2), coming: Some(4), phase, tails })
+}
+
+/// Two shards are to replace some others; the line of these stories is one of them.
+fn two(phase: ReshardPhase, tails: Option<Vec<ShardTail>>) -> Plan {
+    planned(ShardPlan { shards: Some(1), coming: Some(2), phase, tails })
+}
+
+async fn is_as(story: &mut Story, role: ShardRole) -> ShardStatus {
+    let so = story.status.wait_for(|status| status.role == role);
+    tokio::time::timeout(SOON, so).await.expect("it is that").expect("it runs").clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_replaced_commits_what_came_says_what_that_was_and_is_closed() {
+    let mut story = Story::begin(Kept::default());
+    let discord = story.opens().await;
+    discord.ready("s");
+    story.stands(ShardState::Ready).await;
+    story.plan.send_replace(four(ReshardPhase::Beside, None));
+    story.status.wait_for(|status| status.covered).await.expect("it remembers in time");
+    discord.message(2, 5);
+    discord.message(3, 5);
+    let (_, first) = story.event().await;
+    story.plan.send_replace(four(ReshardPhase::Closing, None));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(*story.brought.borrow(), None, "2 and 3 are not committed");
+    done(first);
+    let (second, then) = story.event().await;
+    assert_eq!(second.id, "MESSAGE_CREATE:3");
+    done(then);
+    discord.is_dropped().await;
+    is_as(&mut story, ShardRole::Closed).await;
+    let tail = story.brought.borrow().clone().expect("it says what it brought");
+    assert_eq!(tail.events["discord:guild:5"].len(), 2);
+    // Another life of it says the same, and does not connect.
+    let kept = story.pod.kept.lock().expect("whole").clone();
+    let mut again = Story::begin(kept);
+    again.plan.send_replace(four(ReshardPhase::Closing, None));
+    again.brought.wait_for(Option::is_some).await.expect("it runs");
+    assert!(again.opened.try_recv().is_err());
+    // Once the bot has the others, nothing is left of it.
+    again.plan.send_replace(planned(ShardPlan { shards: Some(4), ..ShardPlan::default() }));
+    is_as(&mut again, ShardRole::Unused).await;
+    assert_eq!(*again.pod.kept.lock().expect("whole"), Kept::default());
+    assert_eq!(*again.brought.borrow(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_beside_others_delivers_nothing_until_they_are_closed_and_then_what_they_have_not() {
+    let mut story = Story::begin(Kept { beside: true, ..Kept::default() });
+    story.plan.send_replace(two(ReshardPhase::Beside, None));
+    let discord = story.opens().await;
+    discord.ready("s");
+    story.stands(ShardState::Ready).await;
+    discord.message(2, 5);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    story.is_kept(2).await;
+    // From here on nothing is forgotten.
+    story.plan.send_replace(two(ReshardPhase::Holding, None));
+    is_as(&mut story, ShardRole::Holding).await;
+    for (seq, guild) in [(3, 5), (4, 6), (5, 5)] {
+        discord.message(seq, guild);
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(story.owners.try_recv().is_err(), "it is not its turn");
+    assert_eq!(story.pod.kept.lock().expect("whole").session, Some(session("s", 2)), "an heir is told them again");
+    // The old one brought 2 and 3, and nothing of guild 6.
+    let own: TargetId = "discord:shard:0-1".parse().expect("a target");
+    let mut brought = Tail::default();
+    brought.begin(Instant::now());
+    for seq in [2, 3] {
+        let data = format!(r#"{{"id":"{seq}","guild_id":"5"}}"#);
+        let dispatch = Dispatch { seq: seq + 90, name: "MESSAGE_CREATE".to_owned(), data };
+        let event = event(&own, "old", &dispatch, 0).expect("an event");
+        brought.push(Instant::now(), mark(&own, &event, &dispatch), true);
+    }
+    let tails = vec![brought.told("0-1".parse().expect("a shard"))];
+    story.plan.send_replace(two(ReshardPhase::Closing, Some(tails)));
+    let ((first, first_done), (second, second_done)) = (story.event().await, story.event().await);
+    assert_eq!((first.id.as_str(), second.id.as_str()), ("MESSAGE_CREATE:4", "MESSAGE_CREATE:5"));
+    done(second_done);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(story.pod.kept.lock().expect("whole").beside, "4 is not committed");
+    done(first_done);
+    is_as(&mut story, ShardRole::Live).await;
+    let kept = story.pod.kept.lock().expect("whole").clone();
+    assert_eq!((kept.beside, kept.session), (false, Some(session("s", 5))));
+    discord.message(6, 5);
+    assert_eq!(story.event().await.0.id, "MESSAGE_CREATE:6");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_the_bot_has_not_does_not_connect() {
+    let mut story = Story::begin(Kept::default());
+    story.plan.send_replace(four(ReshardPhase::Beside, None));
+    let discord = story.opens().await;
+    discord.ready("s");
+    story.stands(ShardState::Ready).await;
+    // Four of them are there all of a sudden.
+    story.plan.send_replace(planned(ShardPlan { shards: Some(4), ..ShardPlan::default() }));
+    discord.is_dropped().await;
+    is_as(&mut story, ShardRole::Unused).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(story.opened.try_recv().is_err());
+    story.plan.send_replace(planned(ShardPlan { shards: Some(2), ..ShardPlan::default() }));
+    let kept = tokio::time::timeout(SOON, &mut story.line).await;
+    kept.expect("whoever looks after shards begins it anew").expect("without a panic");
 }
