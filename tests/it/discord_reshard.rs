@@ -17,7 +17,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 /// The machine may be busy with much else: nothing here is about how long something takes.
-const MOST: Duration = Duration::from_secs(240);
+const MOST: Duration = Duration::from_secs(300);
 
 /// What was said in each guild, in order.
 type Said = BTreeMap<u64, Vec<String>>;
@@ -32,7 +32,7 @@ impl Talker {
     fn start(discord: Arc<DiscordDouble>, channels: BTreeMap<u64, u64>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
-        let task = tokio::spawn(async move {
+        let task = shared::shutdown::spawn(async move {
             let (mut said, ann) = (Said::new(), User::new(77, "ann"));
             // A time of its own for each pin: nothing else tells one from another.
             let mut pins = 0_u64;

@@ -36,7 +36,7 @@ impl Page {
         let mut headers = vec![("content-type".to_owned(), kind.to_owned())];
         headers.extend(host.map(|host| ("host".to_owned(), host.to_owned())));
         let url = format!("{}/page/messages", self.url);
-        let reply = self.client.call(http::Method::POST, &url, &headers, body.into()).await;
+        let reply = self.client.call(http::Method::POST, &url, &headers, body).await;
         reply.expect("the page answers").status
     }
 
@@ -70,6 +70,7 @@ async fn begin(folder: &TempDir, more: &[&str]) -> (Up, Page) {
     up.ready().await;
     let page = Page { client: Client::new(Duration::from_secs(10)), url: format!("http://127.0.0.1:{port}") };
     assert!(up.process.stdout.contains(&format!("discord    {}/", page.url)), "{}", up.process.stdout.tail(30));
+    assert!(up.process.stdout.contains("  admin API  "), "{}", up.process.stdout.tail(30));
     (up, page)
 }
 
