@@ -14,8 +14,8 @@ pub(super) use answer::Heard;
 pub(crate) use route::Route;
 pub(super) use slots::Turn;
 
-use crate::store::OpenCall;
 use super::bot::Bot;
+use crate::store::OpenCall;
 use limits::{Limits, Taken};
 use meters::Meters;
 use route::Api;

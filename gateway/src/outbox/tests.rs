@@ -507,6 +507,7 @@ async fn a_call_that_was_given_up_with_its_target_has_no_say_about_the_one_that_
         &line.options,
         meters.clone(),
         shared::telemetry::trace::Tracer::off(),
+        None,
     )
     .expect("a client");
     let mut run = Run {

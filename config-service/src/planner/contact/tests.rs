@@ -210,9 +210,9 @@ fn a_pod_that_takes_no_targets_is_given_none_for_being_beside_something() {
     assert_eq!(to(&pods, None), placed(&pods, &[guild(1)])[&guild(1).target], "nobody has the shard");
     for close in [
         |pod: &mut Candidate| pod.ready = false,
-        |pod| pod.open = false,
-        |pod| pod.capacity = 0.0,
-        |pod| {
+        |pod: &mut Candidate| pod.open = false,
+        |pod: &mut Candidate| pod.capacity = 0.0,
+        |pod: &mut Candidate| {
             pod.track = Track::Canary;
         },
     ] {
