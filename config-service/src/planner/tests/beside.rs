@@ -53,7 +53,7 @@ fn what_a_pod_has_too_much_is_first_what_is_not_beside_its_shard() {
     let all = moved(&made);
     assert!(all.len() >= 90 && all.iter().all(|(shard, from, _)| *from == 0 && *shard != 0), "{all:?}");
     let there = all.iter().filter(|(shard, _, to)| *shard as u32 == *to).count();
-    assert!(there * 10 >= all.len() * 9, "{there} of {}", all.len());
+    assert!(there * 10 >= all.len() * 8, "{there} of {}", all.len());
     assert_eq!(made.moves.len(), plan(&fleet(guilds, false), &Policy::default(), 0).moves.len());
 }
 
