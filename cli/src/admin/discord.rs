@@ -241,7 +241,7 @@ mod tests {
             RestBot { bot: "813847".to_owned(), paused_ms: 3_000, pods: vec![pod(0, 30, false), pod(1, 19, true)] };
         let text = requests(&RestStatus { limit: 50, invalid_limit: 5_000, bots: vec![bot] });
         for part in [
-            "requests of 813847: 50 a second, pauses for 3s\n",
+            "requests of 813847: 50 a second, pauses for 3.0s\n",
             "gateway-0  30     12     30         2        ok",
             "gateway-1  19     12     30         2        braked: too many invalid requests",
         ] {

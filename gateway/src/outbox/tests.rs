@@ -48,10 +48,17 @@ enum Does {
     Hang,
 }
 
+/// A request.
+struct Seen {
+    path: String,
+    key: String,
+    authorization: String,
+}
+
 /// A server that does what it is told, one request after another, and remembers what it was asked.
 struct Server {
     url: String,
-    seen: Arc<Mutex<Vec<(String, String)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
     plan: Arc<Mutex<Vec<Does>>>,
 }
 
@@ -59,7 +66,7 @@ impl Server {
     fn start(plan: &[Does]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let plan = Arc::new(Mutex::new(plan.iter().rev().copied().collect::<Vec<_>>()));
         let (to, next) = (Arc::clone(&seen), Arc::clone(&plan));
         std::thread::spawn(move || {
@@ -71,11 +78,15 @@ impl Server {
     }
 
     fn seen(&self) -> Vec<String> {
-        self.seen.lock().expect("sound").iter().map(|(path, _)| path.clone()).collect()
+        self.seen.lock().expect("sound").iter().map(|one| one.path.clone()).collect()
     }
 
     fn keys(&self) -> Vec<String> {
-        self.seen.lock().expect("sound").iter().map(|(_, key)| key.clone()).collect()
+        self.seen.lock().expect("sound").iter().map(|one| one.key.clone()).collect()
+    }
+
+    fn authorizations(&self) -> Vec<String> {
+        self.seen.lock().expect("sound").iter().map(|one| one.authorization.clone()).collect()
     }
 
     fn then(&self, does: Does) {
@@ -83,7 +94,7 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, plan: &Mutex<Vec<Does>>) {
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Seen>>, plan: &Mutex<Vec<Does>>) {
     let mut head = Vec::new();
     let mut byte = [0_u8; 1];
     while !head.ends_with(b"\r\n\r\n") {
@@ -105,8 +116,8 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, plan: &Mute
     }
     let path = head.split(' ').nth(1).expect("a path").to_owned();
     let key = header("idempotency-key").unwrap_or_default().to_owned();
-    let path = header("authorization").map_or_else(|| path.clone(), |shown| format!("{path} as {shown}"));
-    seen.lock().expect("sound").push((path, key));
+    let authorization = header("authorization").unwrap_or_default().to_owned();
+    seen.lock().expect("sound").push(Seen { path, key, authorization });
     let mut does = plan.lock().expect("sound").pop().unwrap_or(Does::Answer(200, ""));
     while let Does::Hold = does {
         std::thread::sleep(Duration::from_millis(2));
@@ -120,7 +131,8 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, plan: &Mute
         }
         Does::Hang => {
             let _ = stream.read(&mut byte);
-            seen.lock().expect("sound").push(("cut off".to_owned(), String::new()));
+            let (path, key, authorization) = ("cut off".to_owned(), String::new(), String::new());
+            seen.lock().expect("sound").push(Seen { path, key, authorization });
         }
         Does::Cut => {
             let _ = stream.shutdown(Shutdown::Both);
@@ -478,13 +490,14 @@ fn a_reply_to_a_message_is_said_in_its_channel_by_the_bot_and_once() {
     let (by_a_bot, by_somebody) = (said(6, true), said(7, false));
     bench.send(by_a_bot);
     bench.send(by_somebody.clone());
-    let one = "/channels/5/messages as Bot the.token";
+    let one = "/channels/5/messages";
     bench.until("it is tried", |_| server.seen() == [one]);
     bench.advance(5 * SECOND);
     bench.until("it is tried again", |_| server.seen() == [one, one]);
     assert!(matches!(bench.send(by_somebody), Outcome::Committed { duplicate: true, .. }));
     bench.advance(60 * SECOND);
     assert_eq!(server.seen().len(), 2, "what a bot said is not answered, and the same message not again");
+    assert_eq!(server.authorizations(), ["Bot the.token"; 2]);
 }
 
 #[tokio::test]
