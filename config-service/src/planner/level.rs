@@ -199,11 +199,12 @@ fn shed(state: &mut State<'_, '_>, lists: &mut Lists, pod: usize) -> bool {
 fn shed_in(state: &mut State<'_, '_>, lists: &mut Lists, pod: usize, worst: usize, above: f64) -> bool {
     // A heavy one goes only when nothing lighter could, not even later.
     let any_light = lists.now_or_later(state, pod).any(|unit| is_light(state, pod, unit));
-    let mut best: Option<(Rating, usize, usize)> = None;
+    // Of equals, one that is not beside its shard.
+    let mut best: Option<((Rating, bool), usize, usize)> = None;
     let mut hopeless: Option<Amount> = None;
     for unit in lists.on(state, pod).filter(|unit| !any_light || is_light(state, pod, *unit)) {
         let weight = state.world.weight(unit);
-        let rating = Rating::of(weight[worst], above);
+        let rating = (Rating::of(weight[worst], above), state.world.units.beside(unit) != Some(pod));
         // Those from elsewhere may go where others may not: their rows may be of another schema.
         let plain = state.world.units.wish(unit).is_none() && state.world.units.home(unit) == Some(pod);
         let worse = |than: &Amount| plain && (0..DIMENSIONS).all(|d| weight[d] >= than[d]);
