@@ -1,6 +1,7 @@
 //! What Discord, or somebody in its place, should never say to a shard, and what may happen to its connection: the pod goes on, says
 //! what is wrong where that helps, spends no IDENTIFY on it, and nothing is lost or told twice.
 
+use super::discord_double::twilight::Bot;
 use super::discord_shards::{Guilds, MOST, shards_of, stands};
 use berth_tests::{Cluster, eventually};
 use discord_double::{Answer, Settings};
@@ -81,6 +82,23 @@ async fn a_shard_outlives_everything_that_makes_no_sense() {
     let answers = guilds.identifies();
     assert_eq!(answers.len(), identified, "every session was gone on with");
     assert!(answers.iter().all(|answer| *answer == Answer::Accepted), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_logs_in_as_the_same_shards_takes_nothing_from_them() {
+    let mut guilds = Guilds::with(Settings::default()).await;
+    let cluster = guilds.setup().start().await;
+    all_is_well(&mut guilds, &cluster).await;
+    let mine = guilds.identifies().len();
+    let other = Bot::login(&guilds.discord, false).await;
+    eventually("the other one is in", MOST, async || (guilds.identifies().len() >= mine + 2).then_some(())).await;
+    all_is_well(&mut guilds, &cluster).await;
+    for shard in 0..2 {
+        eventually("it hears the same", MOST, async || (other.messages(shard).len() >= 9).then_some(())).await;
+    }
+    drop(other);
+    all_is_well(&mut guilds, &cluster).await;
+    assert_eq!(guilds.identifies().len(), mine + 2, "nobody began anew");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 //! guilds, hear what is typed, are cut off and miss nothing, and are paced.
 
 mod discordjs;
-mod twilight;
+pub(crate) mod twilight;
 
 use berth_tests::eventually;
 use discord_double::{Answer, DiscordDouble, Resume, Settings, User};

@@ -165,12 +165,12 @@ impl Socket {
                     _ => return Heard::End(end),
                 }
             }
-            let Ok(next) = timeout(LOOK, self.socket.next()).await else {
-                if self.greeted && matches!(self.socket.state(), ShardState::Disconnected { .. }) {
-                    return Heard::End(End::Broken("the connection was cut".to_owned()));
-                }
-                continue;
-            };
+            // The library says nothing of a socket that ended without a word: it opens another one by itself, which may be one that
+            // nobody ever greets. Looked at here too, since whoever listens may ask anew more often than `LOOK`.
+            if self.greeted && matches!(self.socket.state(), ShardState::Disconnected { .. }) {
+                return Heard::End(End::Broken("the connection was cut".to_owned()));
+            }
+            let Ok(next) = timeout(LOOK, self.socket.next()).await else { continue };
             match next {
                 Some(Ok(Message::Text(text))) => match heard(&text) {
                     Some(Heard::End(end)) => self.ending = Some((end, Instant::now() + FAREWELL)),

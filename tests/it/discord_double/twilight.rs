@@ -17,7 +17,7 @@ use twilight_gateway::{
 use twilight_model::{application::interaction::InteractionData, gateway::payload::incoming::GuildCreate};
 
 /// A bot of two shards, and what each of them has seen.
-struct Bot {
+pub(crate) struct Bot {
     seen: Arc<Mutex<Vec<(u32, Seen)>>>,
     _shards: JoinSet<()>,
 }
@@ -37,11 +37,16 @@ enum Seen {
 
 impl Bot {
     /// Logs in. With `paced` the queue is what `/gateway/bot` says; without, nobody waits for anybody.
-    async fn login(double: &DiscordDouble, paced: bool) -> Self {
+    pub(crate) async fn login(double: &DiscordDouble, paced: bool) -> Self {
         let client = Client::new(MOST);
         let url = format!("{}/v10/gateway/bot", double.rest_url());
         let bot = [("authorization".to_owned(), format!("Bot {}", double.token()))];
-        let told = client.call(Method::GET, &url, &bot, Bytes::new()).await.expect("an answer").json();
+        // Others may have asked too often.
+        let told = eventually("Discord says how many may log in", MOST, async || {
+            let reply = client.call(Method::GET, &url, &bot, Bytes::new()).await.ok();
+            reply.filter(|reply| reply.status == 200).map(|reply| reply.json())
+        })
+        .await;
         let limit = &told["session_start_limit"];
         let number = |field: &str| u32::try_from(limit[field].as_u64().expect("a number")).expect("small");
         let concurrency = if paced { u16::try_from(number("max_concurrency")).expect("small") } else { 0 };
@@ -65,7 +70,7 @@ impl Bot {
         seen.iter().filter(|(of, _)| *of == shard).map(|(_, seen)| seen.clone()).collect()
     }
 
-    fn messages(&self, shard: u32) -> Vec<String> {
+    pub(crate) fn messages(&self, shard: u32) -> Vec<String> {
         let texts = self.of(shard).into_iter().filter_map(|seen| match seen {
             Seen::Message(text) => Some(text),
             _ => None,

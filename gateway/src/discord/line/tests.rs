@@ -1,7 +1,7 @@
 use super::*;
 use futures_util::FutureExt;
 use shared::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     event::Event,
     wire::discord::{ReshardPhase, ShardPlan, ShardRole},
 };
@@ -133,6 +133,7 @@ struct Story {
     line: tokio::task::JoinHandle<()>,
     plan: watch::Sender<Plan>,
     brought: watch::Receiver<Option<ShardTail>>,
+    clock: Arc<ManualClock>,
 }
 
 /// What is planned, for lines that begin within the hour.
@@ -188,6 +189,7 @@ impl Story {
         let said = ShardPlan { shards: Some(2), ..ShardPlan::default() };
         let (plan, planned) = watch::channel(planned(said));
         let (tail, brought) = watch::channel(None);
+        let clock = Arc::new(ManualClock::new(0));
         let line = Line::new(Parts {
             shard,
             own: "discord:shard:1-2".parse().expect("a target"),
@@ -196,7 +198,7 @@ impl Story {
             deliver: Arc::new(deliver),
             settle: Arc::new(settle),
             bounds,
-            clock: Arc::new(ManualClock::new(0)),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             meters: Meters::default(),
             orders: told,
             status,
@@ -204,7 +206,7 @@ impl Story {
             tail,
         });
         let line = shared::shutdown::spawn(line.run());
-        Self { opened, owners: theirs, orders, status: shown, pod, log, line, plan, brought }
+        Self { opened, owners: theirs, orders, status: shown, pod, log, line, plan, brought, clock }
     }
 
     async fn opens(&mut self) -> Opened {
@@ -276,6 +278,26 @@ async fn a_session_is_kept_only_as_far_as_everything_is_committed_and_resumed_fr
     let kept = story.pod.kept.lock().expect("whole").clone();
     let mut next = Story::begin(kept);
     assert_eq!(next.opens().await.wanted.resume, Some(session("s", 3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_jump_take_no_event_away_and_tell_none_twice() {
+    let mut story = Story::begin(Kept::default());
+    let discord = story.opens().await;
+    discord.ready("s");
+    story.stands(ShardState::Ready).await;
+    // The wall clock to and fro, and the machine's own ahead as after a pause of the whole machine.
+    for (seq, wall_ms) in [(2, 2_000_000_000_000), (3, 5), (4, 1_000_000_000_000)] {
+        story.clock.step_wall(wall_ms);
+        story.clock.advance(Duration::from_secs(7_200));
+        tokio::time::advance(Duration::from_secs(7_200)).await;
+        discord.message(seq, 5);
+        let (event, answer) = story.event().await;
+        assert_eq!(event.id, format!("MESSAGE_CREATE:{seq}"));
+        done(answer);
+        story.is_kept(seq).await;
+    }
+    assert!(story.opened.try_recv().is_err() && story.owners.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]
