@@ -295,7 +295,7 @@ impl Store for Sqlite {
     }
 
     fn slices(&self) -> Answer<'_, Vec<(String, Vec<SliceRecord>)>> {
-        self.transaction(|db| discord::slices(db))
+        self.transaction(discord::slices)
     }
 
     fn keep_slices(&self, term: Term, bot: String, slices: Vec<SliceRecord>) -> Answer<'_, ()> {

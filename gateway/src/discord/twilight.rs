@@ -85,7 +85,12 @@ impl Connector for Twilight {
             let wanted = Wanted { shard, resume: Some(session.clone()), by_main_url: false, refused: None };
             let mut socket = self.socket(wanted);
             // The wait begins with the first look at it. Nobody looks again before it is over and the shard is here.
-            poll_fn(|cx| Poll::Ready(drop(socket.poll_next_unpin(cx)))).await;
+            poll_fn(|cx| {
+                // Nothing can have come yet.
+                let _ = socket.poll_next_unpin(cx);
+                Poll::Ready(())
+            })
+            .await;
             tokio::time::sleep(BEFORE).await;
             self.ahead.keep(shard, session, socket);
         }

@@ -82,6 +82,7 @@ impl Handler for StoryBot {
         Ok(Reply::json(200, &json!({"handled": handled})))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a bot is not told which pod it runs on; its stories ask")]
     fn on_acquire(&self, acquired: &Acquired<'_>) {
         let Ok(Some(guild)) = acquired.guild() else { return };
         let data: Value = guild.read().ok().flatten().unwrap_or_default();

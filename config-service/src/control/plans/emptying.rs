@@ -56,7 +56,7 @@ impl Emptying {
         // One that sends targets to a pod that takes none any more, drained after it, say, is no plan for them.
         let closed = |pod: &PodId| shape.model.pod(pod).is_none_or(|record| record.buried || !record.marks.open());
         let sends = |head: &&PlanHead| {
-            let mut others = head.basis.pods.iter().map(|(pod, _)| pod).filter(|pod| !head.drains.contains(pod));
+            let mut others = head.basis.pods.keys().filter(|pod| !head.drains.contains(pod));
             head.state == PlanState::Applying && !others.any(closed)
         };
         let planned: BTreeSet<_> = moves.plans().filter(sends).flat_map(|head| &head.drains).collect();
