@@ -19,12 +19,8 @@ use shared::{
         handoff::{Move, MoveState},
     },
 };
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    time::{Duration, Instant},
-};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Messages per second.
