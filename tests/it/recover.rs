@@ -78,6 +78,37 @@ async fn what_a_pod_acknowledged_is_served_by_others_when_its_disk_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_began_at_a_pod_that_has_uploaded_nothing_yet_begins_again_at_others_when_its_disk_is_gone() {
+    let setup = Setup::default().with("BERTH_REPLICATION_PATIENCE", "1s");
+    let mut one = Chats(Copied::start_without(setup, &["gateway-1"]).await);
+    let cluster = &one.0.cluster;
+    let mut chats = Vec::new();
+    for chat in 900..912 {
+        let (message, target) = (cluster.message(-chat, 1), -chat);
+        let (owner, reply) = eventually("it has an owner", PATIENCE, async || {
+            let reply = cluster.post(&message).await.ok()?;
+            Some((cluster.assignment(target).await?.pod, reply))
+        })
+        .await;
+        if owner.as_str() == "gateway-1" {
+            assert_eq!(reply.status, 503, "nothing is acknowledged that is nowhere else: {}", reply.text());
+            chats.push(target);
+        }
+    }
+    assert!(!chats.is_empty(), "gateway-1 owns some of them");
+    cluster.leases_are_kept(3).await;
+    one.0.lose(&["gateway-1"]).await;
+    for chat in &chats {
+        one.0.cluster.post_until_taken(&one.0.cluster.message(*chat, 1), PATIENCE).await;
+    }
+    one.served_elsewhere("gateway-1", &chats, 1).await;
+    for chat in &chats {
+        let found = one.0.cluster.assignment(*chat).await.expect("known");
+        assert_eq!(found.reason, "never-begun", "{found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_hand_nothing_is_restored_before_an_operator_says_so() {
     let mut one = Chats::start().await;
     let cluster = &one.0.cluster;

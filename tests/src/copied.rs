@@ -34,11 +34,18 @@ pub struct Copied {
 impl Copied {
     /// Starts a cluster with copies and waits until all of it is ready.
     pub async fn start(setup: Setup) -> Self {
+        Self::start_without(setup, &[]).await
+    }
+
+    /// The same, but nobody copies the databases of `pods`: they have begun, and nothing of them is ever uploaded.
+    pub async fn start_without(setup: Setup, pods: &[&str]) -> Self {
+        let without = pods;
         let store = TempDir::with_prefix("berth-replicas-").expect("a folder");
         let setup = setup.with("BERTH_REPLICA", &format!("file://{}", store.path().display()));
         let cluster = setup.start().await;
         let pods: Vec<_> = cluster.gateways.iter().map(|role| role.name().to_owned()).collect();
-        let litestreams = pods.into_iter().map(|pod| (pod.clone(), litestream::beside(&cluster, &pod))).collect();
+        let copied = pods.into_iter().filter(|pod| !without.contains(&pod.as_str()));
+        let litestreams = copied.map(|pod| (pod.clone(), litestream::beside(&cluster, &pod))).collect();
         Self { cluster, litestreams, store }
     }
 
@@ -59,11 +66,15 @@ impl Copied {
     pub async fn kill(&mut self, pods: &[&str]) {
         for pod in pods {
             self.cluster.gateway(pod).process().signal(Signal::KILL);
-            self.litestream(pod).signal(Signal::KILL);
+            if let Some(litestream) = self.litestreams.get_mut(*pod) {
+                litestream.signal(Signal::KILL);
+            }
         }
         for pod in pods {
             self.cluster.gateway(pod).kill().await;
-            self.litestream(pod).kill().await;
+            if let Some(litestream) = self.litestreams.get_mut(*pod) {
+                litestream.kill().await;
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Options,
     folder::{Folder, kept::Identity},
-    replica::{Base, Lineage, Litestream, ReplicaError, ReplicaStore, Seal, restore},
+    replica::{Base, Begun, Lineage, Litestream, ReplicaError, ReplicaStore, Seal, restore},
     store::{self, Thorough, life, verify},
 };
 use shared::{Clock, Epoch, Incarnation, clock::BootClock, shutdown::Shutdown, wire::control::LastLife};
@@ -166,7 +166,9 @@ impl Work<'_> {
         steps::reset_litestream(path)?;
         let lineage = Lineage { generation: life.generation, pod: facts.now.pod.clone(), incarnation };
         let previous = previous.filter(|previous| previous.incarnation != lineage.incarnation);
-        self.store.begin(&lineage, previous.as_ref(), BootClock.wall_ms()).await?;
+        let empty = decided == Begin::Empty || decided == Begin::Finish && facts.db.is_some_and(life::Found::is_empty);
+        let begun = Begun { empty, ..Begun::of(&lineage, previous.as_ref(), BootClock.wall_ms()) };
+        self.store.begin(&begun).await?;
         steps::write_config(self.options, path, self.base, &lineage)?;
         let base = facts.base.to_owned();
         let note = LineageNote { lineage: lineage.clone(), previous, by: facts.now.clone(), base, over: false };

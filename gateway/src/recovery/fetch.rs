@@ -4,7 +4,7 @@
 use super::job::Hands;
 use super::plan::Ended;
 use super::search::{Heard, Search, Step, nothing};
-use crate::replica::{Lineage, ReplicaError, ReplicaStore, RestoreError, Restored, Seal, restore_unchecked};
+use crate::replica::{Begun, Lineage, ReplicaError, ReplicaStore, RestoreError, Restored, Seal, restore_unchecked};
 use crate::store::{FILE, Thorough, verify};
 use shared::Epoch;
 use shared::wire::control::Life;
@@ -65,17 +65,20 @@ impl From<RestoreError> for Ended {
     }
 }
 
-/// Fetches it. Whoever asks keeps the folder until nothing of it is wanted.
-pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Fetched, Ended> {
+/// Fetches it; none when it was empty. Whoever asks keeps the folder until nothing of it is wanted.
+pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Option<Fetched>, Ended> {
     let store = ReplicaStore::open(&hands.replica)?;
-    let (lineage, bytes) = find(hands, &store, life, epoch).await?;
+    let Some((lineage, bytes)) = find(hands, &store, life, epoch).await? else {
+        tracing::warn!(pod = %life.pod, incarnation = %life.incarnation, "a dead pod began empty and has replicated nothing: what began there begins here");
+        return Ok(None);
+    };
     let folder = hands.scratch(life);
     let file = folder.join(FILE);
     std::fs::create_dir_all(&folder).map_err(|why| Ended::Again(format!("{}: {why}", folder.display())))?;
     room(&folder, bytes.saturating_mul(hands.space))?;
     // One that is there was restored, and not all of it could be brought in.
     if file.exists() {
-        return Ok(Fetched { folder, lineage, txid: None });
+        return Ok(Some(Fetched { folder, lineage, txid: None }));
     }
     tracing::info!(pod = %life.pod, %lineage, bytes, "restoring a dead pod's replica");
     let mut told = Instant::now();
@@ -92,11 +95,12 @@ pub(super) async fn fetch(hands: &Hands, life: &Life, epoch: Epoch) -> Result<Fe
     hands.meters.restored(Some(took));
     let took_ms = took.as_millis() as u64;
     tracing::info!(pod = %life.pod, %lineage, bytes, %by, took_ms, "restored a dead pod's replica");
-    Ok(Fetched { folder, lineage, txid })
+    Ok(Some(Fetched { folder, lineage, txid }))
 }
 
-/// Finds the lineage that has the newest copy, sealing on the way; returns how many bytes its files have.
-async fn find(hands: &Hands, store: &ReplicaStore, life: &Life, epoch: Epoch) -> Result<(Lineage, u64), Ended> {
+/// Finds the lineage that has the newest copy, sealing on the way; returns how many bytes its files have. None when the newest copy
+/// is an empty database.
+async fn find(hands: &Hands, store: &ReplicaStore, life: &Life, epoch: Epoch) -> Result<Option<(Lineage, u64)>, Ended> {
     let (mut search, mut step) = match store.find(&life.pod, &life.incarnation).await? {
         Some(lineage) => Search::begin(life, lineage),
         None => return Err(ended(nothing(life))),
@@ -113,8 +117,12 @@ async fn find(hands: &Hands, store: &ReplicaStore, life: &Life, epoch: Epoch) ->
                 let listing = store.list(&lineage).await?;
                 Heard::Listed { files: listing.files, bytes: listing.bytes }
             }
-            Step::Begun(lineage) => Heard::Begun(store.begun(&lineage).await?.and_then(|begun| begun.previous)),
-            Step::Restore(lineage, bytes) => return Ok((lineage, bytes)),
+            Step::Begun(lineage) => match store.begun(&lineage).await? {
+                Some(Begun { previous, empty, .. }) => Heard::Begun { previous, empty },
+                None => Heard::Begun { previous: None, empty: false },
+            },
+            Step::Restore(lineage, bytes) => return Ok(Some((lineage, bytes))),
+            Step::Empty => return Ok(None),
             nothing @ Step::Nothing(_) => return Err(ended(nothing)),
         };
         step = search.hear(heard);

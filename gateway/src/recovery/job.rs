@@ -103,7 +103,8 @@ impl Job {
         let mut failed = self.work.given_up.clone();
         if !missing.is_empty() && failed.is_none() {
             match fetch(&self.hands, &self.life, wanted.epoch).await {
-                Ok(fetched) => self.import(fetched, missing, &mut found).await?,
+                Ok(Some(fetched)) => self.import(fetched, missing, &mut found).await?,
+                Ok(None) => found.absent = missing,
                 // What is here already is told all the same.
                 Err(Ended::Hopeless(why)) => failed = Some(why),
                 Err(other) if found.whole.is_empty() => return Err(other),

@@ -1,6 +1,6 @@
 //! Which lineage has the newest copy of what a dead life had: it is sealed before it is listed, and listed before it is restored
 //! (OWNERSHIP.md, Data 4). A life that has uploaded nothing has acknowledged nothing as replicated either: then the one it began
-//! with is the newest. Pure; knows no store.
+//! with is the newest, and where it began with an empty database, that. Pure; knows no store.
 
 use crate::replica::Lineage;
 #[cfg(feature = "plant")]
@@ -21,6 +21,8 @@ pub(super) enum Step {
     Begun(Lineage),
     /// This is the one, with so many bytes.
     Restore(Lineage, u64),
+    /// The newest copy is an empty database.
+    Empty,
     /// There is none, and never will be: why, in words.
     Nothing(String),
 }
@@ -38,7 +40,12 @@ pub(super) enum Heard {
         bytes: u64,
     },
     /// It was begun with this one, if with any.
-    Begun(Option<Lineage>),
+    Begun {
+        /// The one before it.
+        previous: Option<Lineage>,
+        /// Whether its database was empty then.
+        empty: bool,
+    },
 }
 
 /// A search.
@@ -71,9 +78,10 @@ impl Search {
             Heard::Sealed => Step::List(self.at.clone()),
             Heard::Listed { files: 0, .. } => Step::Begun(self.at.clone()),
             Heard::Listed { bytes, .. } => Step::Restore(self.at.clone(), bytes),
-            Heard::Begun(before) => {
+            Heard::Begun { previous: None, empty: true } => Step::Empty,
+            Heard::Begun { previous, .. } => {
                 self.left = self.left.saturating_sub(1);
-                match before.filter(|before| before.pod == self.life.pod) {
+                match previous.filter(|previous| previous.pod == self.life.pod) {
                     None => Step::Nothing(format!("nothing was ever uploaded to {}", self.at)),
                     Some(_) if self.left == 0 => nothing(&self.life),
                     Some(before) => {

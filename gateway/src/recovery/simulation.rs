@@ -89,6 +89,8 @@ pub enum Next {
     Begun(Life),
     /// Restore it.
     Restore(Life),
+    /// The newest copy is an empty database.
+    Empty,
     /// There is none.
     Nothing,
 }
@@ -115,9 +117,9 @@ impl Search {
         next(self.0.hear(Heard::Listed { files, bytes: files }))
     }
 
-    /// It was begun with this one.
-    pub fn begun(&mut self, before: Option<&Life>) -> Next {
-        next(self.0.hear(Heard::Begun(before.map(lineage))))
+    /// It was begun with this one, or with an empty database.
+    pub fn begun(&mut self, before: Option<&Life>, empty: bool) -> Next {
+        next(self.0.hear(Heard::Begun { previous: before.map(lineage), empty }))
     }
 }
 
@@ -132,6 +134,7 @@ fn next(step: Step) -> Next {
         Step::List(lineage) => Next::List(life(lineage)),
         Step::Begun(lineage) => Next::Begun(life(lineage)),
         Step::Restore(lineage, _) => Next::Restore(life(lineage)),
+        Step::Empty => Next::Empty,
         Step::Nothing(_) => Next::Nothing,
     }
 }

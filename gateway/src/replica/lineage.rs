@@ -52,8 +52,18 @@ pub struct Begun {
     /// The one before it in the same folder, or whose copy it began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Lineage>,
+    /// Whether its database was empty then: what is not in its files was never more than `local`.
+    #[serde(default)]
+    pub empty: bool,
     /// When, by the pod's wall clock, in milliseconds since the Unix epoch.
     pub at_ms: u64,
+}
+
+impl Begun {
+    /// Describes the beginning of a lineage whose database was not empty.
+    pub fn of(lineage: &Lineage, previous: Option<&Lineage>, at_ms: u64) -> Self {
+        Self { lineage: lineage.clone(), previous: previous.cloned(), empty: false, at_ms }
+    }
 }
 
 /// `berth/SEALED`: nothing is acknowledged by this lineage's owner any more (OWNERSHIP.md, Data 3 and 4). Written once.

@@ -61,13 +61,12 @@ impl ReplicaStore {
         &self.base
     }
 
-    /// Writes down that a lineage has begun, with the one before it. Once: what stands there already stays.
+    /// Writes down that a lineage has begun. Once: what stands there already stays.
     ///
     /// # Errors
     /// When the store does not take it.
-    pub async fn begin(&self, lineage: &Lineage, previous: Option<&Lineage>, at_ms: u64) -> Result<(), ReplicaError> {
-        let begun = Begun { lineage: lineage.clone(), previous: previous.cloned(), at_ms };
-        self.put_once(&self.begun_path(lineage), &begun).await
+    pub async fn begin(&self, begun: &Begun) -> Result<(), ReplicaError> {
+        self.put_once(&self.begun_path(&begun.lineage), begun).await
     }
 
     /// Returns the note of a lineage's beginning.

@@ -17,6 +17,13 @@ pub(crate) struct Found {
     pub(crate) commit_seq: u64,
 }
 
+impl Found {
+    /// Whether nothing was ever committed to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commit_seq == 0
+    }
+}
+
 /// Looks into the database in `folder` without changing it; none when there is none.
 pub(crate) fn look(folder: &Path) -> Result<Option<Found>, StoreError> {
     let file = folder.join(FILE);

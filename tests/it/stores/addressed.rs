@@ -10,7 +10,7 @@ use berth_tests::{
     store_proxy::Bucket,
     tunnel_double::TunnelDouble,
 };
-use gateway::replica::{Litestream, ReplicaArgs, Service, service_config};
+use gateway::replica::{Begun, Litestream, ReplicaArgs, Service, service_config};
 use std::collections::BTreeSet;
 use tempfile::TempDir;
 
@@ -34,7 +34,7 @@ fn litestream(args: &ReplicaArgs, folder: &TempDir, settings: &[(&str, &str)]) -
 
 async fn with_an_endpoint_everybody_names_the_bucket_in_the_path(kind: Kind) {
     let (store, folder) = (Store::start(kind).await, TempDir::with_prefix("berth-addressed-").expect("a folder"));
-    store.open().begin(&segments::lineage(), None, 1).await.expect("begun");
+    store.open().begin(&Begun::of(&segments::lineage(), None, 1)).await.expect("begun");
     let own = store.proxy().asked().len();
     let _litestream = litestream(&store.args(&[]), &folder, &store.keys());
     let (socket, database) = (folder.path().join("litestream.sock"), folder.path().join("berth.db"));

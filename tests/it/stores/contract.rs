@@ -8,7 +8,7 @@ use berth_tests::{
     store_proxy::{Does, To, Verb},
     wait::within,
 };
-use gateway::replica::{Lineage, ReplicaStore, Seal};
+use gateway::replica::{Begun, Lineage, ReplicaStore, Seal};
 use shared::Epoch;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -38,8 +38,8 @@ async fn what_is_written_once_stays_is_found_and_can_be_taken_away(kind: Kind) {
     let all = [lineage(2, "gateway-0"), lineage(2, "gateway-1"), lineage(11, "gateway-1")];
     assert!(open.lineages().await.expect("an empty store").is_empty());
     for one in &all {
-        open.begin(one, Some(&all[0]), 3).await.expect("begun");
-        open.begin(one, None, 4).await.expect("again is fine");
+        open.begin(&Begun::of(one, Some(&all[0]), 3)).await.expect("begun");
+        open.begin(&Begun::of(one, None, 4)).await.expect("again is fine");
         let begun = open.begun(one).await.expect("read").expect("there");
         assert_eq!((begun.previous.as_ref(), begun.at_ms), (Some(&all[0]), 3), "the first note stays");
     }
@@ -77,7 +77,7 @@ async fn a_store_that_refuses_conditions_is_written_to_all_the_same(kind: Kind) 
     let store = Store::start(kind).await;
     store.proxy().now(To::Conditional, Does::Answers(501));
     let (open, lineage) = (store.open(), lineage(1, "gateway-0"));
-    open.begin(&lineage, None, 3).await.expect("begun");
+    open.begin(&Begun::of(&lineage, None, 3)).await.expect("begun");
     assert_eq!(open.seal(&lineage, &seal(7)).await.expect("sealed"), seal(7));
     assert_eq!(open.seal(&lineage, &seal(9)).await.expect("sealing twice is fine"), seal(7), "the first seal stays");
     // At the same instant either may stand; what counts is that one does.
@@ -102,7 +102,7 @@ async fn a_store_that_is_slow_is_waited_for_and_one_that_is_gone_is_an_error_in_
     let mut store = Store::start(kind).await;
     let (open, first, second) = (store.open(), lineage(1, "gateway-0"), lineage(1, "gateway-1"));
     store.proxy().now(To::All, Does::Slow(Duration::from_millis(400)));
-    open.begin(&first, None, 3).await.expect("begun");
+    open.begin(&Begun::of(&first, None, 3)).await.expect("begun");
     assert_eq!(open.lineages().await.expect("listed"), std::slice::from_ref(&first));
     let hasty = ReplicaStore::open(&store.args(&["--replica-timeout", "300ms"])).expect("a store");
     assert!(hasty.begun(&first).await.is_err(), "it takes longer than it may");
@@ -110,7 +110,7 @@ async fn a_store_that_is_slow_is_waited_for_and_one_that_is_gone_is_an_error_in_
         store.proxy().now(To::All, trouble);
         let asked = within("it gives up", LONG, hasty.sealed(&first)).await;
         assert!(asked.is_err(), "{trouble:?}: a store that does not answer says nothing about a seal: {asked:?}");
-        assert!(within("it gives up", LONG, hasty.begin(&second, None, 3)).await.is_err(), "{trouble:?}");
+        assert!(within("it gives up", LONG, hasty.begin(&Begun::of(&second, None, 3))).await.is_err(), "{trouble:?}");
     }
     // Errors that pass are not even seen.
     store.proxy().now(To::All, Does::Answers(503));

@@ -7,7 +7,7 @@ use berth_tests::{
     store::Store,
     store_proxy::{Does, To, Verb},
 };
-use gateway::replica::{Seal, restore};
+use gateway::replica::{Begun, Seal, restore};
 use rusqlite::Connection;
 use serde_json::Value;
 use shared::Epoch;
@@ -31,7 +31,7 @@ fn allowed() -> BTreeSet<String> {
 async fn what_the_documentation_has_allowed_is_asked_for_and_nothing_else(kind: Kind) {
     let store = Store::start(kind).await;
     let (open, lineage) = (store.open(), segments::lineage());
-    open.begin(&lineage, None, 1).await.expect("begun");
+    open.begin(&Begun::of(&lineage, None, 1)).await.expect("begun");
 
     // An upload of many parts, which fails once.
     let folder = TempDir::with_prefix("berth-policy-").expect("a folder");

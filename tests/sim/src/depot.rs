@@ -18,8 +18,8 @@ use std::sync::Arc;
 /// A question to the store, about the lineage of a life.
 #[derive(Debug, Clone)]
 pub(crate) enum StoreAsk {
-    /// Write its beginning, with the lineage before it.
-    Begin(Life, Option<Life>),
+    /// Write its beginning.
+    Begin(Life, Began),
     /// Read that.
     Begun(Life),
     /// Upload everything up to a commit.
@@ -43,15 +43,24 @@ pub(crate) enum StoreAnswer {
     Sealed(bool),
     /// What is there; none when there is no such lineage.
     Looked(Option<Copies>),
-    /// The lineage before it.
-    Begun(Option<Life>),
+    /// Its beginning.
+    Begun(Began),
     /// The newest copy.
     Fetched(Option<Arc<Data>>),
 }
 
+/// How a lineage began.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Began {
+    /// The one before it.
+    pub(crate) before: Option<Life>,
+    /// With an empty database.
+    pub(crate) empty: bool,
+}
+
 #[derive(Debug, Default)]
 struct Lineage {
-    before: Option<Life>,
+    began: Began,
     sealed: bool,
     copy: Option<Arc<Data>>,
 }
@@ -103,12 +112,12 @@ impl Depot {
 
     fn answer(&mut self, ask: StoreAsk) -> StoreAnswer {
         match ask {
-            StoreAsk::Begin(life, before) => {
-                self.lineages.entry(life).or_insert_with(|| Lineage { before, ..Lineage::default() });
+            StoreAsk::Begin(life, began) => {
+                self.lineages.entry(life).or_insert_with(|| Lineage { began, ..Lineage::default() });
                 StoreAnswer::Done
             }
             StoreAsk::Begun(life) => {
-                StoreAnswer::Begun(self.lineages.get(&life).and_then(|lineage| lineage.before.clone()))
+                StoreAnswer::Begun(self.lineages.get(&life).map(|lineage| lineage.began.clone()).unwrap_or_default())
             }
             StoreAsk::Put(life, copy) => {
                 let lineage = self.lineages.entry(life).or_default();

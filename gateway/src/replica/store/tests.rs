@@ -30,8 +30,8 @@ async fn the_first_seal_stays_and_so_does_the_first_note_of_a_beginning() {
     assert_eq!(store.seal(&first, &seal(9)).await.expect("sealed twice is fine"), seal(7));
     assert_eq!(store.sealed(&first).await.expect("read"), Some(seal(7)));
 
-    store.begin(&second, Some(&first), 3).await.expect("begun");
-    store.begin(&second, None, 4).await.expect("again is fine");
+    store.begin(&Begun::of(&second, Some(&first), 3)).await.expect("begun");
+    store.begin(&Begun::of(&second, None, 4)).await.expect("again is fine");
     let begun = store.begun(&second).await.expect("read").expect("there");
     assert_eq!((begun.previous, begun.at_ms), (Some(first.clone()), 3));
     assert_eq!(store.begun(&first).await.expect("read"), None);
@@ -44,7 +44,7 @@ async fn a_life_is_found_in_whatever_generation_it_began() {
     assert!(store.lineages().await.expect("an empty store").is_empty());
     let all = [lineage(2, "gateway-0"), lineage(2, "gateway-1"), lineage(11, "gateway-1")];
     for lineage in &all[..2] {
-        store.begin(lineage, None, 1).await.expect("begun");
+        store.begin(&Begun::of(lineage, None, 1)).await.expect("begun");
     }
     // Sealed, but never begun: a stray, listed and not found.
     store.seal(&all[2], &seal(1)).await.expect("sealed");
@@ -63,7 +63,7 @@ async fn a_list_says_how_far_the_copies_go_and_a_removal_leaves_nothing() {
     let store = ReplicaStore::open(&args(dir.path())).expect("open");
     let (gone, kept) = (lineage(1, "gateway-0"), lineage(1, "gateway-1"));
     for lineage in [&gone, &kept] {
-        store.begin(lineage, None, 1).await.expect("begun");
+        store.begin(&Begun::of(lineage, None, 1)).await.expect("begun");
         assert_eq!(store.list(lineage).await.expect("listed"), Listing::default(), "Berth's notes are not copies");
         let ltx = dir.path().join(lineage.path()).join("ltx");
         for (level, name) in [("0", "000000000000000f-000000000000001a"), ("9", "0000000000000001-0000000000000009")] {

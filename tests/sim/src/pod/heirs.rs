@@ -3,7 +3,7 @@
 
 use super::{Call, Done, PLANE};
 use crate::agenda::{Ns, SECOND};
-use crate::depot::{StoreAnswer, StoreAsk};
+use crate::depot::{Began, StoreAnswer, StoreAsk};
 use crate::disk::{Data, Held, Import, Newest};
 use crate::message::{Answer, Ask};
 use crate::network::Node;
@@ -120,7 +120,7 @@ impl World {
             (Some(search), StoreAnswer::Looked(found)) => {
                 search.listed(found.is_some_and(|found| found.last.is_some()))
             }
-            (Some(search), StoreAnswer::Begun(before)) => search.begun(before.as_ref()),
+            (Some(search), StoreAnswer::Begun(Began { before, empty })) => search.begun(before.as_ref(), empty),
             (Some(_), StoreAnswer::Fetched(Some(copy))) => return self.job_restored(n, life, copy),
             _ => return self.job_ends(n, life, Came::Again),
         };
@@ -129,6 +129,10 @@ impl World {
             Next::List(of) => StoreAsk::Look(of),
             Next::Begun(of) => StoreAsk::Begun(of),
             Next::Restore(of) => StoreAsk::Fetch(of),
+            Next::Empty => {
+                working.absent = working.job.targets.clone();
+                return self.job_tells(n, life);
+            }
             Next::Nothing => {
                 working.failed = true;
                 return self.job_tells(n, life);

@@ -2,7 +2,7 @@
 //! config-service, seals, looks, restores, and begins another life, or none. Whatever goes wrong on the way is tried again.
 
 use crate::agenda::{MS, Ns, SECOND};
-use crate::depot::{StoreAnswer, StoreAsk};
+use crate::depot::{Began, StoreAnswer, StoreAsk};
 use crate::disk::Data;
 use crate::message::{Answer, Ask};
 use crate::network::{Node, PLANES};
@@ -63,6 +63,8 @@ pub(crate) struct Preparing {
     of_last: Option<Copies>,
     /// The life whose copies the new one begins with.
     before: Option<Incarnation>,
+    /// It begins with an empty database.
+    empty: bool,
 }
 
 impl World {
@@ -80,6 +82,7 @@ impl World {
             own: None,
             of_last: None,
             before: None,
+            empty: false,
         });
         let asked = pod.disk.note.as_ref().map(|note| note.incarnation.clone());
         self.prepare_asks_life(n);
@@ -190,10 +193,11 @@ impl World {
         let whose = match &step {
             Step::Look(whose) | Step::Seal(whose) | Step::List(whose) | Step::Fetch(whose) => self.whose(n, *whose),
             Step::Begin => {
-                let before = self.preparing(n).and_then(|preparing| preparing.before.clone());
+                let Some(preparing) = self.preparing(n) else { return };
+                let (before, empty) = (preparing.before.clone(), preparing.empty);
                 let (life, before) = (self.pod_life(n), before.map(|before| self.life_of(n, before)));
                 let before = before.filter(|before| *before != life);
-                let ask = Ask::Store(StoreAsk::Begin(life, before));
+                let ask = Ask::Store(StoreAsk::Begin(life, Began { before, empty }));
                 return self.prepare_asks(n, Node::Store, Call::Step(step), ask, SHORTLY);
             }
         };
@@ -253,6 +257,7 @@ impl World {
     /// Everything is known: what does the next life begin with?
     fn prepare_chooses(&mut self, n: u8) {
         let folder = self.prepare_folder(n);
+        let is_new = self.pods[usize::from(n)].disk.data.seq == 0;
         let (own, last) = (self.whose(n, Whose::Own), self.whose(n, Whose::Last));
         let Some(preparing) = self.preparing(n) else { return };
         let Some(life) = &preparing.last else { return };
@@ -261,6 +266,7 @@ impl World {
         let (own, last) = (found(own, preparing.own), found(last, preparing.of_last));
         let source = if decided == Begin::RestoreLast { last } else { own.or(last) };
         preparing.before = source.map(|life| life.incarnation);
+        preparing.empty = decided == Begin::Empty || decided == Begin::Finish && is_new;
         let id = self.pods[usize::from(n)].id.clone();
         self.history.say(self.now, || format!("{id} begins another life: {decided:?}"));
         let disk = &mut self.pods[usize::from(n)].disk;

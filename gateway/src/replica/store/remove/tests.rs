@@ -1,5 +1,5 @@
 use super::*;
-use crate::replica::{Base, ReplicaArgs, Seal};
+use crate::replica::{Base, Begun, ReplicaArgs, Seal};
 use shared::{Epoch, PodId};
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ async fn filled(folder: &std::path::Path) -> (ReplicaStore, Lineage) {
     let store = ReplicaStore::open(&args).expect("open");
     let pod: PodId = "gateway-0".parse().expect("valid");
     let lineage = Lineage { generation: 1, pod: pod.clone(), incarnation: LIFE.parse().expect("valid") };
-    store.begin(&lineage, None, 1).await.expect("begun");
+    store.begin(&Begun::of(&lineage, None, 1)).await.expect("begun");
     store.seal(&lineage, &Seal { epoch: Epoch(1), by: pod, at_ms: 2 }).await.expect("sealed");
     store.drilled(&lineage, 3).await.expect("noted");
     let files = ["0/0000000000000001-0000000000000001", "0/0000000000000002-0000000000000002"];
