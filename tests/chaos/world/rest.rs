@@ -3,7 +3,7 @@
 use super::World;
 use anyhow::bail;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::wire::handoff::MoveState;
 use std::time::Duration;
 
@@ -22,10 +22,12 @@ impl World {
                 let said = self.admin(&Method::PUT, "/v1/settings/rebalance-paused", Some(&pause)).await;
                 paused = said.is_ok_and(|reply| reply.status == 200);
             }
-            let left = self.under_way().await;
-            match left {
-                Ok(0) if paused => return Ok(()),
-                left if tokio::time::Instant::now() > deadline => bail!("moves do not come to rest: {left:?}"),
+            match self.under_way().await {
+                Ok(left) if paused && left.is_empty() => return Ok(()),
+                Ok(left) if tokio::time::Instant::now() > deadline => {
+                    bail!("moves do not come to rest: {}", Value::from(left))
+                }
+                Err(why) if tokio::time::Instant::now() > deadline => bail!("moves do not come to rest: {why:#}"),
                 _ => {}
             }
             self.supervise()?;
@@ -33,18 +35,18 @@ impl World {
         }
     }
 
-    /// Counts the plans that are carried out, and the moves that are not over; of many moves only some.
-    async fn under_way(&self) -> anyhow::Result<usize> {
-        let count = async |path: &str, list: &str| -> anyhow::Result<usize> {
-            let found = self.admin(&Method::GET, path, None).await?.json();
-            match found[list].as_array() {
-                Some(all) => Ok(all.len()),
-                None => bail!("{path}: {found}"),
+    /// Returns the plans that are carried out, and the moves that are not over; of many moves only some.
+    async fn under_way(&self) -> anyhow::Result<Vec<Value>> {
+        let read = async |path: &str, list: &str| -> anyhow::Result<Vec<Value>> {
+            let mut found = self.admin(&Method::GET, path, None).await?.json();
+            match found[list].take() {
+                Value::Array(all) => Ok(all),
+                _ => bail!("{path}: {found}"),
             }
         };
-        let mut left = count("/v1/rebalance", "running").await?;
+        let mut left = read("/v1/rebalance", "running").await?;
         for state in [MoveState::Copying, MoveState::Frozen, MoveState::Imported, MoveState::Committed] {
-            left += count(&format!("/v1/moves?state={}", state.as_str()), "moves").await?;
+            left.extend(read(&format!("/v1/moves?state={}", state.as_str()), "moves").await?);
         }
         Ok(left)
     }
