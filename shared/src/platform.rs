@@ -148,7 +148,7 @@ pub fn late_reply(event: &Event, answer: &Answer, discord_api: &str) -> Option<O
 }
 
 /// Returns the call that says something in the channel of a message, as an answer to it; nothing to what a bot wrote, which two of
-/// them would never end. Made twice it makes one message: the nonce is the id of what it answers.
+/// them would never end. That a call made twice is one message is the outbox' matter, as with all messages.
 fn discord_message(event: &Event, mut reply: Value, discord_api: &str) -> Option<OutboxCall> {
     let told: Value = serde_json::from_slice(&event.body).ok()?;
     let says = reply
@@ -159,8 +159,6 @@ fn discord_message(event: &Event, mut reply: Value, discord_api: &str) -> Option
         return None;
     }
     let (channel, message) = (plain(told["d"].get("channel_id")?)?, plain(told["d"].get("id")?)?);
-    reply["nonce"] = json!(message);
-    reply["enforce_nonce"] = json!(true);
     reply["message_reference"] = json!({"message_id": message, "fail_if_not_exists": false});
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     let url = format!("{discord_api}/channels/{channel}/messages");

@@ -1,14 +1,11 @@
 //! Guilds of a bot on Discord as a whole: a pod that hears of them asks for their homes, many at a time and beside their shard;
 //! an outage is no removal; and whoever begins to serve one knows what it is.
 
-use crate::discord_shards::{Guilds, MOST, shard, stands};
+use crate::discord_shards::{Guilds, MOST, moved, shard, stands};
 use berth_tests::{Cluster, Setup, eventually, pod_data};
 use rusqlite::OptionalExtension;
 use serde_json::{Value, json};
-use shared::wire::{
-    discord::ShardState,
-    handoff::{Move, MoveState},
-};
+use shared::wire::discord::ShardState;
 use std::collections::BTreeMap;
 
 /// So many guilds come up at once.
@@ -36,24 +33,6 @@ async fn is_told(cluster: &Cluster, target: &str, standing: &str) {
     .await;
 }
 
-/// Moves a target. A move may be given up on a slow machine; then it is asked for again.
-async fn moved(cluster: &Cluster, target: &str, to: &str) {
-    while cluster.owner(target).await != to {
-        let begun = eventually("the move begins", MOST, async || {
-            let body = json!({"to": to, "reason": "a story"});
-            let reply = cluster.admin_post(&format!("/v1/targets/{target}/move"), &body).await.ok()?;
-            (reply.status == 202).then(|| reply.json())
-        });
-        let id = begun.await["id"].as_u64().expect("a number");
-        eventually("the move is over", MOST, async || {
-            let reply = cluster.admin(&format!("/v1/moves/{id}")).await.ok().filter(|reply| reply.status == 200)?;
-            let of: Move = serde_json::from_value(reply.json()).ok()?;
-            (of.state.is_over() || of.state == MoveState::Committed).then_some(())
-        })
-        .await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_guilds_come_up_beside_their_shards_without_a_storm() {
     let guilds = Guilds::empty().await;
@@ -66,7 +45,7 @@ async fn twenty_thousand_guilds_come_up_beside_their_shards_without_a_storm() {
         let homes =
             async || cluster.targets().await.iter().any(|found| found.target.as_str() == shard(id)).then_some(());
         eventually("the shard has a home", MOST, homes).await;
-        moved(&cluster, &shard(id), pod).await;
+        moved(&cluster, &shard(id), pod, || {}).await;
     }
     for n in 1..=MANY {
         guilds.discord.add_guild(n << 22, "a guild");
@@ -141,7 +120,7 @@ async fn a_guild_that_is_moved_is_known_to_its_new_pod_before_its_first_event() 
     is_told(&cluster, &guild(id), "available").await;
     let from = cluster.owner(&guild(id)).await;
     let to = if from == "gateway-0" { "gateway-1" } else { "gateway-0" };
-    moved(&cluster, &guild(id), to).await;
+    moved(&cluster, &guild(id), to, || {}).await;
     guilds.say(2);
     guilds.all_is_there(&cluster).await;
     let acquired = eventually("the handler has said what it was told", MOST, async || {

@@ -1,6 +1,7 @@
 //! A bot gets more shards while it is written to: the new ones come up beside the old ones, and everything reaches its guild's owner
 //! once and in order, also what carries no id of its own, whoever is killed meanwhile.
 
+use super::discord_shards::all_is_there;
 use berth_tests::{Cluster, Setup, eventually, pod_data, role::Program};
 use discord_double::{DiscordDouble, Rate, Settings, User};
 use serde_json::Value;
@@ -79,20 +80,6 @@ fn heard(folder: &Path, target: &str) -> Vec<String> {
     told.collect()
 }
 
-/// Waits until every guild's owner has all that was said in it, and checks that it has it once and in order.
-async fn all_is_there(cluster: &Cluster, said: &Said) {
-    for (guild, said) in said {
-        let target = format!("discord:guild:{guild}");
-        let heard = eventually(&format!("all that was said in {guild} is committed"), MOST, async || {
-            let owner = cluster.targets().await.into_iter().find(|found| found.target.as_str() == target)?.pod;
-            let heard = heard(&cluster.pod_folder(owner.as_str()), &target);
-            said.last().is_some_and(|last| heard.contains(last)).then_some(heard)
-        })
-        .await;
-        assert_eq!(heard, *said, "{target}");
-    }
-}
-
 async fn shards(cluster: &Cluster) -> Option<ShardsStatus> {
     let reply = cluster.admin("/v1/discord/shards").await.ok().filter(|reply| reply.status == 200)?;
     Some(reply.json_as())
@@ -141,7 +128,7 @@ async fn two_shards_become_four_and_nothing_is_lost_or_told_twice() {
     // Fewer are recommended; those that there are stay.
     discord.recommend(1);
     let said = talker.stops().await;
-    all_is_there(&cluster, &said).await;
+    all_is_there(&cluster, &said, heard).await;
     let status = shards(&cluster).await.expect("an answer");
     assert_eq!((status.shards, status.coming), (Some(4), None));
     eventually("the old shards are closed", MOST, async || {
@@ -173,5 +160,5 @@ async fn holders_that_are_killed_while_shards_become_more_go_on_and_nothing_is_l
     }
     are_live(&cluster, 4).await;
     let said = talker.stops().await;
-    all_is_there(&cluster, &said).await;
+    all_is_there(&cluster, &said, heard).await;
 }

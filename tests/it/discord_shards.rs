@@ -82,38 +82,14 @@ impl Guilds {
         }
     }
 
-    /// Has shard 0 moved, while somebody writes. A move may be given up on a slow machine; then it is asked for again.
+    /// Has shard 0 moved, while somebody writes.
     async fn moves(&mut self, cluster: &Cluster, to: &str) {
-        while cluster.owner(&shard(0)).await != to {
-            let begun = eventually("the move begins", MOST, async || {
-                let body = json!({"to": to, "reason": "a story"});
-                let reply = cluster.admin_post(&format!("/v1/targets/{}/move", shard(0)), &body).await.ok()?;
-                (reply.status == 202).then(|| reply.json())
-            });
-            let id = begun.await["id"].as_u64().expect("a number");
-            self.say(40);
-            eventually("the move is over", MOST, async || {
-                let reply = cluster.admin(&format!("/v1/moves/{id}")).await.ok().filter(|reply| reply.status == 200)?;
-                serde_json::from_value(reply.json())
-                    .ok()
-                    .filter(|of: &Move| of.state.is_over() || of.state == MoveState::Committed)
-            })
-            .await;
-        }
+        moved(cluster, &shard(0), to, || self.say(40)).await;
     }
 
     /// Waits until every guild's owner has all that was said in it, and checks that it has it once and in order.
     pub(crate) async fn all_is_there(&self, cluster: &Cluster) {
-        for (guild, said) in &self.said {
-            let target = format!("discord:guild:{guild}");
-            let heard = eventually(&format!("all that was said in {guild} is committed"), MOST, async || {
-                let owner = cluster.targets().await.into_iter().find(|found| found.target.as_str() == target)?.pod;
-                let heard = heard(&cluster.pod_folder(owner.as_str()), &target);
-                said.last().is_some_and(|last| heard.contains(last)).then_some(heard)
-            })
-            .await;
-            assert_eq!(heard, *said, "{target}");
-        }
+        all_is_there(cluster, &self.said, heard).await;
     }
 
     /// Returns how each IDENTIFY was answered.
@@ -125,6 +101,45 @@ impl Guilds {
     pub(super) fn resumed(&self, id: u32) -> usize {
         let of_shard = |resume: &discord_double::Resume| resume.shard == Some((id, 2));
         self.discord.resumes().iter().filter(|resume| of_shard(resume) && resume.answer == Answer::Accepted).count()
+    }
+}
+
+/// Waits until every guild's owner has all that was said in it, and checks that it has it once and in order. `heard` returns what is in
+/// the database of a pod of a target.
+pub(crate) async fn all_is_there(
+    cluster: &Cluster,
+    said: &BTreeMap<u64, Vec<String>>,
+    heard: impl Fn(&Path, &str) -> Vec<String>,
+) {
+    for (guild, said) in said {
+        let target = format!("discord:guild:{guild}");
+        let heard = eventually(&format!("all that was said in {guild} is committed"), MOST, async || {
+            let owner = cluster.targets().await.into_iter().find(|found| found.target.as_str() == target)?.pod;
+            let heard = heard(&cluster.pod_folder(owner.as_str()), &target);
+            said.last().is_some_and(|last| heard.contains(last)).then_some(heard)
+        })
+        .await;
+        assert_eq!(heard, *said, "{target}");
+    }
+}
+
+/// Has a target moved, unless it is there. A move may be given up on a slow machine; then it is asked for again. Once one has begun
+/// `meanwhile` is done.
+pub(crate) async fn moved(cluster: &Cluster, target: &str, to: &str, mut meanwhile: impl FnMut()) {
+    while cluster.owner(target).await != to {
+        let begun = eventually("the move begins", MOST, async || {
+            let body = json!({"to": to, "reason": "a story"});
+            let reply = cluster.admin_post(&format!("/v1/targets/{target}/move"), &body).await.ok()?;
+            (reply.status == 202).then(|| reply.json())
+        });
+        let id = begun.await["id"].as_u64().expect("a number");
+        meanwhile();
+        eventually("the move is over", MOST, async || {
+            let reply = cluster.admin(&format!("/v1/moves/{id}")).await.ok().filter(|reply| reply.status == 200)?;
+            let of: Move = serde_json::from_value(reply.json()).ok()?;
+            (of.state.is_over() || of.state == MoveState::Committed).then_some(())
+        })
+        .await;
     }
 }
 

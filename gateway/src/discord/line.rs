@@ -150,6 +150,17 @@ enum Stop {
     Unused,
 }
 
+impl Stop {
+    /// Returns what an order stops, if it does; without anybody to give one the line is not this pod's any more.
+    fn by(order: Option<Order>) -> Option<Self> {
+        match order {
+            Some(Order::Hold(done)) => Some(Self::Held(done)),
+            Some(Order::GoOn) => None,
+            None => Some(Self::Lost),
+        }
+    }
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
         self.parts.meters.stands(Some(self.shown), None);
@@ -279,10 +290,8 @@ impl Line {
                 _ = look.tick() => if !self.parts.home.may() {
                     return Stop::Lost;
                 },
-                order = self.parts.orders.recv() => match order {
-                    Some(Order::Hold(done)) => return Stop::Held(done),
-                    Some(Order::GoOn) => {}
-                    None => return Stop::Lost,
+                order = self.parts.orders.recv() => if let Some(stop) = Stop::by(order) {
+                    return stop;
                 },
                 // Whoever looks after shards ends this one when that is gone.
                 Ok(()) = self.parts.plan.changed() => {}
@@ -335,10 +344,8 @@ impl Line {
                 _ = look.tick() => if !self.parts.home.may() {
                     return Some(Stop::Lost);
                 },
-                order = self.parts.orders.recv() => match order {
-                    Some(Order::Hold(done)) => return Some(Stop::Held(done)),
-                    Some(Order::GoOn) => {}
-                    None => return Some(Stop::Lost),
+                order = self.parts.orders.recv() => if let Some(stop) = Stop::by(order) {
+                    return Some(stop);
                 },
                 (place, delivered) = self.lanes.next(&*self.parts.deliver) => self.delivered(place, delivered),
                 () = tokio::time::sleep_until(keep_at), if behind => { self.keep().await; }

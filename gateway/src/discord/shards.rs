@@ -60,8 +60,7 @@ pub(super) struct Means {
 impl Means {
     /// Returns the session that is kept of a shard.
     async fn session(&self, target: &TargetId) -> Option<Session> {
-        let kept = self.engine.kept_value(target, KEY).await.ok().flatten()?;
-        serde_json::from_str::<Kept>(&kept).ok()?.session
+        Kept::read(self.engine.kept_value(target, KEY).await.ok()?).session
     }
 }
 
@@ -265,8 +264,7 @@ impl Home for Rows {
         async {
             loop {
                 match self.engine.kept_value(self.guard.target(), KEY).await {
-                    // What is not understood is of another version: a session is lost, no event of this one is.
-                    Ok(kept) => return kept.and_then(|kept| serde_json::from_str(&kept).ok()).unwrap_or_default(),
+                    Ok(kept) => return Kept::read(kept),
                     Err(why) => tracing::warn!(target = %self.guard.target(), error = %why, "cannot read the session of a shard"),
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -27,6 +27,13 @@ pub(super) struct Kept {
     pub(super) tail: Option<ShardTail>,
 }
 
+impl Kept {
+    /// Reads what is kept. What is not understood is of another version: a session is lost, no event of this one is.
+    pub(super) fn read(text: Option<String>) -> Self {
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+}
+
 /// What config-service said last of the bot's shards.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {

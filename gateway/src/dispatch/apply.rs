@@ -37,7 +37,7 @@ const FAILED_TEXT: &str = "This did not work. Nothing was changed.";
 /// How long what nobody waits for stays put when this pod may not act.
 const PAUSE: Duration = Duration::from_millis(200);
 /// When an event comes back that arrived before the one it has to stand behind, in milliseconds.
-const BEHIND_MS: u32 = 5;
+const BEHIND_MS: u32 = 20;
 /// The longest wait between two attempts, in first waits.
 const LONGEST_RETRY: u32 = 60;
 
@@ -166,7 +166,7 @@ impl Writer {
     /// Returns whether what an event has to stand behind is committed, or will be by the same transaction.
     pub(super) fn is_next(&self, no: SlotNo, waiting: &Waiting) -> Result<bool, Abort> {
         let before = waiting.behind.filter(|_| waiting.stage == Stage::Fresh);
-        before.map_or(Ok(true), |before| Ok(self.store.seen(self.boxes.slot(no).local, before)?.is_some()))
+        before.map_or(Ok(true), |before| self.store.has_seen(self.boxes.slot(no).local, before).map_err(Abort::from))
     }
 
     /// Returns the outcome for an event that the pod may not act on.
@@ -386,8 +386,7 @@ impl Writer {
         }
         let slot = self.boxes.slot(no);
         let seq = slot.outbox_seq + group.delta(no).outbox + before as u64 + 1;
-        // A message on Discord carries a nonce.
-        let idempotent = call.method != "POST" || waiting.event.kind == EventKind::DiscordDispatch;
+        let idempotent = call.method != "POST";
         let (epoch, now_ms) = (guard.epoch(), self.clock.wall_ms());
         let new = NewCall { seq, call: &call, idempotent, epoch, now_ms, trace: waiting.trace.caller() };
         let added = self.store.outbox_add(slot.local, &new)?;

@@ -115,7 +115,7 @@ impl Writer {
         let local = self.boxes.slot(no).local;
         if waiting.stage == Stage::Fresh {
             // What was committed before is answered from the inbox, by the way of all events.
-            if waiting.event.kind != EventKind::Timer && self.store.seen(local, waiting.key)?.is_some() {
+            if waiting.event.kind != EventKind::Timer && self.store.has_seen(local, waiting.key)? {
                 return Ok(None);
             }
             if let Some(timer) = timer_of(waiting)

@@ -53,6 +53,7 @@ struct Seen {
     path: String,
     key: String,
     authorization: String,
+    body: String,
 }
 
 /// A server that does what it is told, one request after another, and remembers what it was asked.
@@ -89,6 +90,15 @@ impl Server {
         self.seen.lock().expect("sound").iter().map(|one| one.authorization.clone()).collect()
     }
 
+    fn nonces(&self) -> Vec<serde_json::Value> {
+        let nonce = |one: &Seen| {
+            let body: serde_json::Value = serde_json::from_str(&one.body).expect("JSON");
+            assert_eq!(body["enforce_nonce"], true);
+            body["nonce"].clone()
+        };
+        self.seen.lock().expect("sound").iter().map(nonce).collect()
+    }
+
     fn then(&self, does: Does) {
         self.plan.lock().expect("sound").push(does);
     }
@@ -117,7 +127,8 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Seen>>, plan: &Mutex<Vec<Does>>
     let path = head.split(' ').nth(1).expect("a path").to_owned();
     let key = header("idempotency-key").unwrap_or_default().to_owned();
     let authorization = header("authorization").unwrap_or_default().to_owned();
-    seen.lock().expect("sound").push(Seen { path, key, authorization });
+    let body = String::from_utf8_lossy(&body).into_owned();
+    seen.lock().expect("sound").push(Seen { path, key, authorization, body });
     let mut does = plan.lock().expect("sound").pop().unwrap_or(Does::Answer(200, ""));
     while let Does::Hold = does {
         std::thread::sleep(Duration::from_millis(2));
@@ -131,8 +142,8 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Seen>>, plan: &Mutex<Vec<Does>>
         }
         Does::Hang => {
             let _ = stream.read(&mut byte);
-            let (path, key, authorization) = ("cut off".to_owned(), String::new(), String::new());
-            seen.lock().expect("sound").push(Seen { path, key, authorization });
+            let (key, authorization, body) = <(String, String, String)>::default();
+            seen.lock().expect("sound").push(Seen { path: "cut off".to_owned(), key, authorization, body });
         }
         Does::Cut => {
             let _ = stream.shutdown(Shutdown::Both);
@@ -467,14 +478,17 @@ fn an_interaction_is_not_answered_after_its_time() {
     assert_eq!(server.seen(), ["/webhooks/1/tok/messages/@original"], "the first never left");
 }
 
+/// Greets everybody.
+struct Greeter;
+
+impl Handler for Greeter {
+    fn handle(&self, _: &Event, _: &mut Target<'_>) -> Result<Reply, HandlerError> {
+        Ok(Reply::text("hello"))
+    }
+}
+
 #[test]
 fn a_reply_to_a_message_is_said_in_its_channel_by_the_bot_and_once() {
-    struct Greeter;
-    impl Handler for Greeter {
-        fn handle(&self, _: &Event, _: &mut Target<'_>) -> Result<Reply, HandlerError> {
-            Ok(Reply::text("hello"))
-        }
-    }
     let server = Server::start(&[Does::Answer(500, "")]);
     let bench = Bench::with(Greeter, |options| {
         options.discord_api = server.url.clone();
@@ -498,6 +512,29 @@ fn a_reply_to_a_message_is_said_in_its_channel_by_the_bot_and_once() {
     bench.advance(60 * SECOND);
     assert_eq!(server.seen().len(), 2, "what a bot said is not answered, and the same message not again");
     assert_eq!(server.authorizations(), ["Bot the.token"; 2]);
+    let nonces = server.nonces();
+    assert!(nonces[0].is_string() && nonces[0] == nonces[1], "{nonces:?}");
+}
+
+#[test]
+fn a_reply_that_was_under_way_so_long_ago_that_discord_has_forgotten_its_nonce_is_held() {
+    let server = Server::start(&[Does::Answer(503, "")]);
+    let mut bench = Bench::with(Greeter, |options| {
+        options.discord_api = server.url.clone();
+        options.discord.discord_token = Some("the.token".to_owned());
+        options.outbox_private = true;
+    });
+    let body = r#"{"t":"MESSAGE_CREATE","d":{"id":"7","channel_id":"5","author":{"id":"9"}}}"#;
+    bench.send(bench.event("discord:guild:1", EventKind::DiscordDispatch, body));
+    bench.until("it failed", |bench| bench.metrics().contains(r#"{kind="again"} 1"#));
+    bench.block_on(bench.engine().meddle(|store| store.pragma("UPDATE outbox SET state = 'sending', created_ms = 1")));
+    bench.crash();
+    bench.until("nobody knows any more", |bench| {
+        bench.advance(SECOND);
+        !aside(bench).is_empty()
+    });
+    let held = aside(&bench);
+    assert_eq!((server.seen().len(), held.len(), held[0].1.as_str()), (1, 1, "uncertain"));
 }
 
 #[tokio::test]

@@ -34,6 +34,12 @@ impl Store {
         .transpose()
     }
 
+    /// Returns whether the inbox knows an event.
+    pub(crate) fn has_seen(&self, target: LocalId, key: EventKey) -> Result<bool, StoreError> {
+        let mut find = self.conn.prepare_cached("SELECT 1 FROM inbox WHERE target_id = ?1 AND key = ?2")?;
+        Ok(find.exists(params![target.0, key.0])?)
+    }
+
     /// Returns the span that belongs to an event the inbox knows.
     pub(crate) fn first_trace(&self, target: LocalId, key: EventKey) -> Result<Option<TraceContext>, StoreError> {
         let mut find = self.conn.prepare_cached(

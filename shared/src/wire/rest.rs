@@ -38,6 +38,25 @@ pub struct RestAsk {
     pub refused: bool,
 }
 
+impl RestAsk {
+    /// Begins the question of a pod that has heard of no slice, keeps nothing and needs nothing.
+    pub fn new(pod: PodId, incarnation: Incarnation, bot: String) -> Self {
+        Self {
+            pod,
+            incarnation,
+            bot,
+            version: 0,
+            slots: 0,
+            floor: 0,
+            wants: 0,
+            paused_ms: 0,
+            invalid: 0,
+            braked: false,
+            refused: false,
+        }
+    }
+}
+
 /// The answer: the pod's slice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RestSlice {

@@ -1,7 +1,7 @@
 //! What shards cost: how long an event takes from Discord to its guild's owner, how long a shard is silent that moves or whose
 //! holder is killed. Numbers for docs/discord.md; decides nothing about what is promised.
 
-use super::{Guilds, MOST, shard, stands};
+use super::{Guilds, MOST, moved, shard, stands};
 use berth_tests::{
     Cluster, Setup,
     copied::Copied,
@@ -11,13 +11,9 @@ use berth_tests::{
     process::{berth, cpu},
 };
 use discord_double::{DiscordDouble, Settings, User};
-use serde_json::json;
 use shared::{
     clock::{BootClock, Clock},
-    wire::{
-        discord::ShardState,
-        handoff::{Move, MoveState},
-    },
+    wire::discord::ShardState,
 };
 use std::{collections::BTreeMap, path::Path, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -37,7 +33,7 @@ const PODS: [&str; 2] = ["gateway-0", "gateway-1"];
 async fn of_shards() {
     let mut table = "| what | measured | promised |\n|---|---|---|\n".to_owned();
     table += &from_discord_to_the_owner().await;
-    table += &moved().await;
+    table += &moves().await;
     table += &killed().await;
     table += &come_up().await;
     println!("{table}");
@@ -121,27 +117,10 @@ async fn all_on(guilds: &Guilds, setup: Setup) -> Cluster {
     let guild = |guild: &u64| format!("discord:guild:{guild}");
     let all = guilds.channels.keys().filter(|guild| (*guild >> 22) % 2 == 0).map(guild).chain([shard(0)]);
     for target in all {
-        moves(&cluster, &target, PODS[0]).await;
+        moved(&cluster, &target, PODS[0], || {}).await;
     }
     stands(&cluster, 0, ShardState::Ready).await;
     cluster
-}
-
-/// Has a target moved, if it is elsewhere.
-async fn moves(cluster: &Cluster, target: &str, to: &str) {
-    while cluster.owner(target).await != to {
-        let body = json!({"to": to, "reason": "numbers"});
-        let path = format!("/v1/targets/{target}/move");
-        let reply = cluster.admin_post(&path, &body).await.expect("config-service answers");
-        assert_eq!(reply.status, 202, "{}", reply.text());
-        let id = reply.json()["id"].as_u64().expect("a number");
-        eventually("the move is over", MOST, async || {
-            let reply = cluster.admin(&format!("/v1/moves/{id}")).await.ok().filter(|reply| reply.status == 200)?;
-            let of: Move = serde_json::from_value(reply.json()).ok()?;
-            (of.state.is_over() || of.state == MoveState::Committed).then_some(())
-        })
-        .await;
-    }
 }
 
 /// Events at the pod that holds the shard, and at another one.
@@ -152,7 +131,7 @@ async fn from_discord_to_the_owner() -> String {
     let pids = [cluster.gateways[0].process().pid(), cluster.gateways[1].process().pid()];
     let mut rows = String::new();
     for (holder, how) in [(PODS[0], "the shard's own pod"), (PODS[1], "another pod")] {
-        moves(&cluster, &shard(0), holder).await;
+        moved(&cluster, &shard(0), holder, || {}).await;
         stands(&cluster, 0, ShardState::Ready).await;
         sleep(SECOND).await;
         let used = || pids.iter().map(|pid| cpu(*pid)).sum::<Duration>();
@@ -172,7 +151,7 @@ async fn from_discord_to_the_owner() -> String {
 }
 
 /// Moves of a shard while its guilds are busy.
-async fn moved() -> String {
+async fn moves() -> String {
     let guilds = Guilds::new().await;
     let setup = Setup { gateways: 2, bot: berth_tests::role::Program::Berth, ..guilds.setup() };
     let cluster = all_on(&guilds, setup).await;
@@ -180,7 +159,7 @@ async fn moved() -> String {
     let (writing, moving) = (said.write(&guilds, 20 * SECOND * MOVES as u32), async {
         for n in 0..MOVES {
             begun.push(BootClock.wall_ms());
-            moves(&cluster, &shard(0), PODS[(n + 1) % 2]).await;
+            moved(&cluster, &shard(0), PODS[(n + 1) % 2], || {}).await;
             stands(&cluster, 0, ShardState::Ready).await;
             sleep(SECOND / 2).await;
         }
@@ -222,7 +201,7 @@ async fn killed() -> String {
         said.took(&copied.cluster).await;
         for guild in said.0.keys() {
             let to = copied.cluster.gateways.iter().map(|role| role.name().to_owned()).find(|name| *name != holder);
-            moves(&copied.cluster, &format!("discord:guild:{guild}"), &to.expect("another pod")).await;
+            moved(&copied.cluster, &format!("discord:guild:{guild}"), &to.expect("another pod"), || {}).await;
         }
         copied.cluster.leases_are_kept(3).await;
         sleep(3 * SECOND).await;

@@ -78,10 +78,8 @@ impl Line {
                 _ = look.tick() => if !self.parts.home.may() {
                     return Some(Stop::Lost);
                 },
-                order = self.parts.orders.recv() => match order {
-                    Some(Order::Hold(done)) => return Some(Stop::Held(done)),
-                    Some(Order::GoOn) => {}
-                    None => return Some(Stop::Lost),
+                order = self.parts.orders.recv() => if let Some(stop) = Stop::by(order) {
+                    return Some(stop);
                 },
             }
         }

@@ -77,19 +77,7 @@ impl Discord {
 
     /// Asks for one bot's slice; returns its term.
     async fn ask(&self, asker: &Asker, bot: &str, said: &mut BTreeMap<String, String>) -> Option<Duration> {
-        let mut ask = RestAsk {
-            pod: asker.pod.clone(),
-            incarnation: (asker.incarnation)(),
-            bot: bot.to_owned(),
-            version: 0,
-            slots: 0,
-            floor: 0,
-            wants: 0,
-            paused_ms: 0,
-            invalid: 0,
-            braked: false,
-            refused: false,
-        };
+        let mut ask = RestAsk::new(asker.pod.clone(), (asker.incarnation)(), bot.to_owned());
         let asked = self.0.clock.now();
         self.limits().claim(&mut ask, asked);
         match asker.client.post::<RestSlice>("/v1/discord/rest", &ask).await {

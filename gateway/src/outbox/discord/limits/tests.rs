@@ -158,17 +158,5 @@ fn what_others_used_up_and_what_is_not_there_is_not_counted() {
 }
 
 fn ask() -> RestAsk {
-    RestAsk {
-        pod: "gateway-0".parse().expect("a name"),
-        incarnation: shared::Incarnation::unknown(),
-        bot: "813847".to_owned(),
-        version: 0,
-        slots: 0,
-        floor: 0,
-        wants: 0,
-        paused_ms: 0,
-        invalid: 0,
-        braked: false,
-        refused: false,
-    }
+    RestAsk::new("gateway-0".parse().expect("a name"), shared::Incarnation::unknown(), "813847".to_owned())
 }
