@@ -237,6 +237,10 @@ impl Moves {
             if entry.state == MoveState::Committed && given_back(model, entry) {
                 happened.push(Event::GivenBack);
             }
+            if entry.state == MoveState::Committed && is_outlived(model, entry) {
+                happened
+                    .push(Event::Closed(format!("{} was lost, and what it had is served from its replica", entry.to)));
+            }
             for event in happened {
                 live.take(now, &self.patience, &event);
             }
@@ -385,6 +389,16 @@ fn given_back(model: &Model, entry: &Move) -> bool {
     let goes_on = |owner: &Assignment| {
         let copy = owner.data.as_ref().filter(|data| data.pod == entry.from && data.epoch == entry.epoch);
         owner.pod == entry.from && owner.state == AssignmentState::Serving && copy.is_some()
+    };
+    model.assignment(&entry.target).as_ref().is_some_and(goes_on)
+}
+
+/// Returns whether the target is served elsewhere with what the destination had after the commit: it is lost, and will not say that
+/// it serves; its replica holds the import, so that the rows which the source has kept are not the newest (OWNERSHIP.md, Moves).
+fn is_outlived(model: &Model, entry: &Move) -> bool {
+    let goes_on = |owner: &Assignment| {
+        let later = owner.data.as_ref().is_some_and(|copy| copy.epoch > entry.epoch);
+        later && owner.pod != entry.to && owner.state == AssignmentState::Serving
     };
     model.assignment(&entry.target).as_ref().is_some_and(goes_on)
 }

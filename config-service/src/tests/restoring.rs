@@ -118,16 +118,22 @@ async fn by_hand_means_that_an_operator_says_it_after_a_look_at_what_would_be() 
     node.stop().await;
 }
 
-#[tokio::test]
-async fn a_target_whose_import_died_with_its_destination_is_served_by_the_source_it_came_from() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let node = Node::start(&folder).await;
-    let (source, dead) = two_pods(&node, &[TARGET]).await;
+/// A move whose destination died after the commit, before it said that it serves.
+struct Lost {
+    source: Pod,
+    dead: Pod,
+    heir: Pod,
+    id: MoveId,
+    released: Epoch,
+}
+
+async fn destination_lost(node: &Node) -> Lost {
+    let (source, dead) = two_pods(node, &[TARGET]).await;
     let heir = node.replicated("gateway-2", 2).await;
     let body = json!({ "to": "gateway-1", "reason": "a story" });
     let begun = node.call(Some("admin"), Method::POST, &format!("/v1/targets/{TARGET}/move"), &body).await.json;
     let id = MoveId(begun["id"].as_u64().expect("a number"));
-    let released = owner(&node, TARGET).await.epoch;
+    let released = owner(node, TARGET).await.epoch;
     let said = Said::Imported { epoch: released, rows: 1, bytes: 1 };
     let reports = Reports {
         pod: dead.pod.clone(),
@@ -136,18 +142,49 @@ async fn a_target_whose_import_died_with_its_destination_is_served_by_the_source
     };
     let stands: Reported = node.service().post("/v1/moves/reports", &reports).await.expect("taken");
     assert_eq!(stands.moves[0].state, MoveState::Committed);
+    reap(node, &dead).await;
+    eventually("somebody is to restore it", async || owner(node, TARGET).await.restoring().is_some()).await;
+    Lost { source, dead, heir, id, released }
+}
 
-    reap(&node, &dead).await;
-    eventually("somebody is to restore it", async || owner(&node, TARGET).await.restoring().is_some()).await;
+#[tokio::test]
+async fn a_target_whose_import_died_with_its_destination_is_served_by_the_source_it_came_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let Lost { source, dead, heir, id, released } = destination_lost(&node).await;
     let by = if owner(&node, TARGET).await.pod == heir.pod { &heir } else { &source };
     assert!(restored(&node, by, &dead, vec![], &[TARGET]).await.is_empty() || by.pod == source.pod);
     let now = owner(&node, TARGET).await;
     assert_eq!((&now.pod, now.state), (&source.pod, AssignmentState::Serving));
     assert_eq!(now.data.map(|data| (data.pod, data.epoch)), Some((source.pod.clone(), released)));
     eventually("the move has failed after all", async || {
-        let list: Value = node.admin().get(&format!("/v1/moves/{id}")).await.expect("known");
-        list["state"] == "aborted" && list["detail"].as_str().is_some_and(|why| why.contains("at its source again"))
+        let now = state_of(&node, id).await;
+        now["state"] == "aborted" && now["detail"].as_str().is_some_and(|why| why.contains("at its source again"))
     })
     .await;
     node.stop().await;
+}
+
+#[tokio::test]
+async fn a_move_is_over_once_its_target_is_served_with_what_its_lost_destination_had() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&folder).await;
+    let Lost { source, dead, heir, id, released } = destination_lost(&node).await;
+    let waiting = owner(&node, TARGET).await;
+    let imported = waiting.data.expect("it says of which copy").epoch;
+    assert!(imported > released, "the commit gave it another epoch");
+    assert_eq!(state_of(&node, id).await["state"], "committed", "the source keeps its rows until the copy is there");
+    let by = if waiting.pod == heir.pod { &heir } else { &source };
+    assert_eq!(restored(&node, by, &dead, vec![held(TARGET, imported)], &[]).await.len(), 1);
+    eventually("the source may drop its rows", async || {
+        let now = state_of(&node, id).await;
+        now["state"] == "cleaned" && now["detail"] == "gateway-1 was lost, and what it had is served from its replica"
+    })
+    .await;
+    assert_eq!(owner(&node, TARGET).await.pod, by.pod);
+    node.stop().await;
+}
+
+async fn state_of(node: &Node, id: MoveId) -> Value {
+    node.admin().get(&format!("/v1/moves/{id}")).await.expect("known")
 }

@@ -112,7 +112,13 @@ impl World {
         // It may have come back to that pod: the commit's own change of the owner is the one behind the move's.
         let owner = |target: &TargetId| truth.assignments.get(target).map(|held| held.told());
         let is_since = |owner: &Assignment, entry: &Move| owner.revision.0 > entry.revision.0 + 1;
-        let gone_on = |entry: &Move| owner(&entry.target).is_none_or(|owner| is_since(&owner, entry));
+        // What the destination had is served elsewhere: then the move is over.
+        let is_outlived = |owner: &Assignment, entry: &Move| {
+            owner.pod != entry.to && owner.data.as_ref().is_some_and(|copy| copy.epoch > entry.epoch)
+        };
+        let gone_on = |entry: &Move| {
+            owner(&entry.target).is_none_or(|owner| is_since(&owner, entry) && !is_outlived(&owner, entry))
+        };
         let stranded = |entry: &&Move| entry.state == MoveState::Committed && gone_on(entry);
         let gone: BTreeSet<_> = truth.moves.iter().filter(stranded).map(|entry| self.index(&entry.target)).collect();
         for entry in truth.moves.iter().filter(|entry| !stranded(entry)) {
