@@ -81,7 +81,8 @@ pub(super) enum LtxError {
 }
 
 /// Writes a lineage's newest state into an empty file and flushes it. Asks the store for up to `ahead` parts of 2 MiB at once and
-/// keeps no more than those. `progress` hears of the bytes written so far, about twice a second.
+/// keeps no more than those. `progress` hears of the bytes written so far, about twice a second
+/// and at the end.
 ///
 /// # Errors
 /// [`LtxError`]. Whatever it is, Litestream may still be able to restore.
@@ -129,6 +130,7 @@ pub(super) async fn read(
             _ = tick.tick() => progress(written.load(Ordering::Relaxed)),
         }
     };
+    progress(bytes);
     Ok(Read { bytes, txid, files })
 }
 
