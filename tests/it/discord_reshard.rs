@@ -5,7 +5,7 @@ use super::discord_shards::all_is_there;
 use berth_tests::{Cluster, Setup, eventually, pod_data, role::Program};
 use discord_double::{DiscordDouble, Rate, Settings, User};
 use serde_json::Value;
-use shared::wire::discord::{ShardRole, ShardState, ShardsStatus};
+use shared::wire::discord::{ReshardPhase, ShardRole, ShardState, ShardsStatus};
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -158,6 +158,34 @@ async fn holders_that_are_killed_while_shards_become_more_go_on_and_nothing_is_l
         gateway.start_again();
         gateway.ready().await;
     }
+    are_live(&cluster, 4).await;
+    let said = talker.stops().await;
+    all_is_there(&cluster, &said, heard).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_killed_in_each_phase_of_it_goes_on_with_that_phase_and_nothing_is_lost_or_told_twice() {
+    let (discord, channels, mut cluster) = begin().await;
+    let talker = Talker::start(Arc::clone(&discord), channels);
+    discord.recommend(4);
+    let mut met = Vec::new();
+    for least in [ReshardPhase::Beside, ReshardPhase::Holding, ReshardPhase::Closing] {
+        let phase = eventually("the next phase has begun, or all of it is over", MOST, async || {
+            let status = shards(&cluster).await?;
+            let over = status.shards == Some(4) && status.coming.is_none();
+            let there = status.coming.is_some() && status.phase >= least;
+            (over || there).then_some(status.coming.map(|_| status.phase))
+        })
+        .await;
+        let Some(phase) = phase else { break };
+        cluster.config.kill().await;
+        cluster.config.start_again();
+        cluster.config.ready().await;
+        let after = eventually("somebody leads again", MOST, async || shards(&cluster).await).await;
+        assert!(after.coming.is_none() || after.phase >= phase, "{phase:?} was written down, {after:?}");
+        met.push(phase);
+    }
+    assert!(met.len() >= 2 && met[0] == ReshardPhase::Beside, "it was killed in the middle: {met:?}");
     are_live(&cluster, 4).await;
     let said = talker.stops().await;
     all_is_there(&cluster, &said, heard).await;

@@ -295,7 +295,7 @@ pub struct ShardReport {
 }
 
 /// How far a change of the number of shards is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReshardPhase {
     /// The new shards log in beside the old ones.
