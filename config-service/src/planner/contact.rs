@@ -264,8 +264,14 @@ impl<'f> Placer<'f> {
         let eligible = self.fleet.iter().enumerate().filter(|(_, pod)| pod.is_eligible() && pod.track == track);
         let scores = Scores::of(target);
         let mut scored: Vec<_> = eligible.map(|(at, pod)| (scores.with(&pod.pod, pod.capacity), at)).collect();
-        scored.sort_by(|(a, i), (b, j)| b.total_cmp(a).then_with(|| self.fleet[*i].pod.cmp(&self.fleet[*j].pod)));
-        scored.truncate(CANDIDATES);
+        let order = |(a, i): &(f64, usize), (b, j): &(f64, usize)| {
+            b.total_cmp(a).then_with(|| self.fleet[*i].pod.cmp(&self.fleet[*j].pod))
+        };
+        // Which are the best matters, not their order.
+        if scored.len() > CANDIDATES {
+            scored.select_nth_unstable_by(CANDIDATES - 1, order);
+            scored.truncate(CANDIDATES);
+        }
         let least = scored.into_iter().map(|(_, at)| at).min_by(|i, j| {
             let order = self.relative_load(*i).total_cmp(&self.relative_load(*j));
             order.then_with(|| self.fleet[*i].pod.cmp(&self.fleet[*j].pod))
