@@ -9,12 +9,13 @@ this; its last line is counted there.
 import sys
 import time
 
+import monitoring
 import programs
 import promises
 import running
 from rendered import ROOT, Rendered
 
-PARTS = [programs, promises, running]
+PARTS = [programs, promises, monitoring, running]
 
 
 def main():
