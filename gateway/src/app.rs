@@ -75,7 +75,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     };
     let ownership = Ownership::new(options.pod.clone(), clock, LeaseTerms::default());
     let (metrics, probes) = (Metrics::new(), Probes::new());
-    let own_metrics = GatewayMetrics::new(&metrics, ownership.clone());
+    let own_metrics = GatewayMetrics::new(&metrics, ownership.clone(), options.data.clone());
     let engine_stop = Shutdown::new();
     let tracing = Tracing::start(&options.traces, "berth-gateway", options.pod.as_str(), &metrics)?;
     let (tracer, replication) = (tracing.tracer(), replica::replication(&options, replicated.as_ref()));

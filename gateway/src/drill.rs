@@ -14,6 +14,7 @@ pub(crate) use meters::DrillMeters;
 
 use crate::{
     Engine,
+    folder::space,
     replica::{Lineage, ReplicaArgs, ReplicaStore, restore},
     replication::Replication,
     store::drill::{Sums, compare},
@@ -108,6 +109,9 @@ impl Drills {
     /// Begins with what the folder remembers of the last ones.
     pub(crate) fn new(parts: Parts) -> Self {
         let note = Note::read(&parts.folder);
+        if let Some(last) = &note.last {
+            parts.meters.made(last.ok);
+        }
         Self(Arc::new(Inner { parts, state: Mutex::new(note), running: Mutex::new(false), wanted: Notify::new() }))
     }
 
@@ -272,8 +276,7 @@ fn too_slow(why: &crate::EngineError, look: Duration) -> Option<Failed> {
 
 /// A copy takes as much as the database, and while it is made its files once more.
 fn room(folder: &Path, bytes: u64) -> Result<(), Failed> {
-    let found = rustix::fs::statvfs(folder).map_err(io::Error::from)?;
-    let (free, needed) = (found.f_bavail.saturating_mul(found.f_frsize), bytes.saturating_mul(2));
+    let (free, needed) = (space::of(folder)?.free, bytes.saturating_mul(2));
     if free < needed { Err(Failed::Room { free, needed }) } else { Ok(()) }
 }
 

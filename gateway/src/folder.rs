@@ -3,6 +3,7 @@
 
 pub(crate) mod kept;
 pub(crate) mod note;
+pub(crate) mod space;
 
 use kept::{Identity, Kept};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
-//! The metrics of the lease and the links (OPERATORS.md, Observability). What changes by the clock alone is read at the
+//! The metrics of the lease, the links and the disk (OPERATORS.md, Observability). What changes by the clock alone is read at the
 //! scrape.
 
-use crate::ownership::Ownership;
+use crate::{folder::space, ownership::Ownership};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
@@ -9,6 +9,7 @@ use prometheus_client::{
 };
 use shared::telemetry::Metrics;
 use shared::wire::link::Outcome;
+use std::path::PathBuf;
 
 /// The counters. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +31,8 @@ struct Pod {
 }
 
 impl GatewayMetrics {
-    /// Registers everything.
-    pub(crate) fn new(metrics: &Metrics, ownership: Ownership) -> Self {
+    /// Registers everything. `folder` is the data folder.
+    pub(crate) fn new(metrics: &Metrics, ownership: Ownership, folder: PathBuf) -> Self {
         let own = Self::default();
         metrics.register(|registry| {
             registry.register(
@@ -46,7 +47,7 @@ impl GatewayMetrics {
             );
             registry.register("berth_links_ended", "Links of the HTTP tier that ended, by why", own.cuts.clone());
             registry.register("berth_links", "Links of the HTTP tier now open", own.links.clone());
-            registry.register_collector(Box::new(Scrape { ownership }));
+            registry.register_collector(Box::new(Scrape { ownership, folder }));
         });
         own
     }
@@ -77,6 +78,7 @@ impl GatewayMetrics {
 #[derive(Debug)]
 struct Scrape {
     ownership: Ownership,
+    folder: PathBuf,
 }
 
 impl Collector for Scrape {
@@ -93,6 +95,17 @@ impl Collector for Scrape {
         let count = i64::try_from(self.ownership.count()).unwrap_or(i64::MAX);
         let mut targets =
             encoder.encode_descriptor("berth_pod_targets", "Targets the pod owns", None, MetricType::Gauge)?;
-        ConstGauge::new(count).encode(targets.encode_family(&pod)?)
+        ConstGauge::new(count).encode(targets.encode_family(&pod)?)?;
+        // A disk that cannot be asked says nothing, and is noticed by what cannot be written to it.
+        let Ok(space) = space::of(&self.folder) else { return Ok(()) };
+        let gauges = [
+            ("berth_disk_free_bytes", "Room left on the disk of the data folder", space.free),
+            ("berth_disk_size_bytes", "Size of the disk of the data folder", space.size),
+        ];
+        for (name, help, bytes) in gauges {
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(bytes as f64).encode(gauge.encode_family(&pod)?)?;
+        }
+        Ok(())
     }
 }

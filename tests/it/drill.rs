@@ -48,7 +48,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_restores_the_replica_compares_it_and_finds_a_damaged_file() {
     let folder = TempDir::with_prefix("berth-drill-").expect("a folder");
-    let (cluster, _litestream) = replicated(folder.path()).await;
+    let (mut cluster, _litestream) = replicated(folder.path()).await;
     for n in 0..20 {
         cluster.post_until_taken(&cluster.message(-100 - n, 1), MINUTES).await;
     }
@@ -57,13 +57,21 @@ async fn a_drill_restores_the_replica_compares_it_and_finds_a_damaged_file() {
     assert!(drill["targets"].as_u64() >= Some(20) && drill["rows"].as_u64() >= Some(60), "{drill}");
     let (ok, by_target) = verify(&cluster, "telegram:channel:-100");
     assert!(ok && by_target["at_ms"].as_u64() > drill["at_ms"].as_u64(), "{by_target}");
-    let metrics = async || {
+    let metrics = async |cluster: &Cluster| {
         let text = cluster.client.get(&cluster.gateways[0].url("/metrics")).await.expect("answers").text();
         let of = |name: &str| scrape::sum(&text, name, &[]);
         (of("berth_replication_drill_last_ok"), of("berth_replication_drill_age_seconds"))
     };
-    let (good, age) = metrics().await;
+    let (good, age) = metrics(&cluster).await;
     assert!((good - 1.0).abs() < 0.1 && age < 600.0, "{good} {age}");
+    cluster.gateway(POD).kill().await;
+    cluster.gateway(POD).start_again();
+    cluster.gateway(POD).ready().await;
+    eventually("its next process remembers that drill", MINUTES, async || {
+        let (good, age) = metrics(&cluster).await;
+        ((good - 1.0).abs() < 0.1 && age < 600.0).then_some(())
+    })
+    .await;
     let shown = operate(&cluster, &["replication", "status", POD]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.status.success() && text.contains("good") && text.contains(POD), "{text}");
@@ -81,7 +89,7 @@ async fn a_drill_restores_the_replica_compares_it_and_finds_a_damaged_file() {
     let (ok, broken) = verify(&cluster, POD);
     assert!(!ok && broken["ok"] == false, "{broken}");
     assert!(broken["detail"].as_str().is_some_and(|why| !why.is_empty()), "{broken}");
-    eventually("the metric says so", MINUTES, async || (metrics().await.0 < 0.5).then_some(())).await;
+    eventually("the metric says so", MINUTES, async || (metrics(&cluster).await.0 < 0.5).then_some(())).await;
     let text = String::from_utf8_lossy(&operate(&cluster, &["replication", "status", POD]).stdout).into_owned();
     assert!(text.contains("failed"), "{text}");
     let left: Vec<_> = fs::read_dir(cluster.pod_folder(POD).join("restore")).expect("a folder").flatten().collect();

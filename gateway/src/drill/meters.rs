@@ -19,7 +19,7 @@ impl DrillMeters {
         metrics.register(|to| {
             let help = "Time since the pod's replica was last restored and found good; infinite before that";
             to.register("berth_replication_drill_age_seconds", help, meters.age.clone());
-            let help = "Whether the last restore drill found the replica good; 0 before the first";
+            let help = "Whether the last restore drill found the replica good; 0 before the pod's first";
             to.register("berth_replication_drill_last_ok", help, meters.ok.clone());
         });
         meters

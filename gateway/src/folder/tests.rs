@@ -41,3 +41,11 @@ fn a_damaged_note_is_refused_and_not_overwritten() {
     assert!(refused.to_string().contains("pod.json is damaged"), "{refused}");
     assert_eq!(fs::read(dir.path().join(OWNER)).expect("there"), b"{");
 }
+
+#[test]
+fn the_room_of_a_folders_disk_is_known_and_that_of_no_folder_is_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let space = space::of(dir.path()).expect("it is there");
+    assert!(space.free > 0 && space.free <= space.size, "{space:?}");
+    assert!(space::of(&dir.path().join("none")).is_err());
+}

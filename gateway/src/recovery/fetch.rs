@@ -4,11 +4,12 @@
 use super::job::Hands;
 use super::plan::Ended;
 use super::search::{Heard, Search, Step, nothing};
+use crate::folder::space;
 use crate::replica::{Begun, Lineage, ReplicaError, ReplicaStore, RestoreError, Restored, Seal, restore_unchecked};
 use crate::store::{FILE, Thorough, verify};
 use shared::Epoch;
 use shared::wire::control::Life;
-use std::{io, path::Path, path::PathBuf, time::Duration};
+use std::{path::Path, path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
 /// The time between two lines about a restore's progress.
@@ -139,8 +140,7 @@ fn ended(step: Step) -> Ended {
 
 /// Makes sure that there is room for a restore.
 fn room(folder: &Path, wanted: u64) -> Result<(), Ended> {
-    let found = rustix::fs::statvfs(folder).map_err(|why| Ended::Again(io::Error::from(why).to_string()))?;
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let free = space::of(folder).map_err(|why| Ended::Again(why.to_string()))?.free;
     if free >= wanted {
         return Ok(());
     }
