@@ -34,6 +34,8 @@ impl Story {
             .with("BERTH_ACKNOWLEDGE", "standard=local")
             .with("BERTH_DRILL_EVERY", "0s");
         let copied = Copied::start(setup).await;
+        // This one waits for an upload. A Litestream that never looked at the database uploads nothing at its end either.
+        copied.cluster.post_until_taken(&copied.cluster.message(-1, 1), PATIENCE).await;
         let load = Load::start_with(&Poster::new(&copied.cluster), 0, senders, |keys, i, n| plan(keys, i * 5 + 2, n));
         Self { copied, load, began: Instant::now() }
     }
@@ -72,7 +74,7 @@ async fn a_lost_disk_takes_some_of_what_was_acknowledged_locally_and_nothing_old
     story.takes(700).await;
     let before = story.load.acknowledged();
     // This one waits for an upload, which has everything that was committed before.
-    story.copied.cluster.post_until_taken(&story.copied.cluster.message(-1, 1), PATIENCE).await;
+    story.copied.cluster.post_until_taken(&story.copied.cluster.message(-1, 2), PATIENCE).await;
     story.takes(700).await;
     story.copied.kill(&[POD]).await;
     let Loss { taken, lost, rate } = story.counted().await;

@@ -37,9 +37,8 @@ impl Copied {
         Self::start_without(setup, &[]).await
     }
 
-    /// The same, but nobody copies the databases of `pods`: they have begun, and nothing of them is ever uploaded.
-    pub async fn start_without(setup: Setup, pods: &[&str]) -> Self {
-        let without = pods;
+    /// The same, but nobody copies the databases of the pods `without`: they have begun, and nothing of them is ever uploaded.
+    pub async fn start_without(setup: Setup, without: &[&str]) -> Self {
         let store = TempDir::with_prefix("berth-replicas-").expect("a folder");
         let setup = setup.with("BERTH_REPLICA", &format!("file://{}", store.path().display()));
         let cluster = setup.start().await;

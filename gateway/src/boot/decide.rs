@@ -139,6 +139,17 @@ pub(super) enum Begin {
     Empty,
 }
 
+impl Begin {
+    /// Whether nothing is in it, where `db` is the file that is here.
+    pub(super) fn is_empty(self, db: Option<&Found>) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Finish => db.is_some_and(Found::is_empty),
+            Self::Keep | Self::Restore(_) => false,
+        }
+    }
+}
+
 /// Whose copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {

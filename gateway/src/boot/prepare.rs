@@ -166,7 +166,7 @@ impl Work<'_> {
         steps::reset_litestream(path)?;
         let lineage = Lineage { generation: life.generation, pod: facts.now.pod.clone(), incarnation };
         let previous = previous.filter(|previous| previous.incarnation != lineage.incarnation);
-        let empty = decided == Begin::Empty || decided == Begin::Finish && facts.db.is_some_and(life::Found::is_empty);
+        let empty = decided.is_empty(facts.db);
         let begun = Begun { empty, ..Begun::of(&lineage, previous.as_ref(), BootClock.wall_ms()) };
         self.store.begin(&begun).await?;
         steps::write_config(self.options, path, self.base, &lineage)?;

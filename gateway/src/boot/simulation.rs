@@ -100,15 +100,17 @@ impl Folder {
         decide::succession(&self.facts(Some(life), None), life) == Succession::Now
     }
 
-    /// Returns what that begins with.
-    pub fn begin(&self, life: &LastLife, own: Option<Copies>, last: Option<Copies>) -> Begin {
+    /// Returns what that begins with, and whether nothing is in it.
+    pub fn begin(&self, life: &LastLife, own: Option<Copies>, last: Option<Copies>) -> (Begin, bool) {
         let facts = self.facts(Some(life), None);
-        match decide::begin(&facts, life, own.map(Into::into), last.map(Into::into), self.db.is_some()) {
+        let decided = decide::begin(&facts, life, own.map(Into::into), last.map(Into::into), self.db.is_some());
+        let begin = match decided {
             decide::Begin::Keep => Begin::Keep,
             decide::Begin::Finish => Begin::Finish,
             decide::Begin::Restore(Of::Own) => Begin::RestoreOwn,
             decide::Begin::Restore(Of::Last) => Begin::RestoreLast,
             decide::Begin::Empty => Begin::Empty,
-        }
+        };
+        (begin, decided.is_empty(facts.db))
     }
 }

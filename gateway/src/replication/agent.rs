@@ -94,7 +94,7 @@ impl Agent {
     }
 
     fn hear(&mut self, now: Mono, input: Input) {
-        if let Input::Synced(Err(why)) | Input::Seal(Err(why)) = &input {
+        if let Input::Synced(Err(why)) | Input::Absent(why) | Input::Seal(Err(why)) = &input {
             self.parts.meters.failed(why);
             tracing::debug!(error = %why, "the replica was not reached");
         }
@@ -121,7 +121,12 @@ impl Agent {
                     self.bytes_at_sync = self.commits.wal_bytes();
                     self.parts.meters.began(now);
                     let replica = Arc::clone(&self.parts.replica);
-                    self.calls.spawn(async move { Input::Synced(replica.sync().await) });
+                    self.calls.spawn(async move {
+                        match replica.sync().await {
+                            Err(why) if replica.is_gone() => Input::Absent(why),
+                            came => Input::Synced(came),
+                        }
+                    });
                 }
                 Output::ReadSeal => {
                     let replica = Arc::clone(&self.parts.replica);

@@ -15,7 +15,7 @@ use shared::plant::{self, Bug};
 use shared::{Mono, wire::replication::Standing};
 use std::{collections::VecDeque, time::Duration};
 
-/// The wait after a first failure; it doubles.
+/// The wait after a first failure; it doubles. Whoever uploads is looked for that often, if it is not there: that costs nothing.
 const AGAIN: Duration = Duration::from_millis(250);
 /// The longest wait after a failure.
 const AGAIN_MOST: Duration = Duration::from_secs(5);
@@ -49,6 +49,8 @@ pub(crate) enum Input {
     },
     /// What an upload came to.
     Synced(Result<(), String>),
+    /// Whoever uploads is not there, and nothing was uploaded.
+    Absent(String),
     /// Whether the lineage is sealed.
     Seal(Result<bool, String>),
     /// Everything that is committed is to be uploaded now, whoever waits for it and whatever that costs.
@@ -160,6 +162,12 @@ impl Core {
             }
             Input::Seal(Ok(false)) => self.proved(now, &mut outputs),
             Input::Synced(Err(_)) | Input::Seal(Err(_)) => self.failed(now),
+            Input::Absent(_) => {
+                // No PUT was made, and how often others failed says nothing about the one that is waited for.
+                self.pace.give_back();
+                self.failed = 0;
+                self.failed(now);
+            }
             Input::Flush => self.flush = true,
             Input::Tick => {}
         }

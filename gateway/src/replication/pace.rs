@@ -31,6 +31,11 @@ impl Pace {
         self.last = Some(now);
     }
 
+    /// Gives a token back: nothing was uploaded for it.
+    pub(crate) fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.burst);
+    }
+
     /// Returns when the next upload may begin.
     pub(crate) fn next_at(&mut self, now: Mono) -> Mono {
         self.refill(now);

@@ -2,7 +2,7 @@ use super::*;
 use crate::options::ReplicationArgs;
 use clap::Parser;
 use shared::{PodId, clock::ManualClock, lease::LeaseTerms, telemetry::Metrics};
-use std::sync::Mutex;
+use std::sync::{Mutex, atomic::AtomicBool};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What the agent asked, and how that is answered.
@@ -13,19 +13,26 @@ enum Asked {
 }
 
 #[derive(Debug)]
-struct Scripted(UnboundedSender<Asked>);
+struct Scripted {
+    ask: UnboundedSender<Asked>,
+    is_gone: Arc<AtomicBool>,
+}
 
 impl Replica for Scripted {
     fn sync(&self) -> BoxFuture<'_, Result<(), String>> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        let _ = self.0.send(Asked::Sync(answer));
+        let _ = self.ask.send(Asked::Sync(answer));
         Box::pin(async { answered.await.unwrap_or_else(|_| Err("hung up".to_owned())) })
     }
 
     fn is_sealed(&self) -> BoxFuture<'_, Result<bool, String>> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        let _ = self.0.send(Asked::Seal(answer));
+        let _ = self.ask.send(Asked::Seal(answer));
         Box::pin(async { answered.await.unwrap_or_else(|_| Err("hung up".to_owned())) })
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
     }
 }
 
@@ -40,6 +47,7 @@ struct World {
     commits: Arc<Commits>,
     ownership: Ownership,
     asked: UnboundedReceiver<Asked>,
+    is_gone: Arc<AtomicBool>,
     told: Arc<Mutex<Vec<u64>>>,
     clock: ManualClock,
     metrics: Metrics,
@@ -66,8 +74,9 @@ impl World {
             }
         });
         let (ask, asked) = unbounded_channel();
+        let is_gone = Arc::<AtomicBool>::default();
         let parts = Parts {
-            replica: Arc::new(Scripted(ask)),
+            replica: Arc::new(Scripted { ask, is_gone: Arc::clone(&is_gone) }),
             ownership: ownership.clone(),
             commands,
             meters,
@@ -75,7 +84,7 @@ impl World {
         };
         let stop = Shutdown::new();
         shared::shutdown::spawn(run(replication.clone(), parts, stop.clone()));
-        Self { replication, commits, ownership, asked, told, clock, metrics, _stop: stop.drop_guard() }
+        Self { replication, commits, ownership, asked, is_gone, told, clock, metrics, _stop: stop.drop_guard() }
     }
 
     fn commit(&self, seq: u64) {
@@ -169,6 +178,24 @@ async fn who_degrades_lets_all_go_that_waits_and_who_does_not_keeps_it() {
         let metrics = world.metrics.render().expect("written");
         assert!(metrics.contains(&format!("berth_replication_state{{state=\"{state}\"}} 1")), "{metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_litestream_that_comes_late_is_found_however_often_it_was_looked_for() {
+    let mut world = World::new("");
+    world.commit(3);
+    world.is_gone.store(true, Ordering::Relaxed);
+    for tries in 1..=6 {
+        world.sync().await.send(Err("nobody listens".to_owned())).expect("heard");
+        let failures = format!("berth_replication_sync_failures_total {tries}\n");
+        world.until("it is known", |world| world.metrics.render().expect("written").contains(&failures)).await;
+        // After a sixth failure that doubles the wait this would be the eighth part of it.
+        world.clock.advance(Duration::from_millis(250));
+    }
+    world.is_gone.store(false, Ordering::Relaxed);
+    world.sync().await.send(Ok(())).expect("heard");
+    world.seal().await.send(Ok(false)).expect("heard");
+    world.until("the writer is told", |world| world.told() == [3]).await;
 }
 
 #[tokio::test]

@@ -94,6 +94,25 @@ fn a_failure_is_tried_again_with_growing_waits_and_publishes_nothing() {
 }
 
 #[test]
+fn who_is_not_there_to_upload_is_looked_for_steadily_and_costs_no_turn() {
+    let mut core = proven(Rules { patience: Duration::from_secs(60), ..RULES });
+    assert_eq!(core.handle(at(100), committed(2, 2)), [Sync]);
+    assert_eq!(core.handle(at(200), Input::Synced(fail())), [Stands(Standing::Behind)]);
+    assert_eq!(core.handle(at(450), Input::Tick), [Sync]);
+    let mut now = 450;
+    // As often as that the bucket would be empty, and the pause five seconds long.
+    for _ in 0..39 {
+        core.handle(at(now), Input::Absent("nobody listens".to_owned()));
+        assert_eq!(core.wake_at(at(now)), Some(at(now + 250)));
+        now += 250;
+        assert_eq!(core.handle(at(now), Input::Tick), [Sync]);
+    }
+    core.handle(at(now), Input::Synced(Ok(())));
+    assert_eq!(core.handle(at(now), Input::Seal(Ok(false))), [Replicated(2), Stands(Standing::Replicating)]);
+    assert_eq!(core.handle(at(now + 1), committed(3, 3)), [Sync], "the next one does not pay for those");
+}
+
+#[test]
 fn patience_ends_also_with_an_upload_that_hangs_and_comes_back_with_a_success() {
     for degrade in [false, true] {
         let mut core = proven(Rules { degrade, ..RULES });

@@ -257,16 +257,15 @@ impl World {
     /// Everything is known: what does the next life begin with?
     fn prepare_chooses(&mut self, n: u8) {
         let folder = self.prepare_folder(n);
-        let is_new = self.pods[usize::from(n)].disk.data.seq == 0;
         let (own, last) = (self.whose(n, Whose::Own), self.whose(n, Whose::Last));
         let Some(preparing) = self.preparing(n) else { return };
         let Some(life) = &preparing.last else { return };
-        let decided = folder.begin(life, preparing.own, preparing.of_last);
+        let (decided, empty) = folder.begin(life, preparing.own, preparing.of_last);
         let found = |life: Option<Life>, copies: Option<Copies>| life.filter(|_| copies.is_some());
         let (own, last) = (found(own, preparing.own), found(last, preparing.of_last));
         let source = if decided == Begin::RestoreLast { last } else { own.or(last) };
         preparing.before = source.map(|life| life.incarnation);
-        preparing.empty = decided == Begin::Empty || decided == Begin::Finish && is_new;
+        preparing.empty = empty;
         let id = self.pods[usize::from(n)].id.clone();
         self.history.say(self.now, || format!("{id} begins another life: {decided:?}"));
         let disk = &mut self.pods[usize::from(n)].disk;
