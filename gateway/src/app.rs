@@ -20,8 +20,8 @@ use crate::outbox::Asker;
 use crate::reconcile::{self, Reconciler};
 use crate::web::{Home, Web, WebBounds};
 use crate::{
-    Bot, Engine, Options, folder::Folder, metrics::GatewayMetrics, ownership::Ownership, ownership::OwnershipLog,
-    readiness::Readiness, recovery,
+    Bot, Engine, Options, folder::Folder, folder::writing::Writing, metrics::GatewayMetrics, ownership::Ownership,
+    ownership::OwnershipLog, readiness::Readiness, recovery,
 };
 use anyhow::Context;
 use handler::{Attached, Working};
@@ -79,10 +79,15 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
     let engine_stop = Shutdown::new();
     let tracing = Tracing::start(&options.traces, "berth-gateway", options.pod.as_str(), &metrics)?;
     let (tracer, replication) = (tracing.tracer(), replica::replication(&options, replicated.as_ref()));
+    let (writing, settled) = match &replicated {
+        Some(_) => Some(boot::begin_writing(&options, &folder).await?).unzip(),
+        None => (None, None),
+    };
     let opening =
         Engine::open_with(&options, ownership.clone(), bot, &metrics, tracer, engine_stop.clone(), replication);
     let engine =
         opening.await.with_context(|| format!("cannot open the pod's database in {}", options.data.display()))?;
+    drop(settled);
     if let Some(opened) = &replicated {
         opened.is_of(&engine.incarnation())?;
         tracing::info!(lineage = %opened.lineage, "the database is replicated");
@@ -175,7 +180,7 @@ async fn serve_by(clock: Arc<dyn Clock>, options: Options, bot: Bot, shutdown: S
         aside_kept,
     };
     let router = routes(app, &probes, metrics, readiness);
-    let running = Running { agent, engine, engine_stop, links, web, shards, probes, options, over, leaving };
+    let running = Running { agent, engine, engine_stop, links, web, shards, probes, options, over, leaving, writing };
     let ended = running.run(bound, router, attached, shutdown).await;
     tracing.stop().await;
     drop(folder);
@@ -270,6 +275,7 @@ struct Running {
     options: Options,
     over: Over,
     leaving: Leaving,
+    writing: Option<Writing>,
 }
 
 impl Running {
@@ -341,6 +347,9 @@ impl Running {
         self.agent.stop_stream().await;
         let (replication, flush) = (self.engine.replication().clone(), self.engine.flush(most));
         self.engine.stop().await;
+        if let Some(writing) = self.writing {
+            writing.end();
+        }
         replica::flushed(&replication, flush, most).await;
         self.engine_stop.cancel();
         self.agent.leave().await;

@@ -7,7 +7,8 @@
 //!                                    └ no ▸ wait until the last life may be succeeded ▸ end Litestream ▸ SEAL ▸ list
 //!                                           ▸ keep or restore ▸ next life ▸ Litestream's folder goes ▸ begun.json ▸ lineage.json
 //! replicate  litestream.lock, as standard input ▸ becomes litestream replicate
-//! gateway    (--prepare: all that prepare does ▸) gateway.lock ▸ lineage.json is of this life and this owner ▸ …
+//! gateway    (--prepare: all that prepare does ▸) gateway.lock ▸ lineage.json is of this life and this owner
+//!            ▸ writing.json is there: the one before was killed ▸ WAL begun anew ▸ writing.json … closed ▸ it goes
 //! ```
 
 mod command;
@@ -17,6 +18,7 @@ mod note;
 mod over;
 mod prepare;
 mod replicate;
+mod settle;
 #[cfg(feature = "plant")]
 pub mod simulation;
 mod steps;
@@ -27,6 +29,7 @@ pub use command::{Task, asked, with_tasks};
 pub(crate) use note::{Opened, check};
 pub(crate) use over::Over;
 pub use over::{EX_TEMPFAIL, MustPrepare, exit_code};
+pub(crate) use settle::begin_writing;
 pub(crate) use steps::socket;
 
 use crate::{

@@ -4,6 +4,7 @@
 pub(crate) mod kept;
 pub(crate) mod note;
 pub(crate) mod space;
+pub(crate) mod writing;
 
 use kept::{Identity, Kept};
 use serde::{Deserialize, Serialize};

@@ -19,7 +19,7 @@ mod seals;
 pub mod simulation;
 
 pub(crate) use self::core::Rules;
-pub(crate) use control::{ControlSocket, Seals};
+pub(crate) use control::{ControlSocket, Refusal, Seals, ask};
 pub(crate) use meters::ReplicationMeters;
 pub use modes::{AcknowledgeList, BadMode};
 pub(crate) use seals::SealOf;

@@ -36,7 +36,7 @@ pub(crate) use reader::{KeptRow, Reader};
 pub(crate) use sweep::Retention;
 pub(crate) use tail::TailEvent;
 pub(crate) use target::{Delta, LocalId, Opened, Remembered};
-pub(crate) use verify::{Thorough, verify};
+pub(crate) use verify::{Thorough, has_root, verify};
 
 use crate::replication::Commits;
 use crate::schema::{Map, SchemaError, Tables};

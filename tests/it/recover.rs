@@ -1,6 +1,7 @@
 //! A gateway whose disk is gone: what it acknowledged comes back from its replica, at the pods that got its targets. With the
 //! real Litestream, and a folder as the replica's store.
 
+mod killed_in_a_commit;
 mod times;
 
 use berth_tests::{

@@ -3,7 +3,7 @@
 
 use crate::{
     cluster::{Cluster, Setup},
-    litestream,
+    litestream, pod_data,
     process::Process,
     wait::eventually,
 };
@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use shared::wire::control::AssignmentState;
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -75,6 +76,30 @@ impl Copied {
                 litestream.kill().await;
             }
         }
+    }
+
+    /// Kills a gateway in a commit of `bytes` bytes: its frames are in the WAL, and the index of the WAL does not count them yet. Its
+    /// Litestream lives on, and stands still meanwhile.
+    ///
+    /// # Panics
+    /// When there is no database, or it cannot be written.
+    pub async fn kill_in_a_commit(&mut self, pod: &str, bytes: u64) {
+        self.litestream(pod).pause();
+        self.cluster.gateway(pod).kill().await;
+        let folder = self.cluster.pod_folder(pod);
+        let database = pod_data::open(&folder);
+        database.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = OFF").expect("set");
+        // Both copies of the header of the index (SQLite, walformat, 2.1). It is opened once: with the first one that is closed the
+        // locks of this process would be gone.
+        let options = File::options().read(true).write(true).open(folder.join("berth.db-shm"));
+        let (index, mut header) = (options.expect("Litestream has it open"), [0; 96]);
+        index.read_exact_at(&mut header, 0).expect("read");
+        let row = "INSERT INTO kv (target_id, key, value)
+                   SELECT id, 'uncounted', '\"' || hex(randomblob(?1)) || '\"' FROM target LIMIT 1";
+        assert_eq!(database.execute(row, [bytes / 2]).expect("committed"), 1, "{pod} has a target");
+        index.write_all_at(&header, 0).expect("as before");
+        drop(database);
+        self.litestream(pod).signal(Signal::CONT);
     }
 
     /// Kills them, and their disks are gone.

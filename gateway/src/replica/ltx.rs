@@ -3,7 +3,7 @@
 //! and nothing else: whatever they have that is not known here is an error, and then it is Litestream's turn (docs/adr/0031).
 //!
 //! ```text
-//! list ▸ plan: which files make the newest state ▸ read them, newest first, some parts ahead ▸ decode, check ▸ write each page once
+//! list ▸ leave a last one out that is Litestream's own and takes pages away ▸ plan: which files make the newest state ▸ read them, newest first, some parts ahead ▸ decode, check ▸ write each page once
 //! ```
 
 mod apply;
@@ -11,6 +11,9 @@ mod decode;
 mod format;
 mod parts;
 mod plan;
+mod shrunk;
+
+pub(super) use self::shrunk::OWN_TABLE;
 
 use self::format::Fault;
 use super::{Lineage, ReplicaError, ReplicaStore, restore::TELL};
@@ -38,6 +41,8 @@ pub(super) struct Read {
     pub(super) txid: u64,
     /// How many files it was in.
     pub(super) files: usize,
+    /// The only page of a last file that was left out. It must be Litestream's own.
+    pub(super) left_out: Option<u32>,
 }
 
 /// Why the files were not read. Nothing of what was written counts then.
@@ -72,6 +77,9 @@ pub(super) enum LtxError {
         /// Of how many.
         pages: u32,
     },
+    /// A last file takes pages of the database away.
+    #[error("the last LTX file makes the database shorter, and its page {0} is not Litestream's own")]
+    Shrunk(u32),
     /// The store.
     #[error(transparent)]
     Store(#[from] ReplicaError),
@@ -97,7 +105,8 @@ pub(super) async fn read(
     if let Some(strange) = found.strange {
         return Err(LtxError::Strange(strange));
     }
-    let mut plan = plan::plan(found.files)?;
+    let (files, left_out) = shrunk::without(store, found.files).await?;
+    let mut plan = plan::plan(files)?;
     let txid = plan.last().map_or(0, |file| file.last);
     let files = plan.len();
     plan.reverse();
@@ -131,7 +140,7 @@ pub(super) async fn read(
         }
     };
     progress(bytes);
-    Ok(Read { bytes, txid, files })
+    Ok(Read { bytes, txid, files, left_out })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod by_litestream;
 use super::litestream::LitestreamError;
 use super::ltx::{self, LtxError};
 use super::{Lineage, ReplicaArgs, ReplicaError, ReplicaStore};
-use crate::store::{StoreError, Thorough, verify};
+use crate::store::{StoreError, Thorough, has_root, verify};
 use std::{
     fmt,
     fs::{self, File},
@@ -178,6 +178,14 @@ async fn by_berth(
     let unfinished = beside(to, ".tmp");
     let file = File::create(&unfinished)?;
     let read = ltx::read(&store, lineage, file, args.restore_parallelism, progress).await?;
+    if let Some(page) = read.left_out {
+        let made = unfinished.clone();
+        let own = tokio::task::spawn_blocking(move || has_root(&made, ltx::OWN_TABLE, page)).await;
+        if !own.map_err(io::Error::other)?.unwrap_or(false) {
+            return Err(LtxError::Shrunk(page));
+        }
+        tracing::warn!(%lineage, txid = read.txid, "Litestream's last file is left out: a gateway that was killed had uploaded pages that it takes away");
+    }
     fs::rename(&unfinished, to)?;
     if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         File::open(folder)?.sync_all()?;

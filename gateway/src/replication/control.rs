@@ -1,5 +1,5 @@
-//! What the agent asks: Litestream on its control socket for an upload, and the store for the lineage's seal. Decides nothing;
-//! an answer other than 200 is no upload.
+//! What is asked of Litestream, on its control socket; and what the agent asks: that for an upload, and the store for the lineage's
+//! seal. Decides nothing; an answer other than 200 is none.
 
 use super::agent::Replica;
 use futures_util::future::BoxFuture;
@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::{
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -20,6 +20,60 @@ use tokio::net::UnixStream;
 const ANSWER: usize = 64 << 10;
 /// What Litestream is given beyond the time it was told: its own answer is better than none.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Why Litestream has not done what it was asked.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Nobody listens on its socket.
+    Gone(String),
+    /// It said no, or nothing.
+    Said(String),
+}
+
+impl From<Refusal> for String {
+    fn from(why: Refusal) -> Self {
+        match why {
+            Refusal::Gone(why) | Refusal::Said(why) => why,
+        }
+    }
+}
+
+/// Asks Litestream on `socket` for what `path` names, and waits for that as long as it takes.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) async fn ask(socket: &Path, path: &'static str, body: &Value) -> Result<(), Refusal> {
+    let connected = UnixStream::connect(socket).await;
+    let gone =
+        |why| Refusal::Gone(format!("Litestream does not listen on {}: {why}; is it running?", socket.display()));
+    exchange(connected.map_err(gone)?, path, body).await.map_err(Refusal::Said)
+}
+
+async fn exchange(stream: UnixStream, path: &'static str, body: &Value) -> Result<(), String> {
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|why| format!("Litestream's socket: {why}"))?;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(header::HOST, "litestream")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body.to_string())))
+        .map_err(|why| why.to_string())?;
+    let exchange = async {
+        let answer = sender.send_request(request).await.map_err(|why| format!("Litestream's socket: {why}"))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER).collect().await;
+        let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        if status == StatusCode::OK { Ok(()) } else { Err(said(status, &body)) }
+    };
+    let mut exchange = std::pin::pin!(exchange);
+    tokio::select! {
+        biased;
+        done = &mut exchange => done,
+        // What was read of the answer before the end counts; without one the exchange ends with an error.
+        _ = connection => exchange.await,
+    }
+}
 
 /// Who can say whether a lineage is sealed.
 pub(crate) trait Seals: fmt::Debug + Send + Sync + 'static {
@@ -52,33 +106,9 @@ impl<S: Seals> ControlSocket<S> {
 
     async fn ask(&self) -> Result<(), String> {
         let asked = json!({"path": self.database, "wait": true, "timeout": self.timeout.as_secs().max(1)});
-        let connected = UnixStream::connect(&self.socket).await;
-        self.gone.store(connected.is_err(), Ordering::Relaxed);
-        let stream = connected
-            .map_err(|why| format!("Litestream does not listen on {}: {why}; is it running?", self.socket.display()))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|why| format!("Litestream's socket: {why}"))?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri("/sync")
-            .header(header::HOST, "litestream")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(asked.to_string())))
-            .map_err(|why| why.to_string())?;
-        let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|why| format!("Litestream's socket: {why}"))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER).collect().await;
-            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            if status == StatusCode::OK { Ok(()) } else { Err(said(status, &body)) }
-        };
-        let mut exchange = std::pin::pin!(exchange);
-        tokio::select! {
-            biased;
-            done = &mut exchange => done,
-            // What was read of the answer before the end counts; without one the exchange ends with an error.
-            _ = connection => exchange.await,
-        }
+        let done = ask(&self.socket, "/sync", &asked).await;
+        self.gone.store(matches!(done, Err(Refusal::Gone(_))), Ordering::Relaxed);
+        Ok(done?)
     }
 }
 

@@ -242,11 +242,47 @@ fn emptied_or_kept(conn: &Connection) -> Result<bool, StoreError> {
         return Ok(true);
     }
     tracing::warn!("somebody reads an old state of the database, the WAL cannot be emptied yet");
-    // A number that nothing else uses: a row that is written as it was makes no frame.
-    let number: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    conn.execute_batch(&format!("PRAGMA user_version = {}", number.wrapping_add(1)))?;
+    number_on(conn)?;
     let now: i64 = conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
     Ok(now > frames)
+}
+
+/// A database whose WAL is new; nothing of that is lost as long as this is there, also when nobody else has the database open.
+#[derive(Debug)]
+pub(crate) struct Settled(#[expect(dead_code, reason = "it holds the database open")] Option<Connection>);
+
+/// Makes a new WAL for the database in `folder`, as long as `wal` bytes at least, and whatever was whole in the old one a part of
+/// the file. None while somebody else has the database open.
+///
+/// Whatever a Litestream knows of the old WAL it does not find in this one, so that it begins with a whole copy. One that was stopped and
+/// goes on takes a WAL that is shorter than what it knows for one that it has emptied itself, and what it has for what is here.
+pub(crate) fn settle(folder: &Path, wal: u64) -> Result<Option<Settled>, StoreError> {
+    let file = folder.join(FILE);
+    if !std::fs::metadata(&file).is_ok_and(|found| found.len() > 0) {
+        return Ok(Some(Settled(None)));
+    }
+    let conn = Connection::open(&file)?;
+    conn.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL;")?;
+    conn.execute_batch(&format!("PRAGMA busy_timeout = {PATIENCE_MS}"))?;
+    let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        return Ok(None);
+    }
+    number_on(&conn)?;
+    let path = folder.join(format!("{FILE}-wal"));
+    let lengthen = || {
+        let new = std::fs::OpenOptions::new().write(true).open(&path)?;
+        // Zeros are no frames.
+        if new.metadata()?.len() < wal { new.set_len(wal) } else { Ok(()) }
+    };
+    lengthen().map_err(|source| StoreError::File { path: path.clone(), source })?;
+    Ok(Some(Settled(Some(conn))))
+}
+
+/// Writes a frame: a number that nothing else uses, since a row that is written as it was makes none.
+fn number_on(conn: &Connection) -> Result<(), StoreError> {
+    let number: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(conn.execute_batch(&format!("PRAGMA user_version = {}", number.wrapping_add(1)))?)
 }
 
 fn tell(checkpointed: Result<(), StoreError>) {

@@ -24,5 +24,12 @@ pub(crate) fn verify(file: &Path, thorough: Thorough) -> Result<(), StoreError> 
     if said == "ok" { Ok(()) } else { Err(StoreError::Corrupt(said)) }
 }
 
+/// Returns whether a table of that name has its root on this page, in a database that nobody else uses.
+pub(crate) fn has_root(file: &Path, table: &str, page: u32) -> Result<bool, StoreError> {
+    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let question = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 AND rootpage = ?2";
+    Ok(conn.query_row(question, (table, page), |row| row.get::<_, u32>(0))? > 0)
+}
+
 #[cfg(test)]
 mod tests;

@@ -29,10 +29,14 @@ async fn ours(args: &ReplicaArgs, to: &Path) -> Result<Read, LtxError> {
 
 /// Restores with Litestream itself.
 fn theirs(args: &ReplicaArgs, to: &Path) {
+    restored_by_litestream(args, to, &[]);
+}
+
+fn restored_by_litestream(args: &ReplicaArgs, to: &Path, more: &[&str]) {
     let config = to.with_extension("yml");
     fs::write(&config, restore_config(args, &args.base().expect("a base"), &lineage(), to)).expect("written");
     let mut command = crate::replica::Litestream::new(args).command();
-    command.env("GOGC", "400").args(["restore", "-no-expand-env", "-config"]).arg(&config).arg(to);
+    command.env("GOGC", "400").args(["restore", "-no-expand-env", "-config"]).arg(&config).args(more).arg(to);
     let output = command.output().expect("runs");
     assert!(output.status.success(), "{}", last_words(&output));
 }
@@ -142,6 +146,83 @@ async fn what_litestream_has_put_together_in_levels_is_what_it_restores() {
     drop(runs);
     let (read, _) = same(&copied, "levels").await;
     assert!(read.files > 1 && read.txid > 1, "{read:?}");
+}
+
+impl Runs {
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, signal).expect("it runs");
+    }
+}
+
+/// A writer commits, and is killed when the frames are in the WAL and the index of the WAL does not count them yet. Litestream stands
+/// still meanwhile.
+fn commit_that_is_not_counted(copied: &Copied, litestream: &Runs, change: &str) {
+    use std::os::unix::fs::FileExt;
+    litestream.signal(rustix::process::Signal::STOP);
+    let path = copied.dir.path().join("berth.db-shm");
+    let index = fs::OpenOptions::new().read(true).write(true).open(path).expect("Litestream has it open");
+    // Both copies of the header of the index (SQLite, walformat, 2.1).
+    let mut header = [0; 96];
+    index.read_exact_at(&mut header, 0).expect("read");
+    copied.conn.execute_batch(change).expect("committed");
+    index.write_all_at(&header, 0).expect("as before");
+    litestream.signal(rustix::process::Signal::CONT);
+}
+
+/// What comes of a database of a few rows whose writer is killed in a commit that writes more pages than Litestream leaves in a WAL.
+async fn after_an_uncounted(change: &str) -> Copied {
+    let copied = Copied::begin(4096);
+    let table = "CREATE TABLE t (a); INSERT INTO t VALUES ('one'), ('two'); CREATE TABLE u (a)";
+    copied.conn.execute_batch(table).expect("made");
+    let mut command = copied.replicate(|text| text);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut runs = Runs(command.spawn().expect("runs"));
+    let begun = Instant::now();
+    while copied.files().is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "Litestream copies nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    commit_that_is_not_counted(&copied, &runs, change);
+    runs.signal(rustix::process::Signal::TERM);
+    assert!(runs.0.wait().expect("ended").success());
+    copied
+}
+
+#[tokio::test]
+async fn a_commit_of_a_killed_writer_that_was_uploaded_is_restored_with_all_before_it() {
+    let copied =
+        after_an_uncounted("BEGIN; INSERT INTO t VALUES ('three'); INSERT INTO u VALUES (randomblob(5000000)); COMMIT")
+            .await;
+    let to = copied.dir.path().join("ours.db");
+    let read = ours(&copied.args, &to).await.expect("read");
+    let page = read.left_out.expect("Litestream's own number is left out");
+    assert!(crate::store::has_root(&to, OWN_TABLE, page).expect("read"));
+    crate::store::verify(&to, crate::store::Thorough::Whole).expect("whole");
+    let rows = Connection::open(&to).expect("open").query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u32>(0));
+    assert_eq!(rows.expect("counted"), 3);
+    // With it there is no whole database: whoever restores all files finds that out.
+    let other = copied.dir.path().join("theirs.db");
+    theirs(&copied.args, &other);
+    crate::store::verify(&other, crate::store::Thorough::Whole).expect_err("its last pages are cut off");
+    fs::remove_file(&other).expect("gone");
+    restored_by_litestream(&copied.args, &other, &["-txid", &format!("{:016x}", read.txid)]);
+    crate::store::verify(&other, crate::store::Thorough::Whole).expect("whole");
+}
+
+#[tokio::test]
+async fn a_last_file_that_is_not_litestreams_own_is_never_left_out() {
+    // The rows move to fewer pages, and then one page changes: the same shape, and all of it counts.
+    let copied = Copied::begin(512);
+    let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, zeroblob(20000)), (2, 'two')";
+    copied.conn.execute_batch(table).expect("made");
+    copied.copy(false);
+    copied.conn.execute_batch("DELETE FROM t WHERE id = 1; VACUUM").expect("less");
+    copied.copy(false);
+    copied.conn.execute_batch("UPDATE t SET a = 'three'").expect("changed");
+    copied.copy(false);
+    let (read, _) = same(&copied, "vacuum").await;
+    assert_eq!(read.left_out, None);
 }
 
 /// The files of a small replica, newest first as they are applied, with their bytes.

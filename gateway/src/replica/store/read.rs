@@ -55,6 +55,14 @@ impl ReplicaStore {
         Ok(found)
     }
 
+    /// Reads the first bytes of a file, so many or all that it has.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn read_head(&self, file: &LtxFile, bytes: u64) -> Result<Bytes, ReplicaError> {
+        Ok(self.bounded(self.store.get_range(&file.path, 0..bytes.min(file.size))).await??)
+    }
+
     /// Reads files one after the other, in parts that never have bytes of two of them; up to `ahead` parts are asked for before
     /// the first of them is taken.
     pub(crate) fn read_ltx(
