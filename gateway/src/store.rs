@@ -23,6 +23,7 @@ mod tail;
 mod target;
 mod timer;
 pub(crate) mod transfer;
+mod uncounted;
 mod verify;
 mod volatile;
 
@@ -273,9 +274,9 @@ impl Store {
         self.counted.reached(seq);
     }
 
-    /// Makes the group durable.
+    /// Makes the group durable. A failure that leaves it whole in the WAL ends the process.
     pub(crate) fn commit(&self) -> Result<(), StoreError> {
-        self.run("COMMIT")?;
+        self.conn.prepare_cached("COMMIT")?.execute([]).map_err(uncounted::or_end)?;
         self.counted.ended();
         Ok(())
     }

@@ -12,6 +12,7 @@ pub mod collector_double;
 pub mod copied;
 pub mod cut_proxy;
 pub mod double;
+pub mod failing_flush;
 pub mod fixtures;
 pub mod flood;
 pub mod handler_double;

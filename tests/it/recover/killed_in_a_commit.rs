@@ -2,7 +2,7 @@
 //! SQLite writes over it. What was acknowledged comes back all the same.
 
 use super::Chats;
-use berth_tests::{copied::PATIENCE, eventually};
+use berth_tests::{copied::PATIENCE, eventually, failing_flush::FailingFlush};
 use std::fs;
 
 const POD: &str = "gateway-1";
@@ -64,4 +64,26 @@ async fn what_it_acknowledges_after_a_restart_beside_the_same_litestream_is_in_i
         one.0.lose(&[POD]).await;
         one.served_elsewhere(POD, &chats, 4).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_cannot_be_flushed_ends_its_process_and_what_is_acknowledged_after_that_is_in_its_replica() {
+    let flush = FailingFlush::build();
+    let mut one = Chats::start().await;
+    flush.under(one.0.cluster.gateway(POD)).await;
+    let chats = one.chats_on(POD, 100, 3).await;
+    one.0.cluster.leases_are_kept(3).await;
+    flush.fails(true);
+    let posted = one.0.cluster.post(&one.0.cluster.message(chats[0], 4)).await;
+    assert!(posted.is_err() || posted.is_ok_and(|reply| reply.status != 200), "nobody is told that it is taken");
+    let ended = one.0.cluster.gateway(POD).process().end(PATIENCE).await;
+    assert_eq!(ended.code(), Some(74), "{ended}");
+    flush.fails(false);
+    one.0.cluster.gateway(POD).start_again();
+    one.0.cluster.gateway(POD).ready().await;
+    for chat in &chats {
+        one.0.cluster.post_until_taken(&one.0.cluster.message(*chat, 4), PATIENCE).await;
+    }
+    one.0.lose(&[POD]).await;
+    one.served_elsewhere(POD, &chats, 4).await;
 }

@@ -10,7 +10,7 @@ use super::{
     parcel::{Cell, End, Head, Key, Parcel, Part, Row, Sum, Summed},
     plan::Plan,
 };
-use crate::store::{FILE, LocalId, StoreError, WAL_KEPT, erase::quoted, signed, wait_for_locks};
+use crate::store::{FILE, LocalId, StoreError, WAL_KEPT, erase::quoted, signed, uncounted, wait_for_locks};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use shared::{Epoch, MoveId, TargetId, protocol::handoff::destination::Imported};
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -133,7 +133,7 @@ impl Importer {
 
     /// Makes it last.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
-        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.conn.prepare_cached("COMMIT")?.execute([]).map_err(uncounted::or_end)?;
         self.imports.extend(self.pending.drain());
         Ok(())
     }
