@@ -43,10 +43,13 @@ impl From<Refusal> for String {
 /// # Errors
 /// [`Refusal`].
 pub(crate) async fn ask(socket: &Path, path: &'static str, body: &Value) -> Result<(), Refusal> {
-    let connected = UnixStream::connect(socket).await;
-    let gone =
-        |why| Refusal::Gone(format!("Litestream does not listen on {}: {why}; is it running?", socket.display()));
-    exchange(connected.map_err(gone)?, path, body).await.map_err(Refusal::Said)
+    let stream = connect(socket).await.map_err(Refusal::Gone)?;
+    exchange(stream, path, body).await.map_err(Refusal::Said)
+}
+
+async fn connect(socket: &Path) -> Result<UnixStream, String> {
+    let nobody = |why| format!("Litestream does not listen on {}: {why}; is it running?", socket.display());
+    UnixStream::connect(socket).await.map_err(nobody)
 }
 
 async fn exchange(stream: UnixStream, path: &'static str, body: &Value) -> Result<(), String> {
@@ -106,9 +109,10 @@ impl<S: Seals> ControlSocket<S> {
 
     async fn ask(&self) -> Result<(), String> {
         let asked = json!({"path": self.database, "wait": true, "timeout": self.timeout.as_secs().max(1)});
-        let done = ask(&self.socket, "/sync", &asked).await;
-        self.gone.store(matches!(done, Err(Refusal::Gone(_))), Ordering::Relaxed);
-        Ok(done?)
+        let connected = connect(&self.socket).await;
+        // Known before it has answered, which may take longer than anybody waits.
+        self.gone.store(connected.is_err(), Ordering::Relaxed);
+        exchange(connected?, "/sync", &asked).await
     }
 }
 

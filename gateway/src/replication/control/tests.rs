@@ -71,6 +71,17 @@ async fn a_litestream_that_is_not_there_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_litestream_that_is_back_and_does_not_answer_yet_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let litestream = at(folder.path().join("sock"));
+    litestream.sync().await.expect_err("nobody listens");
+    assert!(litestream.is_gone());
+    let _listener = UnixListener::bind(folder.path().join("sock")).expect("bound");
+    litestream.sync().await.expect_err("nobody answers");
+    assert!(!litestream.is_gone(), "its WAL is not this process's to empty");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_seal_that_cannot_be_read_is_not_taken_for_none() {
     #[derive(Debug)]
     struct Hangs;
