@@ -5,7 +5,7 @@
 //! checkpointer                 └───── PASSIVE ───────┘      │ so that the next commit starts the WAL over
 //! ```
 
-use super::{FILE, StoreError, WAL_KEPT};
+use super::{FILE, StoreError, WAL_KEPT, uncounted};
 use rusqlite::Connection;
 use std::{
     path::{Path, PathBuf},
@@ -298,7 +298,7 @@ fn scrub_files(conn: &Connection, scrub: Scrub, file: &Path) -> Scrubbed {
     let mut work = || -> Result<(), StoreError> {
         patient(SCRUB_PATIENCE_MS)?;
         if small {
-            conn.execute_batch("VACUUM")?;
+            conn.execute_batch("VACUUM").map_err(uncounted::or_end)?;
             scrubbed.compacted = true;
         }
         if !scrub.empty {
