@@ -21,27 +21,28 @@ impl Chats {
         files.into_iter().map(|(_, bytes)| bytes).collect()
     }
 
-    /// Kills the pod in a commit of so many bytes, and waits until that is uploaded.
-    async fn killed_in_a_commit(&mut self, bytes: u64) {
-        self.0.kill_in_a_commit(POD, bytes).await;
+    /// A cluster whose pod was killed in a commit of so many bytes, which is uploaded, and the chats that the pod owns.
+    async fn killed_in_a_commit(bytes: u64) -> (Self, Vec<i64>) {
+        let mut one = Self::start().await;
+        let chats = one.chats_on(POD, 100, 3).await;
+        one.0.cluster.leases_are_kept(3).await;
+        one.0.kill_in_a_commit(POD, bytes).await;
         eventually("Litestream uploads it, and what it writes behind it", PATIENCE, async || {
-            let files = self.uploaded();
+            let files = one.uploaded();
             // Digits of sixteen kinds take half of their bytes; all else is a few pages.
             let its = files.iter().position(|file| *file > bytes / 3)?;
             let all = if bytes > SIZES[0] { its + 2 } else { its + 1 };
             (files.len() >= all).then_some(())
         })
         .await;
+        (one, chats)
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_heirs_have_all_that_it_acknowledged_when_the_disk_goes_after_it() {
     for bytes in SIZES {
-        let mut one = Chats::start().await;
-        let chats = one.chats_on(POD, 100, 3).await;
-        one.0.cluster.leases_are_kept(3).await;
-        one.killed_in_a_commit(bytes).await;
+        let (mut one, chats) = Chats::killed_in_a_commit(bytes).await;
         one.0.lose(&[POD]).await;
         one.served_elsewhere(POD, &chats, 3).await;
     }
@@ -50,10 +51,7 @@ async fn its_heirs_have_all_that_it_acknowledged_when_the_disk_goes_after_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_it_acknowledges_after_a_restart_beside_the_same_litestream_is_in_its_replica() {
     for bytes in SIZES {
-        let mut one = Chats::start().await;
-        let chats = one.chats_on(POD, 100, 3).await;
-        one.0.cluster.leases_are_kept(3).await;
-        one.killed_in_a_commit(bytes).await;
+        let (mut one, chats) = Chats::killed_in_a_commit(bytes).await;
         one.0.cluster.gateway(POD).start_again();
         one.0.cluster.gateway(POD).ready().await;
         for chat in &chats {
